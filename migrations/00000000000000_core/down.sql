@@ -1,0 +1,16 @@
+DROP TABLE tokens;
+DROP SEQUENCE import_seq;
+DROP TABLE import_seen;
+DROP TABLE sweeps;
+DROP TABLE runs;
+DROP TABLE provision_state;
+DROP TABLE pending;
+DROP SEQUENCE fence_seq;
+DROP SEQUENCE change_seq;
+DROP TABLE logic_versions;
+DROP TABLE logic_drafts;
+DROP TABLE target_secrets;
+DROP TABLE targets;
+DROP TABLE memberships;
+DROP TABLE subjects;
+DROP TABLE stores;

@@ -1,0 +1,155 @@
+//! What logic may ask of the daemon while it runs, and what it gets back. The
+//! JavaScript process speaks these types; `egress` answers them.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::status::ErrorClass;
+
+/// An HTTP request that logic made with `fetch` (Fetch standard §2.2.5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchRequest {
+    /// Upper-case method.
+    pub method: String,
+    /// Absolute URL.
+    pub url: String,
+    /// Names are lower-case; a name may stand more than once.
+    pub headers: Vec<(String, String)>,
+    /// The whole body, `None` when there is none.
+    pub body: Option<Bytes>,
+    /// What to do with a 3xx answer.
+    pub redirect: Redirect,
+}
+
+/// The `redirect` member of a request (Fetch standard §2.2.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Redirect {
+    /// Follow up to 10 hops, each checked again.
+    #[default]
+    Follow,
+    /// Fail.
+    Error,
+    /// Hand the 3xx to logic.
+    Manual,
+}
+
+/// The answer to a [`FetchRequest`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchResponse {
+    /// Three digits.
+    pub status: u16,
+    /// Reason phrase, may be empty.
+    pub status_text: String,
+    /// The URL that answered, after redirects.
+    pub url: String,
+    /// Whether a redirect was followed.
+    pub redirected: bool,
+    /// Names are lower-case.
+    pub headers: Vec<(String, String)>,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+/// A host call that could not be done. Logic sees it as a thrown error that
+/// carries `errorClass` and `retryAfter`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct HostCallError {
+    /// Decides about the retry when logic does not catch it.
+    pub class: ErrorClass,
+    /// One sentence, without secrets.
+    pub message: String,
+    /// What the remote asked for.
+    pub retry_after: Option<Duration>,
+}
+
+/// The future of a host call.
+pub type HostCallFuture<T> = Pin<Box<dyn Future<Output = Result<T, HostCallError>> + Send>>;
+
+/// The daemon's side of one run: every effect that logic can have goes through
+/// here. Calls may come concurrently; dropping a future abandons the call.
+pub trait HostCalls: Send + Sync {
+    /// Does an HTTP request.
+    fn fetch(&self, request: FetchRequest) -> HostCallFuture<FetchResponse>;
+}
+
+/// One line that logic wrote with `console`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsoleLine {
+    /// `debug`, `info`, `warn` or `error`.
+    pub level: ConsoleLevel,
+    /// Milliseconds since the run began.
+    #[serde(rename = "atMs")]
+    pub at_ms: u64,
+    /// The text, cut at the console limit.
+    pub text: String,
+}
+
+/// Severity of a console line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConsoleLevel {
+    /// `console.debug`, `console.trace`
+    Debug,
+    /// `console.log`, `console.info`
+    Info,
+    /// `console.warn`
+    Warn,
+    /// `console.error`, `console.assert`
+    Error,
+}
+
+/// One HTTP exchange of a run as the log keeps it, with secrets removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Exchange {
+    /// Milliseconds since the run began.
+    pub at_ms: u64,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+    /// The request.
+    pub request: ExchangeRequest,
+    /// The answer, absent when there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response: Option<ExchangeResponse>,
+    /// Why there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The class of the failure, absent when it was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_class: Option<ErrorClass>,
+    /// Seconds that the remote asked to wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
+}
+
+/// The request half of an [`Exchange`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangeRequest {
+    /// Upper-case method.
+    pub method: String,
+    /// Absolute URL, secrets removed.
+    pub url: String,
+    /// Secrets removed.
+    pub headers: Vec<(String, String)>,
+    /// The body as text, cut at the log's limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+}
+
+/// The response half of an [`Exchange`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangeResponse {
+    /// Three digits.
+    pub status: u16,
+    /// Secrets removed.
+    pub headers: Vec<(String, String)>,
+    /// The body as text, cut at the log's limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+}

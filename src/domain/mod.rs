@@ -1,0 +1,12 @@
+//! The words of the project as types: subjects, targets, filters, statuses,
+//! responses. No I/O, no clock, no wire or table types; everything here can be
+//! tested without a database or a network.
+
+pub mod filter;
+pub mod host_call;
+pub mod ids;
+pub mod json;
+pub mod response;
+pub mod status;
+pub mod subject;
+pub mod target;

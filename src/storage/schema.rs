@@ -1,0 +1,211 @@
+// @generated automatically by Diesel CLI.
+
+diesel::table! {
+    import_seen (import_id, subject_id) {
+        import_id -> Int8,
+        subject_id -> Int8,
+    }
+}
+
+diesel::table! {
+    logic_drafts (target_id) {
+        target_id -> Int8,
+        code -> Text,
+        package_dependencies -> Jsonb,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    logic_versions (target_id, version) {
+        target_id -> Int8,
+        version -> Int4,
+        code -> Text,
+        package_dependencies -> Jsonb,
+        published_by -> Text,
+        published_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    memberships (member_id, container_id) {
+        container_id -> Int8,
+        member_id -> Int8,
+        role -> Text,
+        valid_from -> Nullable<Timestamptz>,
+        valid_through -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    pending (target_id, subject_id) {
+        target_id -> Int8,
+        subject_id -> Int8,
+        change_seq -> Int8,
+        due_at -> Timestamptz,
+        owner -> Nullable<Text>,
+        fence -> Int8,
+        attempts -> Int4,
+        reason -> Nullable<Text>,
+        trigger -> Text,
+        priority -> Int2,
+        since -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    provision_state (target_id, subject_id) {
+        target_id -> Int8,
+        subject_id -> Int8,
+        status -> Text,
+        present -> Bool,
+        in_scope -> Bool,
+        done_version -> Int8,
+        remote_id -> Nullable<Text>,
+        metadata -> Nullable<Jsonb>,
+        message -> Text,
+        error_class -> Nullable<Text>,
+        dead -> Bool,
+        last_run_at -> Nullable<Timestamptz>,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    runs (target_id, id, started_at) {
+        id -> Int8,
+        started_at -> Timestamptz,
+        finished_at -> Timestamptz,
+        target_id -> Int8,
+        subject_id -> Int8,
+        subject_version -> Int8,
+        reason -> Text,
+        trigger -> Text,
+        attempt -> Int4,
+        status_before -> Text,
+        status -> Text,
+        error_class -> Nullable<Text>,
+        message -> Text,
+        logic_version -> Int4,
+        log -> Jsonb,
+        exchanges -> Jsonb,
+    }
+}
+
+diesel::table! {
+    stores (id) {
+        id -> Int8,
+        name -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    subjects (id) {
+        id -> Int8,
+        store_id -> Int8,
+        kind -> Text,
+        external_id -> Nullable<Text>,
+        user_name -> Nullable<Text>,
+        display_name -> Nullable<Text>,
+        status -> Text,
+        attributes -> Jsonb,
+        version -> Int8,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        deleted_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    sweeps (id) {
+        id -> Int8,
+        target_id -> Int8,
+        kind -> Text,
+        trigger -> Text,
+        cursor -> Int8,
+        last_subject -> Int8,
+        total -> Int8,
+        enqueued -> Int8,
+        created_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
+        cancelled -> Bool,
+    }
+}
+
+diesel::table! {
+    target_secrets (target_id, name) {
+        target_id -> Int8,
+        name -> Text,
+        sealed -> Bytea,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    targets (id) {
+        id -> Int8,
+        store_id -> Int8,
+        name -> Text,
+        description -> Text,
+        enabled -> Bool,
+        mode -> Text,
+        paused -> Bool,
+        ordering -> Int4,
+        max_parallel_jobs -> Int4,
+        filter -> Text,
+        egress_allow -> Array<Nullable<Text>>,
+        config -> Jsonb,
+        connection -> Jsonb,
+        cpu_limit_ms -> Int4,
+        wall_limit_ms -> Int4,
+        heap_limit_mib -> Int4,
+        retry_attempts -> Int4,
+        retry_first_secs -> Int4,
+        retry_max_secs -> Int4,
+        logic_version -> Nullable<Int4>,
+        version -> Int8,
+        owner -> Nullable<Text>,
+        owner_epoch -> Int8,
+        owner_until -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        deleted_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    tokens (id) {
+        id -> Int8,
+        name -> Text,
+        role -> Text,
+        hash -> Bytea,
+        created_at -> Timestamptz,
+        expires_at -> Nullable<Timestamptz>,
+        last_used_at -> Nullable<Timestamptz>,
+        revoked_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::joinable!(logic_drafts -> targets (target_id));
+diesel::joinable!(logic_versions -> targets (target_id));
+diesel::joinable!(subjects -> stores (store_id));
+diesel::joinable!(sweeps -> targets (target_id));
+diesel::joinable!(target_secrets -> targets (target_id));
+diesel::joinable!(targets -> stores (store_id));
+
+diesel::allow_tables_to_appear_in_same_query!(
+    import_seen,
+    logic_drafts,
+    logic_versions,
+    memberships,
+    pending,
+    provision_state,
+    runs,
+    stores,
+    subjects,
+    sweeps,
+    target_secrets,
+    targets,
+    tokens,
+);
