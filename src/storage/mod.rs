@@ -4,8 +4,16 @@
 
 mod db;
 pub mod embedded;
+pub mod import;
+pub mod memberships;
 pub mod migrate;
+pub mod queue;
 #[allow(missing_docs)]
 pub mod schema;
+pub mod stores;
+pub mod subject_list;
+mod subject_row;
+pub mod subjects;
+pub mod tokens;
 
 pub use db::{Db, DbError, Pool};
