@@ -45,9 +45,12 @@ impl TestDb {
 }
 
 impl Drop for TestDb {
-    /// What a test leaves connected is disconnected.
+    /// What a test leaves connected is disconnected. A failure would hide why
+    /// the test failed; the server does not live long anyway.
     fn drop(&mut self) {
-        Server::shared().execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+        let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        _ = PgConnection::establish(Server::shared().url.as_str())
+            .map(|mut connection| connection.batch_execute(&statement));
     }
 }
 
@@ -128,6 +131,7 @@ fn local_url(state: &Path) -> String {
     std::fs::read_to_string(state.join("url")).unwrap().trim().to_owned()
 }
 
+#[expect(clippy::zombie_processes, reason = "the watchdog outlives the tests")]
 fn start(state: &Path) {
     let log = state.join("log");
     let output = File::create(&log).unwrap();

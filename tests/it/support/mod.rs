@@ -2,3 +2,5 @@
 #![allow(dead_code)]
 
 pub mod db;
+pub mod scim;
+pub mod sink;
