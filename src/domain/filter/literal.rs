@@ -3,7 +3,7 @@
 
 use super::FilterError;
 use super::ast::{Literal, Operator};
-use super::lexer::{Parser, Token};
+use super::lexer::{Parser, Token, quoted};
 use super::text::Text;
 
 /// Largest integer that attributes may hold, 2^53 − 1 (`domain::json`).
@@ -32,8 +32,9 @@ impl Parser<'_> {
     }
 
     fn number(&mut self, word: &str) -> Result<Literal, FilterError> {
-        let number =
-            serde_json::from_str::<serde_json::Number>(word).ok().and_then(|_| word.parse::<f64>().ok());
+        // A raw value checks the syntax alone, not the range.
+        let syntax = serde_json::from_str::<&serde_json::value::RawValue>(word).ok();
+        let number = syntax.and_then(|_| word.parse::<f64>().ok());
         match number {
             // Adding zero makes -0 into 0, which it equals.
             Some(number) if number.abs() <= MAX_NUMBER => Ok(Literal::Number(number + 0.0)),
@@ -79,9 +80,10 @@ impl Parser<'_> {
             Some('n') => '\n',
             Some('r') => '\r',
             Some('t') => '\t',
-            _ => {
-                return Err(self
-                    .fault(start, r#"expected an escape such as \" or \\ or \n or \u00e9, found another"#));
+            other => {
+                let found = other.map_or("the end".into(), |c| quoted(&format!("\\{c}")));
+                let expected = r#"expected an escape such as \", \\, \n or \u00e9"#;
+                return Err(self.fault(start, format!("{expected}, found {found}")));
             }
         };
         self.at += 2;
@@ -100,7 +102,7 @@ impl Parser<'_> {
         };
         match character {
             Some('\0') => {
-                Err(self.fault(start, "expected no NUL character (\\u0000): no value can hold one"))
+                Err(self.fault(start, "expected a character that a value can hold, found NUL (\\u0000)"))
             }
             Some(character) => Ok(character),
             None => Err(self
@@ -112,12 +114,14 @@ impl Parser<'_> {
         let digits =
             self.rest().get(2..6).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
         let unit = digits.and_then(|digits| u16::from_str_radix(digits, 16).ok());
-        let unit = unit.ok_or_else(|| self.fault(start, "expected four hexadecimal digits behind \\u"))?;
+        let unit = unit.ok_or_else(|| {
+            self.fault(start, "expected four hexadecimal digits behind \\u, found something else")
+        })?;
         self.at += 6;
         Ok(unit)
     }
 }
 
 fn control(c: char) -> String {
-    format!("expected control characters in a string to be escaped, as \\u{:04x}", u32::from(c))
+    format!("expected the escape \\u{:04x}, found a bare control character", u32::from(c))
 }
