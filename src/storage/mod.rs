@@ -4,6 +4,7 @@
 
 mod db;
 pub mod embedded;
+pub mod filter_sql;
 pub mod migrate;
 #[allow(missing_docs)]
 pub mod schema;
