@@ -1,0 +1,4 @@
+//! What the tests lean on: databases, counterparts, recorders.
+#![allow(dead_code)]
+
+pub mod db;
