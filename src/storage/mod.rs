@@ -4,6 +4,7 @@
 
 mod db;
 pub mod embedded;
+pub mod filter_sql;
 pub mod import;
 pub mod memberships;
 pub mod migrate;

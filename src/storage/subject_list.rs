@@ -3,9 +3,10 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Nullable, Text};
 
 use super::DbError;
+use super::filter_sql;
 use super::subject_row::SubjectRow;
 use crate::domain::filter::Filter;
 use crate::domain::ids::StoreId;
@@ -34,38 +35,15 @@ pub fn page(
     store: StoreId,
     wanted: &Wanted,
     after: i64,
-    limit: usize,
-    _now: DateTime<Utc>,
+    limit: i64,
+    now: DateTime<Utc>,
 ) -> Result<Vec<Subject>, DbError> {
-    let mut page = Vec::new();
-    let mut last = after;
-    loop {
-        let chunk = chunk(connection, store, wanted, last, limit)?;
-        let exhausted = chunk.len() < limit;
-        last = chunk.last().map_or(last, |subject| subject.id.0);
-        page.extend(chunk.into_iter().filter(|subject| matches(wanted, subject)));
-        page.truncate(limit);
-        if exhausted || page.len() == limit {
-            return Ok(page);
-        }
-    }
-}
-
-fn matches(wanted: &Wanted, subject: &Subject) -> bool {
-    wanted.filter.as_ref().is_none_or(|filter| filter.matches(subject))
-}
-
-fn chunk(
-    connection: &mut PgConnection,
-    store: StoreId,
-    wanted: &Wanted,
-    after: i64,
-    limit: usize,
-) -> Result<Vec<Subject>, DbError> {
+    let filter = wanted.filter.as_ref().map(|filter| filter_sql::compile(filter, 7, now));
+    let condition = filter.as_ref().map_or("true", |filter| &filter.sql);
     let rows: Vec<SubjectRow> = diesel::sql_query(format!(
         "SELECT {} FROM subjects s WHERE s.store_id = $1 AND s.kind = $2 AND s.id > $3 AND s.deleted_at IS NULL \
          AND ($4 IS NULL OR lower(s.user_name COLLATE \"C\") = $4) AND ($5 IS NULL OR s.external_id = $5) \
-         ORDER BY s.id LIMIT $6",
+         AND {condition} ORDER BY s.id LIMIT $6",
         SubjectRow::COLUMNS
     ))
     .bind::<BigInt, _>(store.0)
@@ -73,7 +51,8 @@ fn chunk(
     .bind::<BigInt, _>(after)
     .bind::<Nullable<Text>, _>(wanted.user_name.as_ref().map(|name| name.to_ascii_lowercase()))
     .bind::<Nullable<Text>, _>(wanted.external_id.as_deref())
-    .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))
+    .bind::<BigInt, _>(limit)
+    .bind::<Array<Text>, _>(filter.as_ref().map_or(&[][..], |filter| &filter.values))
     .load(connection)?;
     rows.into_iter().map(SubjectRow::read).collect()
 }

@@ -1,6 +1,9 @@
 //! The integration tests: one binary, a module per area.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
+mod api;
 mod embedded;
+mod filter;
+mod storage;
 mod support;
 mod support_works;
