@@ -18,3 +18,4 @@ pub mod subjects;
 pub mod tokens;
 
 pub use db::{Db, DbError, Pool};
+pub use diesel::PgConnection as Connection;
