@@ -44,7 +44,12 @@ pub struct Policy {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ending {
     /// Logic answered by the contract.
-    Answered(Response),
+    Answered {
+        /// What it said.
+        response: Response,
+        /// What the remote asked for, when the last call failed.
+        retry_after: Option<Duration>,
+    },
     /// Logic threw, answered badly or broke a limit.
     Failed {
         /// One sentence.
@@ -99,7 +104,9 @@ pub struct Conclusion {
 /// Concludes a run. `jitter` lies in `0.0..=1.0`.
 pub fn conclude(run: &RunFacts, end: Ending, policy: &Policy, now: DateTime<Utc>, jitter: f64) -> Conclusion {
     match end {
-        Ending::Answered(response) => answered(run, response, policy, now, jitter),
+        Ending::Answered { response, retry_after } => {
+            answered(run, response, retry_after, policy, now, jitter)
+        }
         Ending::Failed { message, class, retry_after } => {
             let next = retry(run, class, retry_after, policy, now, jitter);
             failed(run, message, class, next)
@@ -111,6 +118,7 @@ pub fn conclude(run: &RunFacts, end: Ending, policy: &Policy, now: DateTime<Utc>
 fn answered(
     run: &RunFacts,
     response: Response,
+    retry_after: Option<Duration>,
     policy: &Policy,
     now: DateTime<Utc>,
     jitter: f64,
@@ -122,7 +130,7 @@ fn answered(
             let class = response.error_class.unwrap_or(ErrorClass::Logic);
             let next = match again {
                 Some(at) => Some(scheduled(run, at)),
-                None => retry(run, class, None, policy, now, jitter),
+                None => retry(run, class, retry_after, policy, now, jitter),
             };
             failed(run, String::new(), class, next)
         }
@@ -278,7 +286,7 @@ mod tests {
 
     fn after(run: &RunFacts, response: Value) -> Conclusion {
         let response = Response::read(&response, run.reason).unwrap();
-        conclude(run, Ending::Answered(response), &policy(), now(), 0.5)
+        conclude(run, Ending::Answered { response, retry_after: None }, &policy(), now(), 0.5)
     }
 
     fn wait(conclusion: &Conclusion) -> Option<i64> {

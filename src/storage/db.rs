@@ -43,7 +43,7 @@ impl From<DieselError> for DbError {
 /// Diesel hands over no SQLSTATE, so the classes that matter are told by the
 /// server's words. `lc_messages` is set to C on every connection.
 fn by_message(message: &str) -> Option<DbError> {
-    const AWAY: [&str; 9] = [
+    const AWAY: [&str; 10] = [
         "terminating connection",
         "server closed the connection",
         "the database system is",
@@ -53,6 +53,7 @@ fn by_message(message: &str) -> Option<DbError> {
         "too many clients",
         "canceling statement due to",
         "SSL SYSCALL",
+        "deadlock detected",
     ];
     if message.contains("No space left on device") {
         Some(DbError::DiskFull(message.to_owned()))

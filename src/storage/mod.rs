@@ -2,10 +2,24 @@
 //! the only way to a connection is [`Db::run`], which keeps blocking work off
 //! the reactor. One file per table family.
 
+pub mod claim;
+pub mod complete;
 mod db;
 pub mod embedded;
+pub mod filter_sql;
+pub mod subjects;
+pub mod logic;
 pub mod migrate;
+pub mod ownership;
+pub mod preview;
+pub mod queue;
+pub mod runs;
 #[allow(missing_docs)]
 pub mod schema;
+pub mod state;
+mod subject_row;
+pub mod sweeps;
+pub mod targets;
+mod write_back;
 
 pub use db::{Db, DbError, Pool};

@@ -30,7 +30,7 @@ impl Filter {
     }
 
     /// Whether a subject is in scope.
-    pub fn matches(&self, _subject: &Subject) -> bool {
+    pub fn matches(&self, _subject: &Subject, _now: chrono::DateTime<chrono::Utc>) -> bool {
         true
     }
 }
