@@ -7,8 +7,6 @@ pub mod complete;
 mod db;
 pub mod embedded;
 pub mod filter_sql;
-pub mod subjects;
-pub mod logic;
 pub mod migrate;
 pub mod ownership;
 pub mod preview;
