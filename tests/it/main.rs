@@ -1,0 +1,3 @@
+//! Integration tests: one binary, a folder for each area.
+
+mod egress;
