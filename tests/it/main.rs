@@ -1,6 +1,3 @@
-//! The integration tests: one binary, a module per area.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+//! Integration tests: one binary, a folder for each area.
 
-mod filter;
-mod support;
-mod support_works;
+mod egress;
