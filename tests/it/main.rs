@@ -1,3 +1,5 @@
 //! Integration tests: one binary, a folder for each area.
 
-mod egress;
+mod embedded;
+mod support;
+mod support_works;
