@@ -7,13 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use chrono::Utc;
-use diesel::{Connection, PgConnection};
 
 use super::AppError;
 use crate::config::Config;
 use crate::security::{MasterKey, Role, Sealer, Token};
 use crate::storage::embedded::EmbeddedPostgres;
-use crate::storage::{DbError, migrate as schema, runs, tokens};
+use crate::storage::{PgConnection, connect, migrate as schema, runs, tokens};
 
 /// A database that can be connected to, and what keeps it there.
 pub(super) struct Database {
@@ -71,11 +70,6 @@ fn lock(data_dir: &Path) -> Result<File, AppError> {
 
 pub(super) fn file(action: &'static str, path: &Path, error: std::io::Error) -> AppError {
     AppError::File { action, path: path.display().to_string(), error }
-}
-
-/// A plain connection, outside the pools.
-pub(super) fn connect(url: &str) -> Result<PgConnection, AppError> {
-    PgConnection::establish(url).map_err(|error| AppError::Unreachable(error.to_string()))
 }
 
 /// Brings the schema up to date; returns what was applied.
@@ -155,11 +149,5 @@ pub(super) fn node_name(config: &Config) -> Result<String, AppError> {
             write_private(&path, &name)?;
             Ok(name)
         }
-    }
-}
-
-impl From<diesel::result::Error> for AppError {
-    fn from(error: diesel::result::Error) -> Self {
-        DbError::from(error).into()
     }
 }

@@ -1,10 +1,11 @@
 //! `provisiond doctor`: is everything there that the daemon needs?
 
-use super::bootstrap::{connect, sealer};
+use super::bootstrap::sealer;
 use crate::config::Config;
 use crate::domain::target::Limits;
 use crate::js::HostProgram;
 use crate::logic;
+use crate::storage::connect;
 use crate::storage::embedded::EmbeddedPostgres;
 
 /// One thing that was looked at.

@@ -7,14 +7,14 @@ use actix_web::{App, HttpServer, web};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::AppError;
-use super::bootstrap::{connect, file, first_token, node_name, own_database, prepare, sealer};
+use super::bootstrap::{file, first_token, node_name, own_database, prepare, sealer};
 use crate::api::{self, ApiState, EngineState};
 use crate::config::Config;
 use crate::egress::Egress;
 use crate::engine::{self, Deps, EngineHandle, Settings};
 use crate::js::HostProgram;
 use crate::observe;
-use crate::storage::Db;
+use crate::storage::{Db, connect};
 
 /// Runs the daemon until SIGTERM or SIGINT.
 pub fn serve(config: Config) -> Result<(), AppError> {

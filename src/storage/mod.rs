@@ -27,4 +27,5 @@ pub mod targets;
 pub mod tokens;
 mod write_back;
 
-pub use db::{Db, DbError, Pool};
+pub use db::{Db, DbError, Pool, connect};
+pub use diesel::PgConnection;
