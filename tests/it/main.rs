@@ -1,9 +1,3 @@
-//! Integration tests: one binary, a folder for each area.
+//! The integration tests, one binary.
 
-mod embedded;
-mod egress;
-mod engine;
-mod filter;
-mod storage;
-mod support;
-mod support_works;
+mod js;
