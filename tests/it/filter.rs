@@ -129,6 +129,42 @@ async fn memory_and_sql_agree_on_every_subject() {
     .unwrap();
 }
 
+#[derive(QueryableByName)]
+struct Instant {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    instant: Option<i64>,
+}
+
+/// Whether memory reads `text` as this instant: relative times compare with
+/// times only, so they tell a time from any other text.
+fn reads_as(text: &str, instant: Option<i64>) -> bool {
+    let attributes = serde_json::json!({ "t": text });
+    let holds = |filter: &str| {
+        Filter::parse(filter).unwrap().matches(&world::bare(attributes.as_object().unwrap()), generate::now())
+    };
+    let is_time = holds(r#"t gt "now" or t le "now""#);
+    match instant.and_then(chrono::DateTime::from_timestamp_micros) {
+        None => !is_time,
+        Some(instant) => is_time && holds(&format!("t eq \"{}\"", instant.format("%Y-%m-%dT%H:%M:%S%.6fZ"))),
+    }
+}
+
+#[tokio::test]
+async fn memory_and_sql_read_the_same_times() {
+    let database = TestDb::new().await;
+    let mut runner = TestRunner::default();
+    let texts: Vec<String> = (0..5_000).map(|_| sample(&mut runner, &generate::nearly_time())).collect();
+    let query =
+        "SELECT filter_instant(text) AS instant FROM unnest($1) WITH ORDINALITY AS t(text, n) ORDER BY n";
+    let instants: Vec<Instant> =
+        sql_query(query).bind::<Array<Text>, _>(&texts).load(&mut database.connection()).unwrap();
+    for (text, row) in texts.iter().zip(&instants) {
+        assert!(reads_as(text, row.instant), "SQL reads {text:?} as {:?}", row.instant);
+    }
+    let times = instants.iter().filter(|row| row.instant.is_some()).count();
+    assert!((500..4_500).contains(&times), "{times} of {} are times", texts.len());
+}
+
 #[test]
 fn nothing_that_a_person_wrote_is_part_of_the_sql() {
     let source = r#"marker eq "marker" and attributes.marker[marker co "marker'"].marker gt 4711
