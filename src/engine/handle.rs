@@ -6,7 +6,7 @@ use std::sync::{Arc, RwLock};
 use actix::prelude::*;
 
 use super::supervisor::{LookRound, Shutdown, Supervisor};
-use super::target::{Observe, ObservableState, StopRuns, TargetSupervisor, Wake};
+use super::target::{Observe, ObservableState, StopRuns, Swept, TargetSupervisor, Wake};
 use crate::domain::ids::TargetId;
 
 /// Wakes targets that got work.
@@ -37,6 +37,14 @@ impl EngineHandle {
     /// Wakes targets that got work, after its commit.
     pub fn nudge(&self) -> Nudge {
         nudge(&self.registry)
+    }
+
+    /// Tells a target that a sweep was started. A target that does not run
+    /// here finds it when it starts.
+    pub fn sweep(&self, target: TargetId) {
+        if let Some(running) = self.running(target) {
+            running.do_send(Swept);
+        }
     }
 
     /// Tells the engine that targets were made, changed or deleted.

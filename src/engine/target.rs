@@ -124,6 +124,11 @@ pub struct ObservableState {
 #[rtype(result = "()")]
 pub struct Wake;
 
+/// A sweep was started.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Swept;
+
 /// A worker has ended its job.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -433,10 +438,17 @@ impl Handler<Wake> for TargetSupervisor {
     type Result = ();
 
     fn handle(&mut self, _: Wake, context: &mut Self::Context) {
-        if let Some(helpers) = self.helpers.as_ref().filter(|_| self.leased.is_empty()) {
+        self.take_in(context);
+    }
+}
+
+impl Handler<Swept> for TargetSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, _: Swept, _: &mut Self::Context) {
+        if let Some(helpers) = &self.helpers {
             helpers.sweeper.do_send(Sweep);
         }
-        self.take_in(context);
     }
 }
 

@@ -5,8 +5,10 @@ mod backoff;
 mod conclude;
 mod decide;
 mod guard;
+mod standing;
 
 pub use backoff::delay;
 pub use conclude::{Conclusion, Ending, Next, Policy, RunFacts, conclude};
 pub use decide::{Decision, Known, Scope, Work, decide};
 pub use guard::DeletionGuard;
+pub use standing::{Due, Standing, standing};

@@ -1,0 +1,6 @@
+//! What the tests lean on: databases, counterparts, recorders.
+#![allow(dead_code)]
+
+pub mod db;
+pub mod scim;
+pub mod sink;
