@@ -131,7 +131,7 @@ async fn find(state: &ApiState, id: TargetId) -> Result<Target, Problem> {
 async fn check_code(engine: &EngineState, target: &Target, code: &str) -> Result<(), Problem> {
     match check(&engine.program, code, &target.settings.limits).await {
         Ok(()) => Ok(()),
-        Err(LogicError::Compile(error)) => Err(Problem::does_not_compile(&error)),
+        Err(LogicError::Compile(error)) => Err(Problem::does_not_load(&error)),
         Err(LogicError::Host(message)) => Err(Problem::new(Kind::Unavailable, message)),
         Err(error) => Err(Problem::validation(vec![FieldError::new("code", error.to_string())])),
     }
@@ -149,7 +149,7 @@ async fn publish(
     let draft = state.run(move |connection| logic::draft(connection, id)).await?;
     let draft = draft.ok_or_else(no_draft)?;
     check_code(&engine, &target, &draft.code).await?;
-    let by = editor.name().to_owned();
+    let by = editor.caller.name.clone();
     let version = state.run(move |connection| logic::publish(connection, id, &by)).await?;
     let version = version.ok_or_else(no_draft)?;
     engine.engine.look_round();
