@@ -1,3 +1,3 @@
-//! Integration tests: one binary, a folder for each area.
+//! The integration tests, one binary.
 
-mod egress;
+mod js;
