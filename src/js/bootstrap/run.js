@@ -77,6 +77,8 @@ function maybeCurrent() {
 function begin(id, context) {
   const run = new Run(id);
   MapPrototypeSet(runs, id, run);
+  // Another name for the same record, rather than a second copy in the frame.
+  if (context.subject?.kind === "account") context.account = context.subject;
   ObjectDefineProperty(context, "signal", {
     __proto__: null,
     get: () => run.signal(),
