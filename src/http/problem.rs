@@ -12,6 +12,7 @@ use crate::domain::subject::FieldError;
 use crate::storage::DbError;
 use crate::storage::stores::StoreError;
 use crate::storage::subjects::SubjectError;
+use crate::storage::targets::TargetError;
 use crate::storage::tokens::TokenStoreError;
 
 /// Seconds after which a client may try again when the database is away.
@@ -128,16 +129,6 @@ impl Problem {
     /// What kind it is.
     pub fn kind(&self) -> Kind {
         self.0.kind
-    }
-
-    /// Logic that does not load, with the place in the author's code.
-    pub fn does_not_load(error: &CompileError) -> Self {
-        let problem = Self::validation(vec![FieldError::new("code", error.to_string())]);
-        let place = [("line", error.line), ("column", error.column)];
-        place.into_iter().fold(problem, |problem, (name, number)| match number {
-            Some(number) => problem.with_member(name, number.into()),
-            None => problem,
-        })
     }
 
     /// A defect of the daemon: logged, and told without details.

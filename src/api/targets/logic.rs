@@ -14,6 +14,7 @@ use crate::domain::target::Target;
 use crate::http::auth::{Editor, Viewer};
 use crate::http::path::{Id, Path};
 use crate::http::{Authorized, JsonBody, Kind, Problem};
+use crate::js::CompileError;
 use crate::logic::{LogicError, check};
 use crate::storage::logic::{self, Draft, Version};
 use crate::storage::{targets};
@@ -131,7 +132,7 @@ async fn find(state: &ApiState, id: TargetId) -> Result<Target, Problem> {
 async fn check_code(engine: &EngineState, target: &Target, code: &str) -> Result<(), Problem> {
     match check(&engine.program, code, &target.settings.limits).await {
         Ok(()) => Ok(()),
-        Err(LogicError::Compile(error)) => Err(Problem::does_not_load(&error)),
+        Err(LogicError::Compile(error)) => Err(does_not_load(&error)),
         Err(LogicError::Host(message)) => Err(Problem::new(Kind::Unavailable, message)),
         Err(error) => Err(Problem::validation(vec![FieldError::new("code", error.to_string())])),
     }
@@ -158,4 +159,14 @@ async fn publish(
 
 fn no_draft() -> Problem {
     Problem::new(Kind::State, "there is no draft to publish: PUT some logic first")
+}
+
+/// The place in the author's code stands beside the rule.
+fn does_not_load(error: &CompileError) -> Problem {
+    let problem = Problem::validation(vec![FieldError::new("code", error.to_string())]);
+    let place = [("line", error.line), ("column", error.column)];
+    place.into_iter().fold(problem, |problem, (name, number)| match number {
+        Some(number) => problem.with_member(name, number.into()),
+        None => problem,
+    })
 }
