@@ -119,6 +119,7 @@ CREATE TABLE pending (
     reason text CHECK (reason = 'deprovision'),
     trigger text NOT NULL,
     priority smallint NOT NULL DEFAULT 1,
+    changes text[] NOT NULL DEFAULT '{}',
     since timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (target_id, subject_id)
 ) WITH (fillfactor = 75, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 5000,

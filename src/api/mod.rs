@@ -9,9 +9,12 @@ pub mod containers;
 mod endpoint;
 pub mod health;
 pub mod import;
+mod provisions;
+mod runs;
 mod state;
 pub mod stores;
 mod subject_json;
+mod targets;
 pub mod tokens;
 
 use actix_web::body::MessageBody;
@@ -22,7 +25,7 @@ use actix_web::{Error, HttpMessage as _, web};
 use crate::http::{Kind, Problem, auth, guard};
 
 pub use endpoint::Endpoint;
-pub use state::{ApiLimits, ApiState};
+pub use state::{ApiLimits, ApiState, EngineState};
 
 /// Where the API lives.
 pub const PREFIX: &str = "/api/v1";
@@ -34,6 +37,9 @@ pub fn endpoints() -> Vec<Endpoint> {
     endpoints.extend(containers::endpoints());
     endpoints.extend(import::endpoints());
     endpoints.extend(tokens::endpoints());
+    endpoints.extend(targets::endpoints());
+    endpoints.extend(runs::endpoints());
+    endpoints.extend(provisions::endpoints());
     endpoints
 }
 

@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::domain::ids::TargetId;
+use crate::engine::EngineHandle;
 use crate::http::Problem;
+use crate::js::HostProgram;
+use crate::security::Sealer;
 use crate::storage::{Connection, Db, DbError, Pool};
 
 /// Wakes the engine for targets that got work.
@@ -64,4 +67,17 @@ impl ApiState {
             (self.nudge)(targets);
         }
     }
+}
+
+/// What the endpoints of targets work with besides [`ApiState`].
+#[derive(Clone)]
+pub struct EngineState {
+    /// The engine.
+    pub engine: EngineHandle,
+    /// Where logic is checked.
+    pub program: HostProgram,
+    /// Seals secrets.
+    pub sealer: Arc<Sealer>,
+    /// Targets that this instance may have.
+    pub most_targets: i64,
 }

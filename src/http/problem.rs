@@ -12,6 +12,7 @@ use crate::domain::subject::FieldError;
 use crate::storage::DbError;
 use crate::storage::stores::StoreError;
 use crate::storage::subjects::SubjectError;
+use crate::storage::targets::TargetError;
 use crate::storage::tokens::TokenStoreError;
 
 /// Seconds after which a client may try again when the database is away.
@@ -130,7 +131,8 @@ impl Problem {
         self.0.kind
     }
 
-    fn internal(error: &dyn fmt::Display) -> Self {
+    /// A defect of the daemon: logged, and told without details.
+    pub fn internal(error: impl fmt::Display) -> Self {
         log::error!("a request failed: {error}");
         Self::new(Kind::Internal, "the log of the daemon says more")
     }
@@ -188,7 +190,7 @@ impl From<DbError> for Problem {
                 log::error!("{error}");
                 Self::new(Kind::DiskFull, "nothing was written; make room where the database lives")
             }
-            DbError::Query(_) | DbError::Corrupt(_) => Self::internal(&error),
+            DbError::Query(_) | DbError::Corrupt(_) => Self::internal(error),
         }
     }
 }
@@ -224,6 +226,18 @@ impl From<TokenStoreError> for Problem {
             TokenStoreError::NotFound => Self::new(Kind::NotFound, error.to_string()),
             TokenStoreError::Invalid(error) => Self::validation(vec![error]),
             TokenStoreError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<TargetError> for Problem {
+    fn from(error: TargetError) -> Self {
+        match error {
+            TargetError::NotFound => Self::new(Kind::NotFound, error.to_string()),
+            TargetError::NameTaken(_) => taken("name", error.to_string()),
+            TargetError::VersionMismatch(_) => Self::new(Kind::VersionMismatch, error.to_string()),
+            TargetError::TooMany(_) | TargetError::NoLogic => Self::new(Kind::State, error.to_string()),
+            TargetError::Db(error) => error.into(),
         }
     }
 }

@@ -129,6 +129,79 @@ async fn memory_and_sql_agree_on_every_subject() {
     .unwrap();
 }
 
+#[derive(QueryableByName)]
+struct Instant {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    instant: Option<i64>,
+}
+
+/// Whether memory reads `text` as this instant: relative times compare with
+/// times only, so they tell a time from any other text.
+fn reads_as(text: &str, instant: Option<i64>) -> bool {
+    let attributes = serde_json::json!({ "t": text });
+    let holds = |filter: &str| {
+        Filter::parse(filter).unwrap().matches(&world::bare(attributes.as_object().unwrap()), generate::now())
+    };
+    let is_time = holds(r#"t gt "now" or t le "now""#);
+    match instant.and_then(chrono::DateTime::from_timestamp_micros) {
+        None => !is_time,
+        Some(instant) => is_time && holds(&format!("t eq \"{}\"", instant.format("%Y-%m-%dT%H:%M:%S%.6fZ"))),
+    }
+}
+
+#[tokio::test]
+async fn memory_and_sql_read_the_same_times() {
+    let database = TestDb::new().await;
+    let mut runner = TestRunner::default();
+    let texts: Vec<String> = (0..5_000).map(|_| sample(&mut runner, &generate::nearly_time())).collect();
+    let query =
+        "SELECT filter_instant(text) AS instant FROM unnest($1) WITH ORDINALITY AS t(text, n) ORDER BY n";
+    let instants: Vec<Instant> =
+        sql_query(query).bind::<Array<Text>, _>(&texts).load(&mut database.connection()).unwrap();
+    for (text, row) in texts.iter().zip(&instants) {
+        assert!(reads_as(text, row.instant), "SQL reads {text:?} as {:?}", row.instant);
+    }
+    let times = instants.iter().filter(|row| row.instant.is_some()).count();
+    assert!((500..4_500).contains(&times), "{times} of {} are times", texts.len());
+}
+
+#[tokio::test]
+async fn the_largest_filters_run() {
+    let database = TestDb::new().await;
+    let mut connection = database.connection();
+    let (store, subjects) = world::insert(&mut connection, Vec::new());
+    assert!(subjects.is_empty());
+    let nested = format!("{}a eq 1{}", "a[not (".repeat(16), ")]".repeat(16));
+    let wide = vec![r#"a[b.c gt "2024-01-01"].d ne "x""#; 128].join(" or ");
+    for source in [nested, wide] {
+        let filter = Filter::parse(&source).unwrap();
+        assert_eq!(by_sql(&mut connection, store, &filter).len(), world::CONTAINER_COUNT, "{source}");
+    }
+}
+
+/// A log-in name is found by its index, whose expression the SQL must spell.
+#[tokio::test]
+async fn equality_of_user_names_uses_the_index() {
+    #[derive(QueryableByName)]
+    struct Line {
+        #[diesel(sql_type = Text, column_name = "QUERY PLAN")]
+        line: String,
+    }
+    let database = TestDb::new().await;
+    let mut connection = database.connection();
+    let compiled = filter_sql::compile(&Filter::parse(r#"userName eq "Ada""#).unwrap(), 1, generate::now());
+    sql_query("SET enable_seqscan = off").execute(&mut connection).unwrap();
+    let plan: Vec<Line> = sql_query(format!(
+        "EXPLAIN SELECT FROM subjects s WHERE store_id = 1 AND kind = 'account' AND deleted_at IS NULL AND {}",
+        compiled.sql
+    ))
+    .bind::<Array<Text>, _>(&compiled.values)
+    .load(&mut connection)
+    .unwrap();
+    let plan: String = plan.into_iter().map(|line| line.line + "\n").collect();
+    assert!(plan.contains("Index Cond: ((store_id = 1) AND (lower("), "{plan}");
+}
+
 #[test]
 fn nothing_that_a_person_wrote_is_part_of_the_sql() {
     let source = r#"marker eq "marker" and attributes.marker[marker co "marker'"].marker gt 4711

@@ -39,7 +39,6 @@ impl Compiler {
         let value = format!("{alias}.v");
         if let Some(Step::Where(condition)) = steps.last() {
             let inner = opened(&value);
-            way.conditions.push(format!("jsonb_typeof({value}) <> 'null'"));
             way.conditions
                 .push(self.expression(condition, &mut |compiler, test| compiler.json(&inner, test)));
         }

@@ -112,6 +112,23 @@ fn string() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Texts that are times, or nearly.
+pub fn nearly_time() -> impl Strategy<Value = String> {
+    let year = select(&["0000", "0001", "1900", "2000", "2023", "2024", "9999", "999"][..]);
+    let day = (0..14_u32, prop_oneof![0..3_u32, 27..33_u32])
+        .prop_map(|(month, day)| format!("{month:02}-{day:02}"));
+    let hour = select(
+        &["", "T00:00:00", "t23:59:59", "T23:59:60", "T24:00:00", "T12:60:00", "T7:00:00", " 12:00:00"][..],
+    );
+    let fraction = select(&["", "", ".", ".5", ".000001", ".999999999", ".1234567890"][..]);
+    let zone =
+        select(&["Z", "Z", "z", "", "+00:00", "-00:01", "+23:59", "+24:00", "-14:60", "+0100", "Z "][..]);
+    let whole = (year, day, hour, fraction, zone).prop_map(|(year, day, hour, fraction, zone)| {
+        if hour.is_empty() { format!("{year}-{day}") } else { format!("{year}-{day}{hour}{fraction}{zone}") }
+    });
+    prop_oneof![8 => whole, 1 => string()]
+}
+
 fn number() -> impl Strategy<Value = Value> {
     prop_oneof![
         4 => select(&NUMBERS[..]).prop_map(|number| json!(number)),

@@ -4,8 +4,8 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Jsonb, Nullable, Text, Timestamptz};
 use provisiond::domain::ids::{StoreId, SubjectId};
-use provisiond::domain::subject::{Container, Subject, SubjectKind};
-use serde_json::Value;
+use provisiond::domain::subject::{Container, Subject, SubjectKind, SubjectStatus};
+use serde_json::{Map, Value};
 
 use super::generate::{Draft, Membership, now};
 
@@ -53,6 +53,25 @@ pub fn insert(connection: &mut PgConnection, drafts: Vec<Draft>) -> (StoreId, Ve
     (store, subjects)
 }
 
+/// A subject with nothing but attributes.
+pub fn bare(attributes: &Map<String, Value>) -> Subject {
+    Subject {
+        id: SubjectId(1),
+        store: StoreId(1),
+        kind: SubjectKind::Account,
+        external_id: None,
+        user_name: None,
+        display_name: None,
+        status: SubjectStatus::Active,
+        attributes: attributes.clone(),
+        version: 1,
+        created_at: now(),
+        updated_at: now(),
+        deleted_at: None,
+        containers: Vec::new(),
+    }
+}
+
 fn insert_container(
     connection: &mut PgConnection,
     store: StoreId,
@@ -80,21 +99,18 @@ fn insert_container(
 fn in_memory(store: StoreId, number: usize, draft: &Draft) -> Subject {
     let unique = |text: &str| format!("{text}{number}");
     let account = draft.kind == SubjectKind::Account;
+    let display_name = if account { draft.name.clone() } else { unique(&draft.name) };
     Subject {
-        id: SubjectId(0),
         store,
         kind: draft.kind,
         external_id: draft.external_id.as_deref().map(unique),
         user_name: account.then(|| unique(&draft.name)),
-        display_name: (!account || number.is_multiple_of(3))
-            .then(|| if account { draft.name.clone() } else { unique(&draft.name) }),
+        display_name: (!account || number.is_multiple_of(3)).then_some(display_name),
         status: draft.status,
-        attributes: draft.attributes.clone(),
-        version: 1,
         created_at: draft.created_at,
         updated_at: draft.updated_at,
         deleted_at: draft.deleted.then(now),
-        containers: Vec::new(),
+        ..bare(&draft.attributes)
     }
 }
 
