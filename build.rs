@@ -37,20 +37,41 @@ const SCRIPTS: &[(&str, &[&str])] = &[
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=Cargo.lock");
     println!("cargo::rerun-if-changed=build.rs");
-    let metadata = metadata()?;
+    let lock = fs::read_to_string("Cargo.lock")?;
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("OUT_DIR is not set"))?);
     for (package, scripts) in SCRIPTS {
-        let home = package_home(&metadata, package)
-            .ok_or_else(|| io::Error::other(format!("`cargo metadata` does not know {package}")))?;
+        let home = package_home(&lock, package)?;
         fs::write(out.join(format!("{package}.rs")), sources(package, scripts, &home))?;
     }
     Ok(())
 }
 
+/// Where cargo has unpacked a package: in the registry of this machine, or, for
+/// vendored sources, where `cargo metadata` says. The registry comes first
+/// because `cargo metadata` also wants packages that this build never fetches.
+fn package_home(lock: &str, package: &str) -> io::Result<PathBuf> {
+    let unknown = || io::Error::other(format!("Cargo.lock does not name {package}"));
+    let entry = lock.split(&format!("name = \"{package}\"\nversion = \"")).nth(1).ok_or_else(unknown)?;
+    let version = entry.split('"').next().ok_or_else(unknown)?;
+    let folder = format!("{package}-{version}");
+    match in_registry(&folder) {
+        Some(home) => Ok(home),
+        None => in_metadata(&metadata()?, package, &folder)
+            .ok_or_else(|| io::Error::other(format!("the sources of {folder} cannot be found"))),
+    }
+}
+
+fn in_registry(folder: &str) -> Option<PathBuf> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")))?;
+    let registries = fs::read_dir(home.join("registry/src")).ok()?;
+    registries.flatten().map(|registry| registry.path().join(folder)).find(|home| home.is_dir())
+}
+
 fn metadata() -> io::Result<String> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["metadata", "--format-version=1", "--offline", "--locked", "--all-features"])
+        .args(["metadata", "--format-version=1", "--offline", "--locked"])
         .current_dir(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| ".".into()))
         .output()?;
     if !output.status.success() {
@@ -61,14 +82,11 @@ fn metadata() -> io::Result<String> {
 
 /// Finds `"manifest_path":"…/<package>[-<version>]/Cargo.toml"`. A JSON parser
 /// would be a build dependency for this one line.
-fn package_home(metadata: &str, package: &str) -> Option<PathBuf> {
+fn in_metadata(metadata: &str, package: &str, folder: &str) -> Option<PathBuf> {
     metadata.split("\"manifest_path\":\"").skip(1).find_map(|rest| {
         let home = Path::new(rest.split('"').next()?).parent()?;
-        let folder = home.file_name()?.to_str()?;
-        let version = folder.strip_prefix(package)?;
-        let matches = version.is_empty()
-            || version.strip_prefix('-').is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()));
-        matches.then(|| home.to_owned())
+        let name = home.file_name()?.to_str()?;
+        (name == package || name == folder).then(|| home.to_owned())
     })
 }
 

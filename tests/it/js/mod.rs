@@ -5,4 +5,5 @@ mod globals;
 mod limits;
 mod load;
 mod run;
+mod sandbox;
 mod support;
