@@ -73,7 +73,8 @@ async fn bad_lines_are_reported_and_do_not_sink_the_others() {
 #[tokio::test]
 async fn invalid_utf_8_is_one_bad_line() {
     let api = TestApi::start().await.with_store().await;
-    let report = import(&api, "", b"{\"userName\": \"\xff\"}\n{\"userName\": \"ok\"}".to_vec()).await.expect(200);
+    let report =
+        import(&api, "", b"{\"userName\": \"\xff\"}\n{\"userName\": \"ok\"}".to_vec()).await.expect(200);
     assert_eq!(counts(&report), [1, 0, 0, 0, 1, 2]);
     assert_eq!(report["errors"][0]["line"], 1);
 }

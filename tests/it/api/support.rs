@@ -173,11 +173,12 @@ fn serve(state: ApiState) -> (ServerHandle, String) {
     std::thread::spawn(move || {
         actix_web::rt::System::new().block_on(async move {
             let state = web::Data::new(state);
-            let server = HttpServer::new(move || App::new().app_data(state.clone()).configure(api::configure))
-                .workers(1)
-                .disable_signals()
-                .bind(("127.0.0.1", 0))
-                .unwrap();
+            let server =
+                HttpServer::new(move || App::new().app_data(state.clone()).configure(api::configure))
+                    .workers(1)
+                    .disable_signals()
+                    .bind(("127.0.0.1", 0))
+                    .unwrap();
             let url = format!("http://{}", server.addrs()[0]);
             let server = server.run();
             sender.send((server.handle(), url)).unwrap();
