@@ -1,4 +1,0 @@
-//! stub
-pub(super) fn endpoints() -> Vec<super::Endpoint> {
-    Vec::new()
-}
