@@ -28,8 +28,8 @@
 //! daemon's own process, no polling loop and no queue in memory.
 
 pub mod api;
-pub mod app;
-pub mod cli;
+// pub mod app;
+// pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod egress;

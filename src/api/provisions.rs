@@ -3,7 +3,6 @@
 
 use actix_web::{HttpResponse, web};
 use chrono::{DateTime, Utc};
-use diesel::PgConnection;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -16,7 +15,7 @@ use crate::domain::target::Target;
 use crate::http::{Authorized, Operator, Path, Problem, Viewer};
 use crate::plan::{Due, Known, Scope, standing};
 use crate::storage::state::{self, StateRow};
-use crate::storage::{DbError, Pool, queue, subjects, targets};
+use crate::storage::{DbError, PgConnection, Pool, queue, subjects, targets};
 
 /// The routes of provisions, under `/api/v1`.
 pub fn configure(config: &mut web::ServiceConfig) {

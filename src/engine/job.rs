@@ -101,7 +101,7 @@ fn completion(
 /// Runs logic for a job and concludes. `jitter` lies in `0.0..=1.0`.
 pub async fn run(runtime: &Runtime, egress: &Egress, job: &Job, worker: usize, jitter: f64) -> Completion {
     let started_at = Utc::now();
-    let session = egress.session(runtime.egress.clone());
+    let session = Arc::new(egress.session(runtime.egress.clone()));
     let end = match context(runtime, &job.claimed, job.reason, job.trigger) {
         Ok(context) => runtime.hosts.run(worker, context, session.clone()).await,
         Err(error) => Err(StartError::Spawn(format!("the context cannot be written: {error}"))),

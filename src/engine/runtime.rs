@@ -11,7 +11,8 @@ use super::deps::Deps;
 use super::hosts::Hosts;
 use crate::domain::filter::Filter;
 use crate::domain::target::Target;
-use crate::egress::{AllowList, NamedSecret, TargetPolicy};
+use crate::egress::{AllowList, TargetPolicy};
+use crate::security::NamedSecret;
 use crate::plan::Policy;
 use crate::storage::{Db, DbError, Pool, logic, targets};
 

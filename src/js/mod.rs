@@ -1,11 +1,59 @@
-//! stub
-use std::path::PathBuf; use std::sync::Arc; use std::time::Duration;
-use crate::domain::host_call::*; use crate::domain::status::ErrorClass; use crate::domain::target::Limits;
-#[derive(Clone)] pub struct HostProgram { pub executable: PathBuf }
-pub struct JsHost; pub struct RunRequest { pub context: String } pub struct RunEnd { pub outcome: RunOutcome, pub console: Vec<ConsoleLine> }
-pub enum RunOutcome { Returned(serde_json::Value), Threw(Thrown), Limit(String), Interrupted(String) }
-pub struct Thrown { pub message: String, pub stack: Option<String>, pub error_class: Option<ErrorClass>, pub retry_after: Option<Duration> }
-#[derive(Debug, thiserror::Error)] #[error("x")] pub struct CompileError { pub message: String, pub line: Option<u32>, pub column: Option<u32> }
-#[derive(Debug, thiserror::Error)] pub enum StartError { #[error("x")] Compile(CompileError), #[error("x")] Spawn(String), #[error("x")] Limit(String), #[error("x")] Crashed(String) }
-impl JsHost { pub async fn start(_: &HostProgram, _: &str, _: &Limits) -> Result<Self, StartError> { Ok(JsHost) }
- pub async fn run(&self, _: RunRequest, _: Arc<dyn HostCalls>) -> RunEnd { loop {} } pub fn is_alive(&self) -> bool { true } pub fn in_flight(&self) -> usize { 0 } pub fn pid(&self) -> u32 { 0 } pub fn kill(&self) {} }
+//! JavaScript, in a process of its own.
+//!
+//! Logic is untrusted and may loop, fill its heap or bring its engine down, so
+//! it never runs inside the daemon. A [`JsHost`] is the handle of one child
+//! process (`provisiond js-host`) with one runtime, which serves one version of
+//! one target's logic: many runs, at most [`limits::MAX_IN_FLIGHT`] at a time.
+//! The child has no network, no files and no secrets; whatever it wants done it
+//! asks the daemon for through [`HostCalls`](crate::domain::host_call::HostCalls).
+//!
+//! | file | holds |
+//! |---|---|
+//! | `outcome.rs` | what comes of starting a host and of a run |
+//! | `limits.rs` | every figure |
+//! | `protocol.rs` | the frames between daemon and host |
+//! | `host.rs`, `host/` | the daemon's side: spawning, the runs in flight, reading, writing, watching |
+//! | `child.rs` | the host's side: its main loop |
+//! | `runtime.rs`, `load.rs`, `extensions.rs` | the runtime in the host, and the author's code in it |
+//! | `ops/` | what the host's scripts ask of its Rust side |
+//! | `bootstrap/` | the host's scripts: globals, freezing, runs |
+//! | `sandbox.rs` | what the process gives up before it runs code |
+//!
+//! Limits are watched from outside, since some built-ins never yield: a host
+//! that does not answer is killed, and every run in it is told whether it was
+//! the one ([`RunOutcome::Limit`]) or may have been a bystander
+//! ([`RunOutcome::Interrupted`]), to be run again alone.
+
+mod child;
+mod extensions;
+mod host;
+pub mod limits;
+mod load;
+mod ops;
+mod outcome;
+mod protocol;
+mod runtime;
+mod sandbox;
+
+use std::io;
+use std::path::PathBuf;
+
+pub use child::main;
+pub use host::JsHost;
+pub use outcome::{CompileError, RunEnd, RunOutcome, RunRequest, StartError, Thrown};
+
+/// The program that becomes a host when its only argument is `js-host`.
+#[derive(Debug, Clone)]
+pub struct HostProgram {
+    /// What to execute.
+    pub executable: PathBuf,
+}
+
+impl HostProgram {
+    /// This very program, even when its file was replaced since it started.
+    pub fn current() -> io::Result<Self> {
+        let executable = PathBuf::from("/proc/self/exe");
+        executable.read_link()?;
+        Ok(Self { executable })
+    }
+}

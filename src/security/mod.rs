@@ -10,7 +10,7 @@ pub mod sealing;
 pub mod secret;
 pub mod token;
 
-mod forms;
+pub(crate) mod forms;
 mod master_key;
 
 pub use master_key::{MasterKey, MasterKeyError};

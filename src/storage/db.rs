@@ -157,3 +157,13 @@ impl<E: std::error::Error> r2d2::HandleError<E> for LogQuietly {
         log::debug!("no connection to the database: {error}");
     }
 }
+
+/// A connection outside the pools, for the start and for commands.
+pub fn connect(url: &str) -> Result<PgConnection, DbError> {
+    let mut connection = <PgConnection as diesel::Connection>::establish(url)
+        .map_err(|error| DbError::Unavailable(error.to_string()))?;
+    match Session.on_acquire(&mut connection) {
+        Ok(()) => Ok(connection),
+        Err(error) => Err(DbError::Unavailable(error.to_string())),
+    }
+}

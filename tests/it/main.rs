@@ -1,5 +1,3 @@
-//! The integration tests: one binary, a module per area.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+//! The integration tests, one binary.
 
-mod support;
-mod support_works;
+mod js;

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use diesel::PgConnection;
 use serde_json::{Value, json};
 
 pub use body::{ConnectionBody, TargetBody, TargetView};
@@ -23,7 +22,7 @@ use crate::domain::target::{Target, TargetSettings};
 use crate::http::{Authorized, Editor, IfMatch, JsonBody, Path, Problem, Viewer, read_json};
 use crate::security::{Sealer, Secret};
 use crate::storage::targets::{self, SealedSecrets};
-use crate::storage::{Pool, preview, stores};
+use crate::storage::{PgConnection, Pool, preview, stores};
 
 /// The routes of targets, under `/api/v1`.
 pub fn configure(config: &mut web::ServiceConfig) {

@@ -118,10 +118,9 @@ fn element(value: &Value, steps: &[Step], check: &Check, now: i64) -> bool {
             .and_then(|members| members.get(name))
             .is_some_and(|value| within(value, rest, check, now)),
         Some((Step::Where(condition), rest)) => {
-            !value.is_null()
-                && condition
-                    .holds(&|test| test.check.negated() != relative(value, &test.steps, &test.check, now))
-                && relative(value, rest, check, now)
+            let admitted = condition
+                .holds(&|test| test.check.negated() != relative(value, &test.steps, &test.check, now));
+            admitted && relative(value, rest, check, now)
         }
     }
 }

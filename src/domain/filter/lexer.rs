@@ -38,11 +38,14 @@ impl Token<'_> {
     }
 }
 
-/// A word as errors show it.
+/// A word as errors show it: cut, control characters made visible.
 pub(super) fn quoted(word: &str) -> String {
-    let short: String = word.chars().take(QUOTED).collect();
-    let more = if short.len() < word.len() { "…" } else { "" };
-    format!("\"{}{more}\"", short.escape_debug().to_string().replace("\\'", "'"))
+    let mut text: String = word.chars().take(QUOTED).collect();
+    if text.len() < word.len() {
+        text.push('…');
+    }
+    let visible = |c: char| if c.is_control() { c.escape_unicode().to_string() } else { c.to_string() };
+    format!("\"{}\"", text.chars().map(visible).collect::<String>())
 }
 
 /// The place that reading has come to, and what counts against the limits.

@@ -1,0 +1,306 @@
+//! The embedded PostgreSQL, with the real one.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use provisiond::storage::embedded::{EmbeddedError, EmbeddedPostgres};
+use tempfile::TempDir;
+
+/// A directory that other users may pass through, unlike most temporary ones.
+fn open_directory() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
+    directory
+}
+
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+fn connect(url: &str) -> PgConnection {
+    PgConnection::establish(url).unwrap()
+}
+
+fn ask(url: &str, question: &str) -> String {
+    #[derive(QueryableByName)]
+    struct Answer {
+        #[diesel(sql_type = Text)]
+        answer: String,
+    }
+    let query = format!("SELECT ({question})::text AS answer");
+    diesel::sql_query(query).get_result::<Answer>(&mut connect(url)).unwrap().answer
+}
+
+fn postmaster(data_dir: &Path) -> i32 {
+    let text = std::fs::read_to_string(data_dir.join("postgres/postmaster.pid")).unwrap();
+    text.lines().next().unwrap().parse().unwrap()
+}
+
+fn kill(pid: i32, signal: nix::sys::signal::Signal) {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
+}
+
+#[test]
+fn what_was_written_is_there_after_a_restart() {
+    let place = open_directory();
+    let data_dir = place.path().join("a data dir; it's \"new\"");
+    assert_eq!(EmbeddedPostgres::attach(&data_dir).unwrap(), None);
+    let first = EmbeddedPostgres::start(&data_dir).unwrap();
+    diesel::sql_query("CREATE TABLE kept (n int)").execute(&mut connect(&first.url())).unwrap();
+    assert_eq!(EmbeddedPostgres::attach(&data_dir).unwrap(), Some(first.url()));
+    first.stop();
+    assert_eq!(EmbeddedPostgres::attach(&data_dir).unwrap(), None);
+    let second = EmbeddedPostgres::start(&data_dir).unwrap();
+    assert_eq!(ask(&second.url(), "SELECT count(*) FROM kept"), "0");
+}
+
+#[test]
+fn it_is_durable_and_nobody_else_can_reach_it() {
+    let place = open_directory();
+    let data_dir = place.path().join("data");
+    let postgres = EmbeddedPostgres::start(&data_dir).unwrap();
+    for (name, value) in [
+        ("fsync", "on"),
+        ("synchronous_commit", "on"),
+        ("listen_addresses", ""),
+        ("data_checksums", "on"),
+        ("server_encoding", "UTF8"),
+    ] {
+        assert_eq!(ask(&postgres.url(), &format!("SELECT current_setting('{name}')")), value, "{name}");
+    }
+    let socket = std::fs::metadata(data_dir.join("postgres-socket")).unwrap();
+    assert_eq!(socket.permissions().mode() & 0o777, 0o700);
+    let server = std::fs::metadata(format!("/proc/{}", postmaster(&data_dir))).unwrap();
+    assert_eq!(server.uid(), socket.uid());
+    assert_ne!(server.uid(), 0);
+    let group = nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(postmaster(&data_dir)))).unwrap();
+    assert_ne!(group, nix::unistd::getpgrp(), "Ctrl-C would end it");
+    if is_root() {
+        let mut psql = Command::new("psql");
+        psql.arg(postgres.url()).args(["-c", "SELECT 1"]).uid(65_534).gid(65_534);
+        assert!(!psql.output().unwrap().status.success());
+    }
+}
+
+#[test]
+fn a_setting_of_the_operator_wins() {
+    let place = open_directory();
+    let data_dir = place.path().join("data");
+    EmbeddedPostgres::start(&data_dir).unwrap().stop();
+    let file = data_dir.join("postgres.local.conf");
+    std::fs::write(&file, "work_mem = '7MB'\n").unwrap();
+    let postgres = EmbeddedPostgres::start(&data_dir).unwrap();
+    assert_eq!(ask(&postgres.url(), "SELECT current_setting('work_mem')"), "7MB");
+}
+
+#[test]
+fn a_long_path_gets_its_socket_elsewhere() {
+    let place = open_directory();
+    let data_dir = place.path().join("x, ".repeat(40));
+    let postgres = EmbeddedPostgres::start(&data_dir).unwrap();
+    assert_eq!(ask(&postgres.url(), "SELECT 1"), "1");
+    assert_eq!(EmbeddedPostgres::attach(&data_dir).unwrap(), Some(postgres.url()));
+    postgres.stop();
+    let shorter = std::fs::read_to_string(data_dir.join("postgres.conf")).unwrap();
+    let line = shorter.lines().find(|line| line.starts_with("unix_socket_directories")).unwrap();
+    std::fs::remove_dir(line.split('"').nth(1).unwrap()).unwrap();
+}
+
+#[test]
+fn a_server_that_a_killed_daemon_left_is_adopted() {
+    let place = open_directory();
+    let data_dir = place.path().join("data");
+    let mut daemon = Daemon::start(&data_dir, None);
+    assert!(daemon.first_line().starts_with("ready postgres:"));
+    let left = postmaster(&data_dir);
+    daemon.kill();
+    let postgres = EmbeddedPostgres::start(&data_dir).unwrap();
+    assert_eq!(postmaster(&data_dir), left);
+    assert_eq!(ask(&postgres.url(), "SELECT 1"), "1");
+    postgres.stop();
+    std::fs::read_link(format!("/proc/{left}/cwd")).expect_err("it was not stopped");
+}
+
+#[test]
+fn a_daemon_and_a_server_that_were_killed_are_replaced() {
+    let place = open_directory();
+    let data_dir = place.path().join("data");
+    let mut daemon = Daemon::start(&data_dir, None);
+    daemon.first_line();
+    let left = postmaster(&data_dir);
+    daemon.kill();
+    kill(left, nix::sys::signal::Signal::SIGKILL);
+    let postgres = EmbeddedPostgres::start(&data_dir).unwrap();
+    assert_ne!(postmaster(&data_dir), left);
+    assert_eq!(ask(&postgres.url(), "SELECT 1"), "1");
+}
+
+#[test]
+fn a_server_that_dies_is_started_again() {
+    let place = open_directory();
+    let data_dir = place.path().join("data");
+    let postgres = EmbeddedPostgres::start(&data_dir).unwrap();
+    kill(postmaster(&data_dir), nix::sys::signal::Signal::SIGKILL);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while PgConnection::establish(&postgres.url()).is_err() {
+        assert!(Instant::now() < deadline, "it was not started again");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn a_second_daemon_is_told_who_the_first_one_is() {
+    let place = open_directory();
+    let data_dir = place.path().join("data");
+    let mut daemon = Daemon::start(&data_dir, None);
+    daemon.first_line();
+    match EmbeddedPostgres::start(&data_dir) {
+        Err(EmbeddedError::InUse { pid, .. }) => assert_eq!(pid, daemon.process.id()),
+        other => panic!("{other:?}"),
+    }
+    daemon.kill();
+    EmbeddedPostgres::start(&data_dir).unwrap().stop();
+}
+
+#[test]
+fn a_cluster_of_another_major_version_is_refused() {
+    let place = open_directory();
+    let data_dir = place.path().join("data");
+    EmbeddedPostgres::start(&data_dir).unwrap().stop();
+    let file = data_dir.join("postgres/PG_VERSION");
+    std::fs::write(&file, "12\n").unwrap();
+    let error = EmbeddedPostgres::start(&data_dir).unwrap_err();
+    assert!(matches!(error, EmbeddedError::OtherMajor { cluster: 12, .. }), "{error}");
+    assert!(error.to_string().contains("pg_upgrade"), "{error}");
+}
+
+#[test]
+fn a_closed_directory_is_named() {
+    let place = open_directory();
+    let closed = place.path().join("home");
+    std::fs::create_dir(&closed).unwrap();
+    // Root passes everywhere, its unprivileged user does not; others may not even write.
+    let mode = if is_root() { 0o700 } else { 0o500 };
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(mode)).unwrap();
+    match EmbeddedPostgres::start(&closed.join("daemon/data")).unwrap_err() {
+        EmbeddedError::NotPermitted { path, advice, .. } => {
+            assert!(path.starts_with(&closed), "{}", path.display());
+            assert!(advice.contains("--data-dir"), "{advice}");
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn missing_programs_are_said_how_to_install() {
+    let place = open_directory();
+    let mut daemon = Daemon::start(&place.path().join("data"), Some("/nowhere"));
+    let line = daemon.first_line();
+    assert!(line.contains("apt-get install postgresql") && line.contains("/nowhere"), "{line}");
+}
+
+#[test]
+fn a_full_disk_is_called_so() {
+    let place = open_directory();
+    let Some(_small) = SmallDisk::mount(place.path(), "20m") else { return };
+    let data_dir = place.path().join("data");
+    let error = EmbeddedPostgres::start(&data_dir).unwrap_err();
+    assert!(matches!(error, EmbeddedError::DiskFull(_)), "{error}");
+    assert!(!data_dir.join("postgres.new").exists());
+}
+
+#[test]
+fn a_disk_that_became_full_loses_nothing() {
+    let place = open_directory();
+    let Some(_small) = SmallDisk::mount(place.path(), "120m") else { return };
+    let data_dir = place.path().join("data");
+    EmbeddedPostgres::start(&data_dir).unwrap().stop();
+    let ballast = place.path().join("ballast");
+    let mut file = std::fs::File::create(&ballast).unwrap();
+    std::io::copy(&mut std::io::repeat(0), &mut file).unwrap_err();
+    drop(file);
+    let error = EmbeddedPostgres::start(&data_dir).unwrap_err();
+    assert!(matches!(error, EmbeddedError::DiskFull(_)), "{error}");
+    std::fs::remove_file(ballast).unwrap();
+    EmbeddedPostgres::start(&data_dir).unwrap().stop();
+}
+
+/// A file system of fixed size, as long as this lives.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &Path, size: &str) -> Option<Self> {
+        let options = format!("size={size},mode=711");
+        let mount =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(at).output().unwrap();
+        if !mount.status.success() {
+            println!("skipped, cannot mount: {}", String::from_utf8_lossy(&mount.stderr));
+            return None;
+        }
+        Some(Self(at.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+const DATA_DIR: &str = "PROVISIOND_TEST_EMBEDDED";
+
+/// Not a test: what [`Daemon`] runs in a process of its own.
+#[test]
+#[ignore = "a part of other tests"]
+fn daemon() {
+    let Some(data_dir) = std::env::var_os(DATA_DIR) else { return };
+    match EmbeddedPostgres::start(Path::new(&data_dir)) {
+        Ok(postgres) => {
+            println!("\nsays: ready {}", postgres.url());
+            std::thread::sleep(Duration::from_secs(60));
+        }
+        Err(error) => println!("\nsays: {error}"),
+    }
+}
+
+/// A process that owns an embedded PostgreSQL and can be killed.
+struct Daemon {
+    process: Child,
+}
+
+impl Daemon {
+    fn start(data_dir: &Path, binaries: Option<&str>) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "embedded::daemon", "--ignored", "--nocapture"]);
+        command.env(DATA_DIR, data_dir).stdout(Stdio::piped());
+        if let Some(binaries) = binaries {
+            command.env("PROVISIOND_PG_BIN", binaries);
+        }
+        Self { process: command.spawn().unwrap() }
+    }
+
+    fn first_line(&mut self) -> String {
+        let lines = BufReader::new(self.process.stdout.take().unwrap()).lines();
+        let mut said =
+            lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("says: ").map(str::to_owned));
+        said.next().unwrap()
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        _ = self.process.kill();
+        _ = self.process.wait();
+    }
+}
