@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | [`domain`] | subjects, targets, filter, status, responses, ids; pure | nothing |
 //! | [`plan`] | what to do with a subject, backoff, guards; pure | domain |
-//! | [`config`] | one struct per concern; TOML, environment, `*_FILE` | domain |
+//! | [`config`] | one struct per concern; TOML, environment, `*_FILE` | domain, security |
 //! | [`security`] | secrets, sealing, tokens, roles | domain |
 //! | [`storage`] | Diesel: one file per table family, the queue, the embedded PostgreSQL | domain, plan, security |
 //! | [`js`] | the JavaScript host process and its protocol | domain |
@@ -28,8 +28,8 @@
 //! daemon's own process, no polling loop and no queue in memory.
 
 pub mod api;
-// pub mod app;
-// pub mod cli;
+pub mod app;
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod egress;

@@ -6,22 +6,24 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{ApiState, EngineState};
+use super::{ApiState, Endpoint, EngineState};
 use crate::domain::filter::Filter;
 use crate::domain::ids::{SubjectId, TargetId};
 use crate::domain::status::ProvisionStatus;
 use crate::domain::subject::{Subject, SubjectKind};
 use crate::domain::target::Target;
-use crate::http::{Authorized, Operator, Path, Problem, Viewer};
+use crate::http::auth::{Operator, Viewer};
+use crate::http::path::{Id, Path};
+use crate::http::{Authorized, Kind, Problem};
 use crate::plan::{Due, Known, Scope, standing};
 use crate::storage::state::{self, StateRow};
-use crate::storage::{DbError, PgConnection, Pool, queue, subjects, targets};
+use crate::storage::{DbError, Connection, queue, subjects, targets};
 
-/// The routes of provisions, under `/api/v1`.
-pub fn configure(config: &mut web::ServiceConfig) {
-    config
-        .service(web::resource("/accounts/{id}/provisions").route(web::get().to(list)))
-        .service(web::resource("/accounts/{id}/provisions/{target}/sync").route(web::post().to(sync)));
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/accounts/{id}/provisions", list),
+        Endpoint::post("/accounts/{id}/provisions/{target}/sync", sync),
+    ]
 }
 
 #[derive(Serialize)]
@@ -43,12 +45,10 @@ struct ProvisionView {
 async fn list(
     _: Authorized<Viewer>,
     state: web::Data<ApiState>,
-    id: Path<SubjectId>,
+    Id(id): Id<SubjectId>,
 ) -> Result<HttpResponse, Problem> {
-    let id = id.into_inner();
     let items = state
-        .db
-        .run(Pool::Api, move |connection| {
+        .run(move |connection| {
             let account = account(connection, id)?;
             let targets = targets::list(connection, Some(account.store))?;
             targets
@@ -62,15 +62,15 @@ async fn list(
 }
 
 /// An account, deleted ones included: their removal is of interest.
-fn account(connection: &mut PgConnection, id: SubjectId) -> Result<Subject, Problem> {
+fn account(connection: &mut Connection, id: SubjectId) -> Result<Subject, Problem> {
     let found = subjects::load(connection, &[id])?.pop();
     found
         .filter(|subject| subject.kind == SubjectKind::Account)
-        .ok_or_else(|| Problem::not_found("there is no such account"))
+        .ok_or_else(|| Problem::new(Kind::NotFound, "there is no such account"))
 }
 
 fn provision(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     target: &Target,
     account: &Subject,
 ) -> Result<ProvisionView, Problem> {
@@ -126,14 +126,13 @@ async fn sync(
     engine: web::Data<EngineState>,
     path: Path<(SubjectId, String)>,
 ) -> Result<HttpResponse, Problem> {
-    let (id, wanted) = path.into_inner();
+    let (id, wanted) = path;
     let (target, view) = state
-        .db
-        .run(Pool::Api, move |connection| {
+        .run(move |connection| {
             let account = account(connection, id)?;
             let target = find_target(connection, &account, &wanted)?;
             if !target.settings.is_served() {
-                return Err(Problem::conflict("the target is not enabled: enable it, then sync the account"));
+                return Err(Problem::new(Kind::State, "the target is not enabled: enable it, then sync the account"));
             }
             queue::enqueue_manual(connection, target.id, id)?;
             provision(connection, &target, &account).map(|view| (target.id, view))
@@ -144,11 +143,11 @@ async fn sync(
 }
 
 /// A target of the account's store by id or by name.
-fn find_target(connection: &mut PgConnection, account: &Subject, wanted: &str) -> Result<Target, Problem> {
+fn find_target(connection: &mut Connection, account: &Subject, wanted: &str) -> Result<Target, Problem> {
     let targets = targets::list(connection, Some(account.store))?;
     let same = |target: &&Target| {
         target.id.to_string() == wanted || target.settings.name.eq_ignore_ascii_case(wanted)
     };
     let found = targets.iter().find(same).cloned();
-    found.ok_or_else(|| Problem::not_found("the account's store has no such target"))
+    found.ok_or_else(|| Problem::new(Kind::NotFound, "the account's store has no such target"))
 }

@@ -5,18 +5,18 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::ApiState;
+use super::{ApiState, Endpoint};
 use crate::domain::ids::{RunId, SubjectId, TargetId};
 use crate::domain::status::ProvisionStatus;
-use crate::http::{Authorized, Page, Path, Problem, Query, Viewer};
+use crate::http::auth::Viewer;
+use crate::http::path::Id;
+use crate::http::query::Query;
+use crate::http::{Authorized, Kind, Page, Problem};
 use crate::storage::runs::{self, Run, RunQuery};
-use crate::storage::{Pool, targets};
+use crate::storage::{targets};
 
-/// The routes of the execution log, under `/api/v1`.
-pub fn configure(config: &mut web::ServiceConfig) {
-    config
-        .service(web::resource("/targets/{id}/runs").route(web::get().to(list)))
-        .service(web::resource("/runs/{id}").route(web::get().to(show)));
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![Endpoint::get("/targets/{id}/runs", list), Endpoint::get("/runs/{id}", show)]
 }
 
 #[derive(Serialize)]
@@ -79,10 +79,10 @@ struct Filters {
 async fn list(
     _: Authorized<Viewer>,
     state: web::Data<ApiState>,
-    id: Path<TargetId>,
+    Id(id): Id<TargetId>,
     filters: Query<Filters>,
 ) -> Result<HttpResponse, Problem> {
-    let (id, filters) = (id.into_inner(), filters.into_inner());
+    let (id, filters) = (id, filters);
     let page = Page::read(filters.limit.as_deref(), filters.cursor.as_deref())?;
     let query = RunQuery {
         subject: filters.account,
@@ -91,8 +91,7 @@ async fn list(
         before: page.after,
     };
     let mut found = state
-        .db
-        .run(Pool::Api, move |connection| {
+        .run(move |connection| {
             targets::find(connection, id)?;
             Ok::<_, Problem>(runs::list(connection, id, &query, page.limit + 1)?)
         })
@@ -105,10 +104,9 @@ async fn list(
 async fn show(
     _: Authorized<Viewer>,
     state: web::Data<ApiState>,
-    id: Path<RunId>,
+    Id(id): Id<RunId>,
 ) -> Result<HttpResponse, Problem> {
-    let id = id.into_inner();
-    let run = state.db.run(Pool::Api, move |connection| runs::find(connection, id)).await?;
-    let run = run.ok_or_else(|| Problem::not_found("there is no such run; the log may have been cut"))?;
+    let run = state.run(move |connection| runs::find(connection, id)).await?;
+    let run = run.ok_or_else(|| Problem::new(Kind::NotFound, "there is no such run; the log may have been cut"))?;
     Ok(HttpResponse::Ok().json(RunView::of(run)))
 }

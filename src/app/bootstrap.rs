@@ -12,7 +12,7 @@ use super::AppError;
 use crate::config::Config;
 use crate::security::{MasterKey, Role, Sealer, Token};
 use crate::storage::embedded::EmbeddedPostgres;
-use crate::storage::{PgConnection, connect, migrate as schema, runs, tokens};
+use crate::storage::{Connection, connect, migrate as schema, runs, tokens};
 
 /// A database that can be connected to, and what keeps it there.
 pub(super) struct Database {
@@ -79,7 +79,7 @@ pub fn migrate(config: &Config) -> Result<Vec<String>, AppError> {
 }
 
 /// Schema, and today's partitions of the log.
-pub(super) fn prepare(connection: &mut PgConnection) -> Result<Vec<String>, AppError> {
+pub(super) fn prepare(connection: &mut Connection) -> Result<Vec<String>, AppError> {
     let applied = schema::up(connection)?;
     runs::make_partitions(connection, Utc::now().date_naive())?;
     Ok(applied)
@@ -93,7 +93,7 @@ pub fn create_token(config: &Config, role: Role, name: &str) -> Result<Token, Ap
     new_token(&mut connection, role, name)
 }
 
-fn new_token(connection: &mut PgConnection, role: Role, name: &str) -> Result<Token, AppError> {
+fn new_token(connection: &mut Connection, role: Role, name: &str) -> Result<Token, AppError> {
     let token = Token::generate();
     tokens::create(connection, name, role, &token.hash(), None)
         .map_err(|error| AppError::Token(error.to_string()))?;
@@ -102,7 +102,7 @@ fn new_token(connection: &mut PgConnection, role: Role, name: &str) -> Result<To
 
 /// At the very first start, makes an owner's token and leaves it in a file
 /// that only its owner can read.
-pub(super) fn first_token(connection: &mut PgConnection, data_dir: &Path) -> Result<(), AppError> {
+pub(super) fn first_token(connection: &mut Connection, data_dir: &Path) -> Result<(), AppError> {
     if tokens::any(connection)? {
         return Ok(());
     }

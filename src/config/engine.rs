@@ -6,14 +6,14 @@ use super::error::ConfigError;
 use super::rules::{self, Rule};
 use super::settings::Settings;
 
-pub(super) const KEYS: &[&str] = &["engine.nodeName", "engine.runAgainFloor", "engine.pollInterval"];
+pub(super) const KEYS: &[&str] = &["engine.node", "engine.runAgainFloor", "engine.pollInterval"];
 
 /// `[engine]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineConfig {
-    /// `nodeName`: by default the host's name; one of a kind among the daemons
-    /// that share a database.
-    pub node_name: String,
+    /// `node`: one of a kind among the daemons that share a database. Without
+    /// one, a name is drawn and kept in the data directory.
+    pub node: Option<String>,
     /// `runAgainFloor`: logic is not run again sooner than this, by default
     /// `10s`.
     pub run_again_floor: Duration,
@@ -30,7 +30,7 @@ impl EngineConfig {
         let floor = rules::duration("10s", "1s", "1h");
         let poll = rules::duration("60s", "1s", "1d");
         Ok(Self {
-            node_name: settings.read("engine.nodeName", name)?.unwrap_or_else(host_name),
+            node: settings.read("engine.node", name)?,
             run_again_floor: settings.read("engine.runAgainFloor", floor)?.unwrap_or(Duration::from_secs(10)),
             poll_interval: settings.read("engine.pollInterval", poll)?.unwrap_or(Duration::from_secs(60)),
         })
@@ -40,9 +40,4 @@ impl EngineConfig {
 fn is_node_name(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
-}
-
-fn host_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    Some(name.trim()).filter(|name| is_node_name(name)).unwrap_or("provisiond").to_owned()
 }

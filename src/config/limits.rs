@@ -1,7 +1,5 @@
 //! What the daemon refuses to exceed.
 
-use std::time::Duration;
-
 use super::error::ConfigError;
 use super::rules;
 use super::settings::Settings;
@@ -12,7 +10,7 @@ pub(super) const KEYS: &[&str] = &[
     "limits.importLine",
     "limits.deletionGuardCount",
     "limits.deletionGuardPercent",
-    "limits.logRetention",
+    "limits.logRetentionDays",
 ];
 
 /// `[limits]`
@@ -30,24 +28,22 @@ pub struct LimitsConfig {
     /// `deletionGuardPercent`: of the subjects that are provisioned, by
     /// default 5.
     pub deletion_guard_percent: u8,
-    /// `logRetention`: how long runs are kept, by default `30d`.
-    pub log_retention: Duration,
+    /// `logRetentionDays`: how long runs are kept, by default 30.
+    pub log_retention_days: u32,
 }
 
 impl LimitsConfig {
     pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
         let count = rules::number(0, 1_000_000_000);
         let percent = rules::number(0, 100);
-        let retention = rules::duration("30d", "1d", "3650d");
+        let days = rules::number(1, 3_650);
         Ok(Self {
             max_targets: settings.read("limits.maxTargets", rules::number(1, 1_000))?.unwrap_or(8),
             body: settings.read("limits.body", rules::size())?.unwrap_or(1 << 20),
             import_line: settings.read("limits.importLine", rules::size())?.unwrap_or(1 << 20),
             deletion_guard_count: settings.read("limits.deletionGuardCount", count)?.unwrap_or(50),
             deletion_guard_percent: settings.read("limits.deletionGuardPercent", percent)?.unwrap_or(5),
-            log_retention: settings
-                .read("limits.logRetention", retention)?
-                .unwrap_or(Duration::from_secs(30 * 86_400)),
+            log_retention_days: settings.read("limits.logRetentionDays", days)?.unwrap_or(30),
         })
     }
 }

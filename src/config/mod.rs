@@ -25,7 +25,7 @@ pub use database::DatabaseConfig;
 pub use engine::EngineConfig;
 pub use error::{ConfigError, Origin};
 pub use limits::LimitsConfig;
-pub use security::{MasterKeySource, SecurityConfig};
+pub use security::SecurityConfig;
 pub use server::ServerConfig;
 use settings::Settings;
 
@@ -67,7 +67,7 @@ impl Config {
     pub fn load(
         file: Option<&Path>,
         env: &BTreeMap<String, String>,
-        overrides: Overrides,
+        overrides: &Overrides,
     ) -> Result<Self, ConfigError> {
         let mut settings = Settings::default();
         if let Some(path) = file {

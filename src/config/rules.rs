@@ -7,8 +7,10 @@ use std::time::Duration;
 /// A parser, and how a person should write what it reads.
 pub(super) struct Rule<T> {
     pub words: String,
-    pub parse: Box<dyn Fn(&str) -> Option<T>>,
+    pub parse: Parse<T>,
 }
+
+type Parse<T> = Box<dyn Fn(&str) -> Option<T>>;
 
 impl<T> Rule<T> {
     pub(super) fn new(words: impl Into<String>, parse: impl Fn(&str) -> Option<T> + 'static) -> Self {

@@ -93,13 +93,13 @@ impl Settings {
     }
 
     /// Adds the flags.
-    pub(super) fn add_overrides(&mut self, overrides: Overrides) {
-        if let Some(listen) = overrides.listen {
-            self.set("server.listen", listen, Origin::Flag("--listen"));
+    pub(super) fn add_overrides(&mut self, overrides: &Overrides) {
+        if let Some(listen) = &overrides.listen {
+            self.set("server.listen", listen.as_str(), Origin::Flag("--listen"));
         }
-        if let Some(path) = overrides.data_dir {
+        if let Some(path) = &overrides.data_dir {
             // A flag is typed in a directory and means a path seen from there.
-            let path = std::path::absolute(&path).unwrap_or(path);
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
             self.set("server.dataDir", path.to_string_lossy(), Origin::Flag("--data-dir"));
         }
     }

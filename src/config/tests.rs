@@ -15,7 +15,7 @@ fn load(text: &str, variables: &[(&str, &str)], overrides: Overrides) -> Result<
     std::fs::write(&path, text).unwrap();
     let shorten =
         |error: ConfigError| error.to_string().replace(&format!("{}/", directory.path().display()), "");
-    Config::load(Some(&path), &env(variables), overrides).map_err(shorten)
+    Config::load(Some(&path), &env(variables), &overrides).map_err(shorten)
 }
 
 fn from_file(text: &str) -> Result<Config, String> {
@@ -23,7 +23,7 @@ fn from_file(text: &str) -> Result<Config, String> {
 }
 
 fn from_env(variables: &[(&str, &str)]) -> Result<Config, String> {
-    Config::load(None, &env(variables), Overrides::default()).map_err(|error| error.to_string())
+    Config::load(None, &env(variables), &Overrides::default()).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -34,14 +34,14 @@ fn everything_has_a_default() {
     assert_eq!(config.database, DatabaseConfig { url: None, api_connections: 4, engine_connections: 8 });
     assert_eq!(config.engine.run_again_floor, Duration::from_secs(10));
     assert_eq!(config.engine.poll_interval, Duration::from_secs(60));
-    assert!(!config.engine.node_name.is_empty());
+    assert_eq!(config.engine.node, None);
     assert_eq!(
         (config.limits.max_targets, config.limits.body, config.limits.import_line),
         (8, 1 << 20, 1 << 20)
     );
     assert_eq!((config.limits.deletion_guard_count, config.limits.deletion_guard_percent), (50, 5));
-    assert_eq!(config.limits.log_retention, Duration::from_secs(30 * 86_400));
-    assert_eq!(config.security.master_key, MasterKeySource::DataDirectory);
+    assert_eq!(config.limits.log_retention_days, 30);
+    assert_eq!(config.security.master_key, None);
 }
 
 #[test]
@@ -71,28 +71,37 @@ fn rules_are_named_with_key_and_place() {
         load("", &[], listen).unwrap_err(),
         "server.listen in --listen: must be an address and port such as \"127.0.0.1:8470\""
     );
-    let relative = Overrides { listen: None, data_dir: Some("data".into()) };
     assert_eq!(
-        load("", &[], relative).unwrap_err(),
-        "server.dataDir in --data-dir: must be an absolute path"
+        from_file(
+            "[server]
+dataDir = \"data\"
+"
+        )
+        .unwrap_err(),
+        "server.dataDir in provisiond.toml: must be an absolute path"
     );
+}
+
+#[test]
+fn a_flag_may_be_relative_and_a_variable_empty() {
+    let here = Overrides { listen: None, data_dir: Some("data".into()) };
+    let config = load("", &[("DATABASE_URL", "")], here).unwrap();
+    assert_eq!(config.server.data_dir, std::env::current_dir().unwrap().join("data"));
+    assert_eq!(config.database.url, None);
 }
 
 #[test]
 fn unknown_keys_are_refused() {
     assert_eq!(
         from_file("[engine]\nrunAgain = \"10s\"\n").unwrap_err(),
-        "engine.runAgain in provisiond.toml: there is no such key; there are engine.nodeName, engine.runAgainFloor, engine.pollInterval"
+        "engine.runAgain in provisiond.toml: there is no such key; there are engine.node, engine.runAgainFloor, engine.pollInterval"
     );
     let sections = "there are the sections [server], [database], [engine], [limits], [security]";
     for text in ["[motor]\n", "[motor]\nx = 1\n", "listen = 1\n", "server = 1\n"] {
         assert!(from_file(text).unwrap_err().ends_with(sections), "{text}");
     }
     let error = from_env(&[("PROVISIOND_ENGINE_POLL", "1s")]).unwrap_err();
-    assert!(
-        error.contains("there are PROVISIOND_ENGINE_NODE_NAME, PROVISIOND_ENGINE_RUN_AGAIN_FLOOR"),
-        "{error}"
-    );
+    assert!(error.contains("there are PROVISIOND_ENGINE_NODE, PROVISIOND_ENGINE_RUN_AGAIN_FLOOR"), "{error}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::policy::TargetPolicy;
 use super::redirect;
 use super::request::Outgoing;
 use super::response::{check_head, for_logic, is_short, read_body};
-use super::transcript::{Transcript, shown_request};
+use super::transcript::{Transcript, kept, shown_request};
 use crate::domain::host_call::{
     Exchange, ExchangeRequest, FetchRequest, FetchResponse, HostCallError, HostCallFuture, HostCalls,
     Redirect,
@@ -166,7 +166,7 @@ impl Inner {
     /// The request of the next hop as the log shows it.
     fn show_hop(&self, shown: &mut ExchangeRequest, outgoing: &Outgoing) {
         shown.method = outgoing.method.to_string();
-        shown.url = self.policy.redact(outgoing.url.as_str());
+        shown.url = kept(&self.policy.redact(outgoing.url.as_str()));
         shown.headers.retain(|(name, _)| redirect::still_has(outgoing, name));
         if outgoing.body.is_none() {
             shown.body = None;
@@ -176,15 +176,15 @@ impl Inner {
     /// Writes down a redirect that was not followed.
     fn refuse_hop(&self, mut shown: ExchangeRequest, to: &Url, error: HostCallError) -> HostCallError {
         let error = self.clean(error);
-        shown.url = self.policy.redact(to.as_str());
+        shown.url = kept(&self.policy.redact(to.as_str()));
         shown.headers.clear();
         shown.body = None;
         self.transcript.begin(shown).finish(&Err(error.clone()), &self.policy);
         error
     }
 
-    /// Takes secrets out of a message.
+    /// Takes secrets out of a message, and what cannot be stored.
     fn clean(&self, error: HostCallError) -> HostCallError {
-        HostCallError { message: self.policy.redact(&error.message), ..error }
+        HostCallError { message: kept(&self.policy.redact(&error.message)), ..error }
     }
 }

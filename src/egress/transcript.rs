@@ -14,8 +14,10 @@ use crate::domain::host_call::{
 };
 use crate::domain::status::ErrorClass;
 
-/// Bytes of a body that the log keeps.
+/// Bytes of a body, a URL or a header value that the log keeps.
 const BODY_KEPT: usize = 4096;
+/// Header fields that the log keeps.
+const HEADERS_KEPT: usize = 100;
 /// The first and the latest exchanges are kept, this many of each: the first
 /// show how it began and the latest why it ended as it did.
 const KEPT_EACH: usize = 25;
@@ -148,8 +150,8 @@ fn millis(duration: Duration) -> u64 {
 pub(super) fn shown_request(request: &FetchRequest, policy: &TargetPolicy) -> ExchangeRequest {
     let handles = &policy.handles;
     ExchangeRequest {
-        method: policy.redact(&request.method),
-        url: policy.redact(&request.url),
+        method: kept(&policy.redact(&request.method)),
+        url: kept(&policy.redact(&request.url)),
         headers: shown_headers(request.headers.iter().filter(|(name, _)| !is_forbidden(name)), handles),
         body: request.body.as_ref().and_then(|body| shown_body(body, &request.headers, handles)),
     }
@@ -168,8 +170,17 @@ fn shown_headers<'a>(
     handles: &Handles,
 ) -> Vec<(String, String)> {
     headers
-        .map(|(name, value)| (name.clone(), hide::header(name, &handles.label_header(value)).into_owned()))
+        .take(HEADERS_KEPT)
+        .map(|(name, value)| (kept(name), kept(&hide::header(name, &handles.label_header(value)))))
         .collect()
+}
+
+/// What the log keeps of a text. A request is shown before it is checked, so
+/// it may be of any length and hold a NUL, which PostgreSQL cannot store.
+pub(super) fn kept(text: &str) -> String {
+    let end = text.floor_char_boundary(BODY_KEPT);
+    let ellipsis = if end < text.len() { "…" } else { "" };
+    format!("{}{ellipsis}", &text[..end]).replace('\0', "\u{fffd}")
 }
 
 /// `None` for an empty body; its size for one that is not text, or that holds
@@ -223,6 +234,12 @@ mod tests {
         let long = format!("a{}", "é".repeat(3000));
         let cut = shown(long.as_bytes()).unwrap();
         assert_eq!(cut, format!("a{}… <6001 bytes>", "é".repeat(2047)));
+    }
+
+    #[test]
+    fn what_is_kept_can_be_stored() {
+        assert_eq!(kept("a\0b"), "a\u{fffd}b");
+        assert_eq!(kept(&"é".repeat(3000)), format!("{}…", "é".repeat(2048)));
     }
 
     #[test]

@@ -52,11 +52,6 @@ impl Hosts {
         }
     }
 
-    /// Whether these hosts serve such settings.
-    pub fn serve(&self, limits: &Limits, parallel: usize) -> bool {
-        self.limits == *limits && self.shared.len() == parallel.div_ceil(RUNS_PER_HOST).max(1)
-    }
-
     /// Runs logic once for worker `worker`. A run that was interrupted because
     /// another one broke the host's limits is run again, alone.
     pub async fn run(

@@ -72,8 +72,9 @@ async fn load(db: &Db, id: crate::domain::ids::TargetId) -> Result<Stored, Runti
 }
 
 impl Runtime {
-    /// Reads a target; keeps the hosts of `before` when logic and limits are
-    /// the same.
+    /// Reads a target. Hosts and egress policy of `before` are kept together when
+    /// settings and logic are the same: logic may hold on to the handles of
+    /// secrets, which each policy draws anew.
     pub async fn load(
         deps: &Deps,
         id: crate::domain::ids::TargetId,
@@ -85,8 +86,16 @@ impl Runtime {
         let filter = Filter::parse(&settings.filter).map_err(|error| bad("the filter", error.to_string()))?;
         let allow = AllowList::parse(&settings.egress_allow)
             .map_err(|error| bad("`egressAllow`", error.to_string()))?;
-        let secrets = open_secrets(deps, &stored)?;
-        let egress = Arc::new(TargetPolicy::new(allow, secrets));
+        let same = |before: &&Runtime| {
+            before.target.version == stored.target.version && before.logic_version == stored.logic_version
+        };
+        let (egress, hosts) = match before.filter(same) {
+            Some(before) => (before.egress.clone(), before.hosts.clone()),
+            None => {
+                let secrets = open_secrets(deps, &stored)?;
+                (Arc::new(TargetPolicy::new(allow, secrets)), hosts(deps, &stored))
+            }
+        };
         let raw = |value: Value| to_raw_value(&value).map_err(|error| bad("the settings", error.to_string()));
         let target_json =
             raw(json!({ "id": stored.target.id, "name": settings.name, "config": settings.config }))?;
@@ -94,7 +103,7 @@ impl Runtime {
         Ok(Self {
             filter,
             logic_version: stored.logic_version,
-            hosts: hosts(deps, &stored, before),
+            hosts,
             egress,
             policy: Policy {
                 retry: settings.retry,
@@ -126,17 +135,8 @@ fn connection(target: &Target, egress: &TargetPolicy) -> Value {
     Value::Object(members)
 }
 
-fn hosts(deps: &Deps, stored: &Stored, before: Option<&Runtime>) -> Arc<Hosts> {
+fn hosts(deps: &Deps, stored: &Stored) -> Arc<Hosts> {
     let settings = &stored.target.settings;
     let parallel = settings.max_parallel_jobs as usize;
-    let same = |before: &&Runtime| {
-        before.logic_version == stored.logic_version && before.hosts.serve(&settings.limits, parallel)
-    };
-    match before.filter(same) {
-        Some(before) => before.hosts.clone(),
-        None => {
-            let program = deps.program.clone();
-            Arc::new(Hosts::new(program, stored.code.clone(), settings.limits, parallel))
-        }
-    }
+    Arc::new(Hosts::new(deps.program.clone(), stored.code.clone(), settings.limits, parallel))
 }

@@ -7,7 +7,7 @@ use actix::prelude::*;
 
 use super::target::Wake;
 use crate::domain::ids::{SweepId, TargetId};
-use crate::storage::{Db, DbError, PgConnection, Pool, sweeps, targets};
+use crate::storage::{Db, DbError, Connection, Pool, sweeps, targets};
 
 /// Rest after a failure.
 const REST: Duration = Duration::from_secs(1);
@@ -74,7 +74,7 @@ impl Handler<Sweep> for Sweeper {
     }
 }
 
-fn step(connection: &mut PgConnection, target: TargetId) -> Result<Step, DbError> {
+fn step(connection: &mut Connection, target: TargetId) -> Result<Step, DbError> {
     let Some(sweep) = sweeps::open(connection, target)?.into_iter().next() else { return Ok(Step::Nothing) };
     let target = match targets::find(connection, target) {
         Ok(target) => target,

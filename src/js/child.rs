@@ -55,7 +55,7 @@ async fn serve(socket: std::os::unix::net::UnixStream) -> io::Result<()> {
     sandbox::bound_memory(start.call)?;
     let mut runtime = Runtime::new(start.call, outbox.clone());
     outbox.put(Kind::Booted, 0, 0, &[]);
-    outbox.flush();
+    outbox.flush()?;
     let code = String::from_utf8(start.payload.into()).map_err(io::Error::other)?;
     match load::load(&mut runtime, code).await {
         Ok(()) => outbox.put(Kind::Ready, 0, 0, &[]),
@@ -65,46 +65,44 @@ async fn serve(socket: std::os::unix::net::UnixStream) -> io::Result<()> {
         }
         Err(_) => {}
     }
-    poll_fn(|cx| poll_turns(cx, &mut inbox, &mut runtime, &outbox, &socket)).await?;
+    while poll_fn(|cx| poll_turn(cx, &mut inbox, &mut runtime, &outbox, &socket)).await? {
+        // The reactor's turn: for timers, and to see what else can be read.
+        tokio::task::yield_now().await;
+    }
     flush(&socket, &outbox).await
 }
 
-/// Runs until the daemon closes the socket or the runtime is used up.
-fn poll_turns(
+/// One turn; false when the daemon closed the socket or the runtime is used up.
+fn poll_turn(
     cx: &mut Context<'_>,
     inbox: &mut Inbox,
     runtime: &mut Runtime,
     outbox: &Outbox,
     socket: &UnixStream,
-) -> Poll<io::Result<()>> {
-    loop {
-        let open = inbox.poll_read(cx)?;
-        inbox.answer_pings(outbox);
-        match runtime.turn(cx, &mut inbox.frames) {
-            Turn::Idle => {}
-            Turn::HeapExhausted => {
-                outbox.put(Kind::HeapExhausted, 0, 0, &[]);
-                return Poll::Ready(Ok(()));
-            }
-            Turn::Broken(error) => return Poll::Ready(Err(io::Error::other(error))),
+) -> Poll<io::Result<bool>> {
+    let open = inbox.poll_read(cx)?;
+    inbox.answer_pings(outbox)?;
+    match runtime.turn(cx, &mut inbox.frames) {
+        Turn::Idle => {}
+        Turn::HeapExhausted => {
+            outbox.put(Kind::HeapExhausted, 0, 0, &[]);
+            return Poll::Ready(Ok(false));
         }
-        let sent = outbox.flush();
-        if !open {
-            return Poll::Ready(Ok(()));
-        }
-        if !inbox.frames.is_empty() || (!sent && socket.poll_write_ready(cx)?.is_ready()) {
-            continue;
-        }
-        return Poll::Pending;
+        Turn::Broken(error) => return Poll::Ready(Err(io::Error::other(error))),
     }
+    let sent = outbox.flush()?;
+    if !open {
+        return Poll::Ready(Ok(false));
+    }
+    if !inbox.frames.is_empty() || (!sent && socket.poll_write_ready(cx)?.is_ready()) {
+        return Poll::Ready(Ok(true));
+    }
+    Poll::Pending
 }
 
 async fn flush(socket: &UnixStream, outbox: &Outbox) -> io::Result<()> {
-    while !outbox.flush() {
+    while !outbox.flush()? {
         socket.writable().await?;
-        if socket.take_error()?.is_some() {
-            break;
-        }
     }
     Ok(())
 }
@@ -165,7 +163,7 @@ impl Inbox {
 
     /// That this is reached means that the event loop turns; later frames of
     /// the same read have not been begun.
-    fn answer_pings(&mut self, outbox: &Outbox) {
+    fn answer_pings(&mut self, outbox: &Outbox) -> io::Result<()> {
         let before = self.frames.len();
         self.frames.retain(|frame| {
             if frame.kind == Kind::Ping {
@@ -174,7 +172,8 @@ impl Inbox {
             frame.kind != Kind::Ping
         });
         if self.frames.len() < before {
-            outbox.flush();
+            outbox.flush()?;
         }
+        Ok(())
     }
 }

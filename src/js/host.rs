@@ -59,7 +59,9 @@ impl JsHost {
     pub async fn run(&self, request: RunRequest, calls: Arc<dyn HostCalls>) -> RunEnd {
         let interrupted = |why: String| RunEnd { outcome: RunOutcome::Interrupted(why), console: Vec::new() };
         if request.context.len() > limits::MAX_FRAME_TO_HOST {
-            return interrupted("the context of the run is too large".into());
+            let most = limits::MAX_FRAME_TO_HOST / (1024 * 1024);
+            let outcome = RunOutcome::Limit(format!("the limit of {most} MiB for the context was reached"));
+            return RunEnd { outcome, console: Vec::new() };
         }
         let Ok(_permit) = self.shared.permits.acquire().await else {
             return interrupted(self.shared.obituary());

@@ -20,9 +20,10 @@ use super::protocol::{self, Frame, Kind};
 
 /// Most frames handed to the scripts before the event loop turns.
 const BATCH: usize = 32;
-/// A batch that took longer is followed by single frames, so that the host
-/// answers pings in between and many slow runs do not look like a loop.
-const LONG_BATCH: Duration = Duration::from_millis(10);
+/// A turn that took longer is followed by single frames, so that the host
+/// answers pings in between and many slow runs do not look like a loop. Quick
+/// ones let the batch grow again; it begins with one.
+const LONG_TURN: Duration = Duration::from_millis(10);
 /// Text bodies up to this size reach the scripts within the batch.
 const INLINE_BODY: usize = 64 * 1024;
 
@@ -71,7 +72,7 @@ impl Runtime {
         js.op_state().borrow_mut().put(outbox.clone());
         js.op_state().borrow_mut().put(Bodies::default());
         let scripts = Scripts::boot(&mut js);
-        Self { js, scripts, outbox, batch: BATCH }
+        Self { js, scripts, outbox, batch: 1 }
     }
 
     /// Hands over the waiting frames and turns the event loop until it rests.
@@ -82,7 +83,7 @@ impl Runtime {
             self.deliver(&batch);
         }
         let polled = self.js.poll_event_loop(cx, PollEventLoopOptions::default());
-        self.batch = if began.elapsed() > LONG_BATCH { 1 } else { BATCH };
+        self.batch = if began.elapsed() > LONG_TURN { 1 } else { (self.batch * 2).min(BATCH) };
         if self.is_heap_exhausted() {
             return Turn::HeapExhausted;
         }

@@ -28,4 +28,4 @@ pub mod tokens;
 mod write_back;
 
 pub use db::{Db, DbError, Pool, connect};
-pub use diesel::PgConnection;
+pub use diesel::PgConnection as Connection;

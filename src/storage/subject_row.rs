@@ -56,7 +56,7 @@ impl SubjectRow {
         (SELECT jsonb_agg(jsonb_build_object('id', c.id, 'kind', c.kind, 'name', c.display_name, \
             'external_id', c.external_id) ORDER BY c.kind, c.display_name, c.id) \
          FROM memberships m JOIN subjects c ON c.id = m.container_id AND c.deleted_at IS NULL \
-         WHERE m.member_id = s.id AND (m.valid_from IS NULL OR m.valid_from <= now()) \
+         WHERE m.member_id = s.id AND m.role = 'member' AND (m.valid_from IS NULL OR m.valid_from <= now()) \
             AND (m.valid_through IS NULL OR m.valid_through > now())) AS containers";
 
     /// The subject.

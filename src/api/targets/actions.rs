@@ -6,19 +6,22 @@ use actix_web::{HttpResponse, web};
 use serde_json::json;
 
 use super::status::SweepView;
-use super::{ApiState, EngineState, target_view};
+use super::{ApiState, Endpoint, EngineState, target_view};
 use crate::domain::ids::TargetId;
 use crate::domain::status::Trigger;
-use crate::http::{Authorized, Operator, Path, Problem};
+use crate::http::auth::Operator;
+use crate::http::path::Id;
+use crate::http::{Authorized, Kind, Problem};
 use crate::storage::sweeps::{self, SweepKind};
-use crate::storage::{Pool, targets};
+use crate::storage::{targets};
 
-pub(super) fn configure(config: &mut web::ServiceConfig) {
-    config
-        .service(web::resource("/targets/{id}/force").route(web::post().to(force)))
-        .service(web::resource("/targets/{id}/pause").route(web::post().to(pause)))
-        .service(web::resource("/targets/{id}/resume").route(web::post().to(resume)))
-        .service(web::resource("/targets/{id}/stop").route(web::post().to(stop)));
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::post("/targets/{id}/force", force),
+        Endpoint::post("/targets/{id}/pause", pause),
+        Endpoint::post("/targets/{id}/resume", resume),
+        Endpoint::post("/targets/{id}/stop", stop),
+    ]
 }
 
 /// Schedules every account in scope.
@@ -26,15 +29,13 @@ async fn force(
     _: Authorized<Operator>,
     state: web::Data<ApiState>,
     engine: web::Data<EngineState>,
-    id: Path<TargetId>,
+    Id(id): Id<TargetId>,
 ) -> Result<HttpResponse, Problem> {
-    let id = id.into_inner();
     let sweep = state
-        .db
-        .run(Pool::Api, move |connection| {
+        .run(move |connection| {
             let target = targets::find(connection, id)?;
             if !target.settings.is_served() {
-                return Err(Problem::conflict("the target is not enabled: enable it, then force it"));
+                return Err(Problem::new(Kind::State, "the target is not enabled: enable it, then force it"));
             }
             Ok(sweeps::start(connection, &target, SweepKind::Force, Trigger::Force)?)
         })
@@ -50,7 +51,7 @@ async fn set_paused(
     paused: bool,
 ) -> Result<HttpResponse, Problem> {
     let target =
-        state.db.run(Pool::Api, move |connection| targets::set_paused(connection, id, paused)).await?;
+        state.run(move |connection| targets::set_paused(connection, id, paused)).await?;
     engine.engine.look_round();
     Ok(HttpResponse::Ok().json(target_view(state, Arc::new(target)).await?))
 }
@@ -59,18 +60,18 @@ async fn pause(
     _: Authorized<Operator>,
     state: web::Data<ApiState>,
     engine: web::Data<EngineState>,
-    id: Path<TargetId>,
+    Id(id): Id<TargetId>,
 ) -> Result<HttpResponse, Problem> {
-    set_paused(&state, &engine, id.into_inner(), true).await
+    set_paused(&state, &engine, id, true).await
 }
 
 async fn resume(
     _: Authorized<Operator>,
     state: web::Data<ApiState>,
     engine: web::Data<EngineState>,
-    id: Path<TargetId>,
+    Id(id): Id<TargetId>,
 ) -> Result<HttpResponse, Problem> {
-    set_paused(&state, &engine, id.into_inner(), false).await
+    set_paused(&state, &engine, id, false).await
 }
 
 /// Pauses the target and terminates the JavaScript that runs; interrupted runs
@@ -79,9 +80,8 @@ async fn stop(
     _: Authorized<Operator>,
     state: web::Data<ApiState>,
     engine: web::Data<EngineState>,
-    id: Path<TargetId>,
+    Id(id): Id<TargetId>,
 ) -> Result<HttpResponse, Problem> {
-    let id = id.into_inner();
     let answer = set_paused(&state, &engine, id, true).await?;
     engine.engine.stop_runs(id).await;
     Ok(answer)

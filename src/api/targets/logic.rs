@@ -7,22 +7,25 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{ApiState, EngineState};
+use super::{ApiState, Endpoint, EngineState};
 use crate::domain::ids::TargetId;
 use crate::domain::subject::FieldError;
 use crate::domain::target::Target;
-use crate::http::{Authorized, Editor, JsonBody, Path, Problem, Viewer};
+use crate::http::auth::{Editor, Viewer};
+use crate::http::path::{Id, Path};
+use crate::http::{Authorized, JsonBody, Kind, Problem};
+use crate::js::CompileError;
 use crate::logic::{LogicError, check};
 use crate::storage::logic::{self, Draft, Version};
-use crate::storage::{Pool, targets};
+use crate::storage::{targets};
 
-pub(super) fn configure(config: &mut web::ServiceConfig) {
-    config
-        .service(
-            web::resource("/targets/{id}/logic").route(web::get().to(show)).route(web::put().to(save)),
-        )
-        .service(web::resource("/targets/{id}/logic/publish").route(web::post().to(publish)))
-        .service(web::resource("/targets/{id}/logic/versions/{version}").route(web::get().to(show_version)));
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/targets/{id}/logic", show),
+        Endpoint::put("/targets/{id}/logic", save),
+        Endpoint::post("/targets/{id}/logic/publish", publish),
+        Endpoint::get("/targets/{id}/logic/versions/{version}", show_version),
+    ]
 }
 
 #[derive(Deserialize)]
@@ -70,12 +73,10 @@ impl VersionView {
 async fn show(
     _: Authorized<Viewer>,
     state: web::Data<ApiState>,
-    id: Path<TargetId>,
+    Id(id): Id<TargetId>,
 ) -> Result<HttpResponse, Problem> {
-    let id = id.into_inner();
     let (target, draft, versions) = state
-        .db
-        .run(Pool::Api, move |connection| {
+        .run(move |connection| {
             let target = targets::find(connection, id)?;
             Ok::<_, Problem>((target, logic::draft(connection, id)?, logic::versions(connection, id)?))
         })
@@ -94,9 +95,9 @@ async fn show_version(
     state: web::Data<ApiState>,
     path: Path<(TargetId, i32)>,
 ) -> Result<HttpResponse, Problem> {
-    let (id, number) = path.into_inner();
-    let found = state.db.run(Pool::Api, move |connection| logic::version(connection, id, number)).await?;
-    let version = found.ok_or_else(|| Problem::not_found("there is no such version"))?;
+    let (id, number) = path;
+    let found = state.run(move |connection| logic::version(connection, id, number)).await?;
+    let version = found.ok_or_else(|| Problem::new(Kind::NotFound, "there is no such version"))?;
     Ok(HttpResponse::Ok().json(VersionView::of(version, true)))
 }
 
@@ -105,19 +106,18 @@ async fn save(
     _: Authorized<Editor>,
     state: web::Data<ApiState>,
     engine: web::Data<EngineState>,
-    id: Path<TargetId>,
-    body: JsonBody<LogicBody>,
+    Id(id): Id<TargetId>,
+    JsonBody(body): JsonBody<LogicBody>,
 ) -> Result<HttpResponse, Problem> {
-    let (id, body) = (id.into_inner(), body.into_inner());
+    let (id, body) = (id, body);
     let target = find(&state, id).await?;
     if let Some(name) = body.package_dependencies.keys().next() {
         let rule = "cannot be used: this version of provisiond does not bundle packages yet";
-        return Err(Problem::invalid(vec![FieldError::new(format!("packageDependencies.{name}"), rule)]));
+        return Err(Problem::validation(vec![FieldError::new(format!("packageDependencies.{name}"), rule)]));
     }
     check_code(&engine, &target, &body.code).await?;
     let draft = state
-        .db
-        .run(Pool::Api, move |connection| {
+        .run(move |connection| {
             logic::save_draft(connection, id, &body.code, &json!(body.package_dependencies))?;
             logic::draft(connection, id)
         })
@@ -126,15 +126,15 @@ async fn save(
 }
 
 async fn find(state: &ApiState, id: TargetId) -> Result<Target, Problem> {
-    Ok(state.db.run(Pool::Api, move |connection| targets::find(connection, id)).await?)
+    Ok(state.run(move |connection| targets::find(connection, id)).await?)
 }
 
 async fn check_code(engine: &EngineState, target: &Target, code: &str) -> Result<(), Problem> {
     match check(&engine.program, code, &target.settings.limits).await {
         Ok(()) => Ok(()),
-        Err(LogicError::Compile(error)) => Err(Problem::does_not_compile(&error)),
-        Err(LogicError::Host(message)) => Err(Problem::unavailable(message)),
-        Err(error) => Err(Problem::invalid(vec![FieldError::new("code", error.to_string())])),
+        Err(LogicError::Compile(error)) => Err(does_not_load(&error)),
+        Err(LogicError::Host(message)) => Err(Problem::new(Kind::Unavailable, message)),
+        Err(error) => Err(Problem::validation(vec![FieldError::new("code", error.to_string())])),
     }
 }
 
@@ -144,20 +144,29 @@ async fn publish(
     editor: Authorized<Editor>,
     state: web::Data<ApiState>,
     engine: web::Data<EngineState>,
-    id: Path<TargetId>,
+    Id(id): Id<TargetId>,
 ) -> Result<HttpResponse, Problem> {
-    let id = id.into_inner();
     let target = find(&state, id).await?;
-    let draft = state.db.run(Pool::Api, move |connection| logic::draft(connection, id)).await?;
+    let draft = state.run(move |connection| logic::draft(connection, id)).await?;
     let draft = draft.ok_or_else(no_draft)?;
     check_code(&engine, &target, &draft.code).await?;
-    let by = editor.name().to_owned();
-    let version = state.db.run(Pool::Api, move |connection| logic::publish(connection, id, &by)).await?;
+    let by = editor.caller.name.clone();
+    let version = state.run(move |connection| logic::publish(connection, id, &by)).await?;
     let version = version.ok_or_else(no_draft)?;
     engine.engine.look_round();
     Ok(HttpResponse::Ok().json(VersionView::of(version, true)))
 }
 
 fn no_draft() -> Problem {
-    Problem::conflict("there is no draft to publish: PUT some logic first")
+    Problem::new(Kind::State, "there is no draft to publish: PUT some logic first")
+}
+
+/// The place in the author's code stands beside the rule.
+fn does_not_load(error: &CompileError) -> Problem {
+    let problem = Problem::validation(vec![FieldError::new("code", error.to_string())]);
+    let place = [("line", error.line), ("column", error.column)];
+    place.into_iter().fold(problem, |problem, (name, number)| match number {
+        Some(number) => problem.with_member(name, number.into()),
+        None => problem,
+    })
 }

@@ -13,43 +13,41 @@ use serde_json::{Value, json};
 
 pub use body::{ConnectionBody, TargetBody, TargetView};
 
-use super::{ApiState, EngineState};
+use super::{ApiState, Endpoint, EngineState};
 use crate::domain::filter::Filter;
 use crate::domain::ids::TargetId;
 use crate::domain::json::merge_patch;
 use crate::domain::subject::FieldError;
 use crate::domain::target::{Target, TargetSettings};
-use crate::http::{Authorized, Editor, IfMatch, JsonBody, Path, Problem, Viewer, read_json};
+use crate::http::auth::{Editor, Viewer};
+use crate::http::path::{Id, Path};
+use crate::http::{Authorized, IfMatch, JsonBody, Kind, Problem};
 use crate::security::{Sealer, Secret};
 use crate::storage::targets::{self, SealedSecrets};
-use crate::storage::{PgConnection, Pool, preview, stores};
+use crate::storage::{Connection, preview, stores};
 
-/// The routes of targets, under `/api/v1`.
-pub fn configure(config: &mut web::ServiceConfig) {
-    config
-        .service(
-            web::resource("/stores/{store}/targets").route(web::get().to(list)).route(web::post().to(create)),
-        )
-        .service(
-            web::resource("/targets/{id}")
-                .route(web::get().to(show))
-                .route(web::patch().to(change))
-                .route(web::delete().to(delete)),
-        )
-        .service(web::resource("/targets/{id}/filter/preview").route(web::post().to(preview_filter)));
-    actions::configure(config);
-    logic::configure(config);
-    status::configure(config);
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    let mut endpoints = vec![
+        Endpoint::get("/stores/{store}/targets", list),
+        Endpoint::post("/stores/{store}/targets", create),
+        Endpoint::get("/targets/{id}", show),
+        Endpoint::patch("/targets/{id}", change),
+        Endpoint::delete("/targets/{id}", delete),
+        Endpoint::post("/targets/{id}/filter/preview", preview_filter),
+    ];
+    endpoints.extend(actions::endpoints());
+    endpoints.extend(logic::endpoints());
+    endpoints.extend(status::endpoints());
+    endpoints
 }
 
 async fn list(
     _: Authorized<Viewer>,
     state: web::Data<ApiState>,
-    store: web::Path<String>,
+    Path(store): Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let items = state
-        .db
-        .run(Pool::Api, move |connection| {
+        .run(move |connection| {
             let store = stores::find(connection, &store)?;
             let targets = targets::list(connection, Some(store.id))?;
             targets.iter().map(|target| view(connection, target)).collect::<Result<Vec<_>, Problem>>()
@@ -58,14 +56,14 @@ async fn list(
     Ok(HttpResponse::Ok().json(json!({ "items": items, "next": null })))
 }
 
-fn view(connection: &mut PgConnection, target: &Target) -> Result<TargetView, Problem> {
+fn view(connection: &mut Connection, target: &Target) -> Result<TargetView, Problem> {
     let names = targets::secrets(connection, target.id)?.into_keys().collect();
     Ok(TargetView::of(target, names))
 }
 
 /// Reads a body into settings; a broken rule is a 422 that lists all of them.
 fn read(body: TargetBody) -> Result<(TargetSettings, BTreeMap<String, Option<String>>), Problem> {
-    body.read().map_err(Problem::invalid)
+    body.read().map_err(Problem::validation)
 }
 
 fn seal(
@@ -88,18 +86,17 @@ async fn create(
     _: Authorized<Editor>,
     state: web::Data<ApiState>,
     engine: web::Data<EngineState>,
-    store: web::Path<String>,
-    body: JsonBody<TargetBody>,
+    Path(store): Path<String>,
+    JsonBody(body): JsonBody<TargetBody>,
 ) -> Result<HttpResponse, Problem> {
-    let (settings, secrets) = read(body.into_inner())?;
+    let (settings, secrets) = read(body)?;
     if settings.enabled {
         let rule = "cannot be true on creation: publish logic first, then enable the target";
-        return Err(Problem::invalid(vec![FieldError::new("enabled", rule)]));
+        return Err(Problem::validation(vec![FieldError::new("enabled", rule)]));
     }
     let (sealer, most) = (engine.sealer.clone(), engine.most_targets);
     let target = state
-        .db
-        .run(Pool::Api, move |connection| {
+        .run(move |connection| {
             let store = stores::find(connection, &store)?;
             let target = targets::create(connection, store.id, &settings, most)?;
             targets::save_secrets(connection, target.id, &seal(&sealer, target.id, &secrets)?)?;
@@ -109,24 +106,22 @@ async fn create(
     let (target, view) = target;
     Ok(HttpResponse::Created()
         .insert_header(("Location", format!("/api/v1/targets/{}", target.id)))
-        .insert_header(("ETag", format!("\"{}\"", target.version)))
+        .insert_header(etag(target.version))
         .json(view))
 }
 
 async fn show(
     _: Authorized<Viewer>,
     state: web::Data<ApiState>,
-    id: Path<TargetId>,
+    Id(id): Id<TargetId>,
 ) -> Result<HttpResponse, Problem> {
-    let id = id.into_inner();
     let (version, view) = state
-        .db
-        .run(Pool::Api, move |connection| {
+        .run(move |connection| {
             let target = targets::find(connection, id)?;
             view(connection, &target).map(|view| (target.version, view))
         })
         .await?;
-    Ok(HttpResponse::Ok().insert_header(("ETag", format!("\"{version}\""))).json(view))
+    Ok(HttpResponse::Ok().insert_header(etag(version)).json(view))
 }
 
 /// JSON merge patch (RFC 7396) of the settings. Secrets are merged by name.
@@ -134,17 +129,16 @@ async fn change(
     _: Authorized<Editor>,
     state: web::Data<ApiState>,
     engine: web::Data<EngineState>,
-    id: Path<TargetId>,
+    Id(id): Id<TargetId>,
     if_match: IfMatch,
-    patch: JsonBody<Value>,
+    JsonBody(patch): JsonBody<Value>,
 ) -> Result<HttpResponse, Problem> {
-    let (id, patch, sealer) = (id.into_inner(), patch.into_inner(), engine.sealer.clone());
+    let sealer = engine.sealer.clone();
     let changed = state
-        .db
-        .run(Pool::Api, move |connection| {
+        .run(move |connection| {
             let secrets = patched(&targets::find(connection, id)?.settings, &patch)?.1;
             let sealed = seal(&sealer, id, &secrets)?;
-            let target = targets::update::<Problem>(connection, id, if_match.version(), &sealed, |settings| {
+            let target = targets::update::<Problem>(connection, id, if_match.versions(), &sealed, |settings| {
                 *settings = patched(settings, &patch)?.0;
                 Ok(())
             })?;
@@ -152,7 +146,7 @@ async fn change(
         })
         .await?;
     engine.engine.look_round();
-    Ok(HttpResponse::Ok().insert_header(("ETag", format!("\"{}\"", changed.0))).json(changed.1))
+    Ok(HttpResponse::Ok().insert_header(etag(changed.0)).json(changed.1))
 }
 
 fn patched(
@@ -170,7 +164,7 @@ fn patched(
         }
         _ => {}
     }
-    read(read_json(body)?)
+    read(from_json(body)?)
 }
 
 /// Deletes a target. The body (or the query) must give its name.
@@ -179,18 +173,16 @@ async fn delete(
     request: HttpRequest,
     state: web::Data<ApiState>,
     engine: web::Data<EngineState>,
-    id: Path<TargetId>,
+    Id(id): Id<TargetId>,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
-    let id = id.into_inner();
     let confirmed = confirmed_name(&request, &body)?;
     state
-        .db
-        .run(Pool::Api, move |connection| {
+        .run(move |connection| {
             let name = targets::find(connection, id)?.settings.name;
             if confirmed.as_deref() != Some(name.as_str()) {
                 let rule = format!("must be the target's name, `{name}`, to confirm that it is deleted for good");
-                return Err(Problem::invalid(vec![FieldError::new("name", rule)]));
+                return Err(Problem::validation(vec![FieldError::new("name", rule)]));
             }
             Ok(targets::delete(connection, id)?)
         })
@@ -203,7 +195,7 @@ async fn delete(
 fn confirmed_name(request: &HttpRequest, body: &[u8]) -> Result<Option<String>, Problem> {
     let query: BTreeMap<String, String> = web::Query::from_query(request.query_string())
         .map(web::Query::into_inner)
-        .map_err(|error| Problem::bad_request(format!("the query cannot be read: {error}")))?;
+        .map_err(|error| Problem::new(Kind::Malformed, format!("the query cannot be read: {error}")))?;
     if let Some(name) = query.get("name").or_else(|| query.get("confirm")) {
         return Ok(Some(name.clone()));
     }
@@ -211,7 +203,7 @@ fn confirmed_name(request: &HttpRequest, body: &[u8]) -> Result<Option<String>, 
         return Ok(None);
     }
     let body: Value = serde_json::from_slice(body)
-        .map_err(|error| Problem::bad_request(format!("the body is not JSON: {error}")))?;
+        .map_err(|error| Problem::new(Kind::Malformed, format!("the body is not JSON: {error}")))?;
     let name = body.get("name").or_else(|| body.get("confirm")).and_then(Value::as_str);
     Ok(name.map(str::to_owned))
 }
@@ -226,17 +218,16 @@ struct PreviewBody {
 async fn preview_filter(
     _: Authorized<Viewer>,
     state: web::Data<ApiState>,
-    id: Path<TargetId>,
-    body: JsonBody<PreviewBody>,
+    Id(id): Id<TargetId>,
+    JsonBody(body): JsonBody<PreviewBody>,
 ) -> Result<HttpResponse, Problem> {
-    let (id, wanted) = (id.into_inner(), body.into_inner().filter);
+    let wanted = body.filter;
     let preview = state
-        .db
-        .run(Pool::Api, move |connection| {
+        .run(move |connection| {
             let target = targets::find(connection, id)?;
             let source = wanted.unwrap_or(target.settings.filter);
             let filter = Filter::parse(&source).map_err(|error| {
-                Problem::invalid(vec![FieldError::new("filter", error.to_string())])
+                Problem::validation(vec![FieldError::new("filter", error.to_string())])
             })?;
             Ok::<_, Problem>(preview::preview(connection, target.store, id, &filter)?)
         })
@@ -252,5 +243,5 @@ async fn preview_filter(
 
 /// Shared by the actions that answer with the target.
 async fn target_view(state: &ApiState, target: Arc<Target>) -> Result<TargetView, Problem> {
-    state.db.run(Pool::Api, move |connection| view(connection, &target)).await
+    state.run(move |connection| view(connection, &target)).await
 }

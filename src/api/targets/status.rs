@@ -6,17 +6,19 @@ use actix_web::{HttpResponse, web};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{ApiState, EngineState};
+use super::{ApiState, Endpoint, EngineState};
 use crate::domain::ids::{SweepId, TargetId};
 use crate::domain::target::{Mode, Target};
 use crate::engine::ObservableState;
-use crate::http::{Authorized, Path, Problem, Viewer};
+use crate::http::auth::Viewer;
+use crate::http::path::Id;
+use crate::http::{Authorized, Problem};
 use crate::storage::state::{self, Backlog, StatusCount};
 use crate::storage::sweeps::{self, Sweep};
-use crate::storage::{Pool, targets};
+use crate::storage::{targets};
 
-pub(super) fn configure(config: &mut web::ServiceConfig) {
-    config.service(web::resource("/targets/{id}/status").route(web::get().to(show)));
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![Endpoint::get("/targets/{id}/status", show)]
 }
 
 /// How far a sweep is.
@@ -85,12 +87,10 @@ async fn show(
     _: Authorized<Viewer>,
     api: web::Data<ApiState>,
     engine: web::Data<EngineState>,
-    id: Path<TargetId>,
+    Id(id): Id<TargetId>,
 ) -> Result<HttpResponse, Problem> {
-    let id = id.into_inner();
     let stored = api
-        .db
-        .run(Pool::Api, move |connection| {
+        .run(move |connection| {
             Ok::<_, Problem>(Stored {
                 target: targets::find(connection, id)?,
                 backlog: state::backlog(connection, id)?,

@@ -8,7 +8,9 @@ const {
   ReflectDefineProperty,
   ReflectDeleteProperty,
   ReflectOwnKeys,
+  String,
   SymbolToStringTag,
+  TypeError,
 } = primordials;
 const load = (name) => core.loadExtScript(name);
 
@@ -82,6 +84,20 @@ function web() {
   };
 }
 
+// What is there but would outlive a run.
+function adjust({ AbortSignal, URL }) {
+  const { timeout } = load("ext:provisiond/timers.js");
+  ReflectDefineProperty(AbortSignal, "timeout", {
+    __proto__: null,
+    value: timeout,
+    writable: true,
+    enumerable: true,
+    configurable: true,
+  });
+  ReflectDeleteProperty(URL, "createObjectURL");
+  ReflectDeleteProperty(URL, "revokeObjectURL");
+}
+
 function performance() {
   const performance = {
     now() {
@@ -96,11 +112,12 @@ function install(scope) {
   const kept = { __proto__: null };
   for (let i = 0; i < LANGUAGE.length; i++) kept[LANGUAGE[i]] = true;
   const added = web();
+  adjust(added);
   const names = ReflectOwnKeys(scope);
   for (let i = 0; i < names.length; i++) {
     const name = names[i];
     if (kept[name] || name === SymbolToStringTag) continue;
-    if (!ReflectDeleteProperty(scope, name)) throw new Error("the global cannot be removed");
+    if (!ReflectDeleteProperty(scope, name)) throw new TypeError(`${String(name)} cannot be removed`);
   }
   const addedNames = ReflectOwnKeys(added);
   for (let i = 0; i < addedNames.length; i++) {

@@ -13,7 +13,6 @@ const {
 } = core.ops;
 const {
   JSONParse,
-  JSONStringify,
   MapPrototypeDelete,
   MapPrototypeForEach,
   MapPrototypeGet,
@@ -26,7 +25,7 @@ const {
 } = primordials;
 const { AbortController } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
-const { describe } = core.loadExtScript("ext:provisiond/thrown.js");
+const { describe, toJson } = core.loadExtScript("ext:provisiond/thrown.js");
 
 const { 4: MAX_RETURNED } = op_limits();
 
@@ -77,6 +76,8 @@ function maybeCurrent() {
 function begin(id, context) {
   const run = new Run(id);
   MapPrototypeSet(runs, id, run);
+  // Another name for the same record, rather than a second copy in the frame.
+  if (context?.subject?.kind === "account") context.account = context.subject;
   ObjectDefineProperty(context, "signal", {
     __proto__: null,
     get: () => run.signal(),
@@ -122,7 +123,7 @@ function returned(run, value) {
 
 function serialize(value) {
   if (value === undefined) return "null";
-  const text = JSONStringify(value);
+  const text = toJson(value);
   if (text === undefined) throw new TypeError(`it is a ${typeof value}`);
   return text;
 }

@@ -6,7 +6,10 @@ const { op_limits } = core.ops;
 const {
   JSONStringify,
   NumberIsFinite,
+  SafeRegExp,
   String,
+  StringPrototypeIncludes,
+  StringPrototypeReplace,
   StringPrototypeSlice,
   TypeError,
 } = primordials;
@@ -30,10 +33,21 @@ class HostCallError extends TypeError {
   }
 }
 
+// Half a surrogate pair, which is no character, and any other escape, which is
+// matched so that the second half of `\\` is not taken for the first of one.
+const ESCAPES = new SafeRegExp("\\\\(?:ud[89a-f][0-9a-f]{2}|.)", "g");
+
+// The value as JSON that every reader takes; undefined as `JSON.stringify` does.
+function toJson(value) {
+  const text = JSONStringify(value);
+  if (text === undefined || !StringPrototypeIncludes(text, "\\ud")) return text;
+  return StringPrototypeReplace(text, ESCAPES, (escape) => escape.length === 6 ? "\ufffd" : escape);
+}
+
 function describe(error, prefix) {
   let text;
   try {
-    text = JSONStringify({
+    text = toJson({
       __proto__: null,
       message: StringPrototypeSlice(prefix + message(error), 0, MAX_MESSAGE),
       stack: stack(error),
@@ -82,5 +96,5 @@ function classification(error) {
   return { __proto__: null };
 }
 
-return { describe, HostCallError, message };
+return { describe, HostCallError, message, toJson };
 })();

@@ -7,12 +7,15 @@ const {
   MapPrototypeGet,
   MapPrototypeSet,
   Number,
+  NumberMAX_SAFE_INTEGER,
   PromisePrototypeThen,
   PromiseResolve,
   ReflectApply,
   SafeMap,
   TypeError,
 } = primordials;
+const { AbortController } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
+const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 const { current } = core.loadExtScript("ext:provisiond/run.js");
 const { uncaught } = core.loadExtScript("ext:provisiond/console.js");
 
@@ -79,5 +82,18 @@ function queueMicrotask(callback) {
   });
 }
 
-return { clearInterval, clearTimeout, queueMicrotask, setInterval, setTimeout };
+// `AbortSignal.timeout`, with a timer that ends with its run: one for every
+// request, each as long as its time, would fill the heap.
+function timeout(milliseconds) {
+  const delay = Number(milliseconds);
+  if (!(delay >= 0 && delay <= NumberMAX_SAFE_INTEGER)) {
+    throw new TypeError("AbortSignal.timeout wants a number of milliseconds");
+  }
+  const controller = new AbortController();
+  const expire = () => controller.abort(new DOMException("Signal timed out.", "TimeoutError"));
+  set("AbortSignal.timeout", expire, delay, [], false);
+  return controller.signal;
+}
+
+return { clearInterval, clearTimeout, queueMicrotask, setInterval, setTimeout, timeout };
 })();

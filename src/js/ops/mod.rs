@@ -20,6 +20,7 @@ deno_core::extension!(
         op_cancel_call,
         op_console,
         op_limits,
+        op_parse_url,
         op_elapsed,
         op_run_broke,
         op_run_returned,
@@ -42,6 +43,13 @@ fn op_limits() -> Vec<usize> {
         limits::MAX_MESSAGE,
         limits::MAX_STACK,
     ]
+}
+
+/// The URL as the URL standard writes it, empty when it is none.
+#[op2]
+#[string]
+fn op_parse_url(#[string] text: &str) -> String {
+    url::Url::parse(text).map_or_else(|_| String::new(), String::from)
 }
 
 /// Milliseconds since the host began.
@@ -86,7 +94,8 @@ fn op_console(
 ) {
     let outbox = state.borrow::<Outbox>();
     outbox.put(Kind::Console, run, at_ms, &[&[level as u8], text.as_bytes()]);
-    outbox.flush();
+    // A closed socket is the main loop's to find out about.
+    let _ = outbox.flush();
 }
 
 #[op2(fast)]

@@ -46,19 +46,19 @@ impl Outbox {
     }
 
     /// Writes as much as the socket takes now; true when nothing is left.
-    pub fn flush(&self) -> bool {
+    pub fn flush(&self) -> io::Result<bool> {
         let mut pending = self.0.pending.borrow_mut();
         while pending.written < pending.buffer.len() {
             match self.0.socket.try_write(&pending.buffer[pending.written..]) {
                 Ok(count) => pending.written += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // A closed socket shows when it is read.
-                Err(_) => return false,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
             }
         }
         pending.buffer.clear();
         pending.written = 0;
-        true
+        Ok(true)
     }
 }
 

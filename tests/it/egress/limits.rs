@@ -151,6 +151,17 @@ async fn requests_have_limits_too() {
 }
 
 #[tokio::test]
+async fn what_is_refused_can_be_logged() {
+    let session = session(&["127.0.0.1".to_owned()]);
+    let mut request = super::with_header(get("http://127.0.0.1/\0"), "x\0", &"\0".repeat(1 << 20));
+    request.method = "GE\0T".to_owned();
+    let error = error_of(&session, request).await;
+    let log = serde_json::to_string(&session.take_exchanges()).unwrap();
+    assert!(!error.message.contains('\0') && !log.contains("\\u0000"), "{error}");
+    assert!(log.len() < 20_000, "{} bytes", log.len());
+}
+
+#[tokio::test]
 async fn an_encoding_that_was_not_asked_for_is_refused() {
     let server = Server::start(|request| {
         assert_eq!(request.header("accept-encoding"), None);

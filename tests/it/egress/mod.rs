@@ -1,7 +1,5 @@
 //! The way out, against servers on loopback that misbehave.
 
-#![allow(clippy::unwrap_used)]
-
 mod guard;
 mod limits;
 mod pooling;

@@ -2,6 +2,7 @@
 
 mod crash;
 mod failures;
+mod inside;
 mod lifecycle;
 mod order;
 mod poison;

@@ -83,12 +83,12 @@ async fn runs_of_an_account_never_overlap_and_the_last_version_arrives() {
     let app = TestApp::start().await;
     let handle = tokio::runtime::Handle::current();
     tokio::task::block_in_place(|| {
-        let mut round = 0;
+        let rounds = std::cell::Cell::new(0);
         let mut runner = TestRunner::new(Config { cases: 12, failure_persistence: None, ..Config::default() });
         runner
             .run(&prop::collection::vec(act(), 5..60), |acts| {
-                round += 1;
-                handle.block_on(check(&app, round, acts));
+                rounds.set(rounds.get() + 1);
+                handle.block_on(check(&app, rounds.get(), acts));
                 Ok(())
             })
             .unwrap();

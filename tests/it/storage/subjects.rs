@@ -75,8 +75,9 @@ fn a_name_stands_for_an_external_id_then_a_display_name_then_an_id() {
     let sales = make("Sales", Some("ops"));
     let ops = make("Ops", None);
     let third = make("Third", None);
-    for (name, expected) in [("ops", sales), ("OPS", ops), ("sALES", sales), (&third.to_string(), third)] {
-        let user = format!("user-{name}");
+    let cases = [("ops", sales), ("OPS", ops), ("sALES", sales), (&third.to_string(), third)];
+    for (number, (name, expected)) in cases.into_iter().enumerate() {
+        let user = format!("user-{number}");
         let written =
             subjects::create(&mut c, store, SubjectKind::Account, account(&user, &[name], None)).unwrap();
         let groups: Vec<_> = written.subject.groups().map(|group| group.id).collect();

@@ -1,0 +1,4 @@
+//! stub
+pub(super) fn endpoints() -> Vec<super::Endpoint> {
+    Vec::new()
+}
