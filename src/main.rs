@@ -1,10 +1,7 @@
-//! The program `provisiond`.
+//! The program; everything is in the library.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match std::env::args().nth(1).as_deref() {
-        Some("js-host") => provisiond::js::main(),
-        _ => ExitCode::FAILURE,
-    }
+    provisiond::cli::main()
 }

@@ -17,7 +17,7 @@ use crate::http::path::{Id, Path};
 use crate::http::{Authorized, Kind, Problem};
 use crate::plan::{Due, Known, Scope, standing};
 use crate::storage::state::{self, StateRow};
-use crate::storage::{DbError, Connection, queue, subjects, targets};
+use crate::storage::{Connection, DbError, queue, subjects, targets};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -124,9 +124,8 @@ async fn sync(
     _: Authorized<Operator>,
     state: web::Data<ApiState>,
     engine: web::Data<EngineState>,
-    path: Path<(SubjectId, String)>,
+    Path((id, wanted)): Path<(SubjectId, String)>,
 ) -> Result<HttpResponse, Problem> {
-    let (id, wanted) = path;
     let (target, view) = state
         .run(move |connection| {
             let account = account(connection, id)?;

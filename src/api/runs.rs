@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, web};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{ApiState, Endpoint};
 use crate::domain::ids::{RunId, SubjectId, TargetId};
@@ -11,9 +11,9 @@ use crate::domain::status::ProvisionStatus;
 use crate::http::auth::Viewer;
 use crate::http::path::Id;
 use crate::http::query::Query;
-use crate::http::{Authorized, Kind, Page, Problem};
+use crate::http::{Authorized, Kind, List, Page, Problem};
 use crate::storage::runs::{self, Run, RunQuery};
-use crate::storage::{targets};
+use crate::storage::targets;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![Endpoint::get("/targets/{id}/runs", list), Endpoint::get("/runs/{id}", show)]
@@ -41,8 +41,8 @@ struct RunView {
     exchanges: Value,
 }
 
-impl RunView {
-    fn of(run: Run) -> Self {
+impl From<Run> for RunView {
+    fn from(run: Run) -> Self {
         let target_id = TargetId(run.target_id);
         Self {
             id: RunId { target: target_id, number: run.id },
@@ -80,25 +80,23 @@ async fn list(
     _: Authorized<Viewer>,
     state: web::Data<ApiState>,
     Id(id): Id<TargetId>,
-    filters: Query<Filters>,
-) -> Result<HttpResponse, Problem> {
-    let (id, filters) = (id, filters);
+    Query(filters): Query<Filters>,
+) -> Result<web::Json<List<RunView>>, Problem> {
     let page = Page::read(filters.limit.as_deref(), filters.cursor.as_deref())?;
+    let (after, fetch) = (page.after_id()?, page.fetch());
     let query = RunQuery {
         subject: filters.account,
         status: filters.status,
         since: filters.since,
-        before: page.after,
+        before: (after > 0).then_some(after),
     };
-    let mut found = state
+    let found = state
         .run(move |connection| {
             targets::find(connection, id)?;
-            Ok::<_, Problem>(runs::list(connection, id, &query, page.limit + 1)?)
+            Ok::<_, Problem>(runs::list(connection, id, &query, fetch)?)
         })
         .await?;
-    let next = page.cut(&mut found, |run| run.id);
-    let items: Vec<_> = found.into_iter().map(RunView::of).collect();
-    Ok(HttpResponse::Ok().json(json!({ "items": items, "next": next })))
+    Ok(web::Json(page.list(found, |run| run.id.to_string())))
 }
 
 async fn show(
@@ -108,5 +106,5 @@ async fn show(
 ) -> Result<HttpResponse, Problem> {
     let run = state.run(move |connection| runs::find(connection, id)).await?;
     let run = run.ok_or_else(|| Problem::new(Kind::NotFound, "there is no such run; the log may have been cut"))?;
-    Ok(HttpResponse::Ok().json(RunView::of(run)))
+    Ok(HttpResponse::Ok().json(RunView::from(run)))
 }

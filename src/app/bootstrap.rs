@@ -95,7 +95,7 @@ pub fn create_token(config: &Config, role: Role, name: &str) -> Result<Token, Ap
 
 fn new_token(connection: &mut Connection, role: Role, name: &str) -> Result<Token, AppError> {
     let token = Token::generate();
-    tokens::create(connection, name, role, &token.hash(), None)
+    tokens::create(connection, name, role, &token.hash(), None, Utc::now())
         .map_err(|error| AppError::Token(error.to_string()))?;
     Ok(token)
 }

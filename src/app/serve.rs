@@ -8,18 +8,19 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::AppError;
 use super::bootstrap::{file, first_token, node_name, own_database, prepare, sealer};
-use crate::api::{self, ApiState, EngineState};
+use crate::api::{self, ApiLimits, ApiState, EngineState};
 use crate::config::Config;
 use crate::egress::Egress;
 use crate::engine::{self, Deps, EngineHandle, Settings};
+use crate::http::BodyLimit;
 use crate::js::HostProgram;
 use crate::observe;
 use crate::storage::{Db, connect};
 
 /// Runs the daemon until SIGTERM or SIGINT.
-pub fn serve(config: Config) -> Result<(), AppError> {
+pub fn serve(config: &Config) -> Result<(), AppError> {
     observe::start_logging();
-    let database = own_database(&config)?;
+    let database = own_database(config)?;
     {
         let mut connection = connect(&database.url)?;
         for migration in prepare(&mut connection)? {
@@ -28,7 +29,7 @@ pub fn serve(config: Config) -> Result<(), AppError> {
         first_token(&mut connection, &config.server.data_dir)?;
     }
     let db = Db::connect(&database.url, config.database.api_connections, config.database.engine_connections);
-    let served = actix_web::rt::System::new().block_on(run(&config, db));
+    let served = actix_web::rt::System::new().block_on(run(config, db));
     if let Some(embedded) = database.embedded {
         embedded.stop();
     }
@@ -56,15 +57,19 @@ async fn run(config: &Config, db: Db) -> Result<(), AppError> {
     let listener = listen(config)?;
     let engine = engine::start(deps);
     let most_targets = i64::from(config.limits.max_targets);
-    let state = ApiState::new(db, engine.nudge(), &config.limits);
+    let state = ApiState { db, nudge: engine.nudge(), limits: api_limits(config) };
     let wiring = EngineState { engine: engine.clone(), program, sealer, most_targets };
-    let server = start_server(listener, state, wiring)?;
+    let server = start_server(listener, state, wiring, config.limits.body)?;
     let handle = server.handle();
     let stopping = tokio::spawn(stop_on_signal(engine, handle, config.server.drain));
     server.await.map_err(|error| AppError::System(format!("the HTTP server failed: {error}")))?;
     stopping.await.map_err(|error| AppError::System(format!("not stopped in order: {error}")))?;
     _ = std::fs::remove_file(config.server.data_dir.join("address"));
     Ok(())
+}
+
+fn api_limits(config: &Config) -> ApiLimits {
+    ApiLimits { import_line: config.limits.import_line, ..ApiLimits::default() }
 }
 
 fn listen(config: &Config) -> Result<std::net::TcpListener, AppError> {
@@ -82,12 +87,13 @@ fn start_server(
     listener: std::net::TcpListener,
     state: ApiState,
     wiring: EngineState,
+    body: usize,
 ) -> Result<actix_web::dev::Server, AppError> {
     let (state, wiring) = (web::Data::new(state), web::Data::new(wiring));
     let app = move || {
         App::new()
-            .wrap(api::shield())
             .app_data(state.clone())
+            .app_data(BodyLimit(body))
             .app_data(wiring.clone())
             .configure(api::configure)
     };

@@ -219,7 +219,7 @@ pub fn list(connection: &mut PgConnection, store: Option<StoreId>) -> Result<Vec
 pub fn update<E: From<TargetError>>(
     connection: &mut PgConnection,
     id: TargetId,
-    if_match: Option<i64>,
+    if_match: Option<&[i64]>,
     secrets: &SealedSecrets,
     edit: impl FnOnce(&mut TargetSettings) -> Result<(), E>,
 ) -> Result<Target, E> {
@@ -227,7 +227,7 @@ pub fn update<E: From<TargetError>>(
     let result: Result<Result<Target, E>, TargetError> = connection.transaction(|connection| {
         lock_store_exclusive(connection, store)?;
         let before = find(connection, id)?;
-        if if_match.is_some_and(|version| version != before.version) {
+        if if_match.is_some_and(|versions| !versions.contains(&before.version)) {
             return Err(TargetError::VersionMismatch(before.version));
         }
         let mut settings = before.settings.clone();

@@ -157,6 +157,14 @@ pub fn verify(
     Ok(Some(record))
 }
 
+/// Whether a token was ever made.
+///
+/// # Errors
+/// Only what the database itself does.
+pub fn any(connection: &mut PgConnection) -> Result<bool, DbError> {
+    Ok(diesel::select(diesel::dsl::exists(tokens::table.select(tokens::id))).get_result(connection)?)
+}
+
 /// Tokens after the id `after`, at most `limit`, in the order of their ids;
 /// revoked and expired ones too.
 ///

@@ -93,9 +93,8 @@ async fn show(
 async fn show_version(
     _: Authorized<Viewer>,
     state: web::Data<ApiState>,
-    path: Path<(TargetId, i32)>,
+    Path((id, number)): Path<(TargetId, i32)>,
 ) -> Result<HttpResponse, Problem> {
-    let (id, number) = path;
     let found = state.run(move |connection| logic::version(connection, id, number)).await?;
     let version = found.ok_or_else(|| Problem::new(Kind::NotFound, "there is no such version"))?;
     Ok(HttpResponse::Ok().json(VersionView::of(version, true)))

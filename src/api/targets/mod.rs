@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-pub use body::{ConnectionBody, TargetBody, TargetView};
+use body::{TargetBody, TargetView};
 
+use super::subject_json::AccountView;
 use super::{ApiState, Endpoint, EngineState};
 use crate::domain::filter::Filter;
 use crate::domain::ids::TargetId;
@@ -20,8 +21,9 @@ use crate::domain::json::merge_patch;
 use crate::domain::subject::FieldError;
 use crate::domain::target::{Target, TargetSettings};
 use crate::http::auth::{Editor, Viewer};
+use crate::http::etag::etag;
 use crate::http::path::{Id, Path};
-use crate::http::{Authorized, IfMatch, JsonBody, Kind, Problem};
+use crate::http::{Authorized, IfMatch, JsonBody, Kind, Problem, json};
 use crate::security::{Sealer, Secret};
 use crate::storage::targets::{self, SealedSecrets};
 use crate::storage::{Connection, preview, stores};
@@ -53,7 +55,7 @@ async fn list(
             targets.iter().map(|target| view(connection, target)).collect::<Result<Vec<_>, Problem>>()
         })
         .await?;
-    Ok(HttpResponse::Ok().json(json!({ "items": items, "next": null })))
+    Ok(HttpResponse::Ok().json(serde_json::json!({ "items": items, "next": null })))
 }
 
 fn view(connection: &mut Connection, target: &Target) -> Result<TargetView, Problem> {
@@ -164,7 +166,7 @@ fn patched(
         }
         _ => {}
     }
-    read(from_json(body)?)
+    read(json::read(&serde_json::to_vec(&body).map_err(Problem::internal)?)?)
 }
 
 /// Deletes a target. The body (or the query) must give its name.
@@ -232,8 +234,8 @@ async fn preview_filter(
             Ok::<_, Problem>(preview::preview(connection, target.store, id, &filter)?)
         })
         .await?;
-    let sample: Vec<_> = preview.sample.iter().map(super::accounts::AccountView::of).collect();
-    Ok(HttpResponse::Ok().json(json!({
+    let sample: Vec<_> = preview.sample.into_iter().map(AccountView::from).collect();
+    Ok(HttpResponse::Ok().json(serde_json::json!({
         "total": preview.total,
         "entering": preview.entering,
         "leaving": preview.leaving,
