@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | [`domain`] | subjects, targets, filter, status, responses, ids; pure | nothing |
 //! | [`plan`] | what to do with a subject, backoff, guards; pure | domain |
-//! | [`config`] | one struct per concern; TOML, environment, `*_FILE` | domain |
+//! | [`config`] | one struct per concern; TOML, environment, `*_FILE` | domain, security |
 //! | [`security`] | secrets, sealing, tokens, roles | domain |
 //! | [`storage`] | Diesel: one file per table family, the queue, the embedded PostgreSQL | domain, plan, security |
 //! | [`js`] | the JavaScript host process and its protocol | domain |

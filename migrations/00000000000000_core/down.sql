@@ -1,3 +1,4 @@
+DROP FUNCTION filter_instant(text);
 DROP TABLE tokens;
 DROP SEQUENCE import_seq;
 DROP TABLE import_seen;

@@ -119,6 +119,7 @@ CREATE TABLE pending (
     reason text CHECK (reason = 'deprovision'),
     trigger text NOT NULL,
     priority smallint NOT NULL DEFAULT 1,
+    changes text[] NOT NULL DEFAULT '{}',
     since timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (target_id, subject_id)
 ) WITH (fillfactor = 75, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 5000,
@@ -202,3 +203,45 @@ CREATE TABLE tokens (
     last_used_at timestamptz,
     revoked_at timestamptz
 );
+
+-- The instant, in microseconds since 1970, that a text names as an RFC 3339
+-- dateTime or as a date (its midnight in UTC); NULL for any other text, never
+-- an error. Filters in memory read times by the same rules (domain::filter::time).
+CREATE FUNCTION filter_instant(value text) RETURNS bigint
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+DECLARE
+    part text[];
+    first_of_month date;
+    seconds bigint := 0;
+    micros bigint := 0;
+BEGIN
+    IF length(value) NOT BETWEEN 10 AND 35 THEN
+        RETURN NULL;
+    END IF;
+    part := regexp_match(value, '^([0-9]{4})-([0-9]{2})-([0-9]{2})'
+        '(?:[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:[.]([0-9]{1,9}))?(?:[Zz]|([+-])([0-9]{2}):([0-9]{2})))?$');
+    IF part IS NULL OR part[1]::int = 0 OR part[2]::int NOT BETWEEN 1 AND 12 OR part[3]::int = 0 THEN
+        RETURN NULL;
+    END IF;
+    first_of_month := make_date(part[1]::int, part[2]::int, 1);
+    IF part[3]::int > extract(day FROM first_of_month + interval '1 month' - interval '1 day') THEN
+        RETURN NULL;
+    END IF;
+    IF part[4] IS NOT NULL THEN
+        IF part[4]::int > 23 OR part[5]::int > 59 OR part[6]::int > 59 THEN
+            RETURN NULL;
+        END IF;
+        seconds := part[4]::int * 3600 + part[5]::int * 60 + part[6]::int;
+        micros := rpad(left(coalesce(part[7], ''), 6), 6, '0')::bigint;
+    END IF;
+    IF part[8] IS NOT NULL THEN
+        IF part[9]::int > 23 OR part[10]::int > 59 THEN
+            RETURN NULL;
+        END IF;
+        seconds := seconds - (part[8] || '1')::int * (part[9]::int * 3600 + part[10]::int * 60);
+    END IF;
+    seconds := seconds + (first_of_month - date '1970-01-01' + part[3]::int - 1)::bigint * 86400;
+    micros := micros + seconds * 1000000;
+    RETURN CASE WHEN micros BETWEEN -62135596800000000 AND 253402300799999999 THEN micros END;
+END
+$$;

@@ -1,1 +1,51 @@
-//! TODO
+//! The command line. Each command is a thin client of the REST API, or a call
+//! into [`crate::app`] for those that open the database themselves.
+
+mod args;
+mod client;
+mod exit;
+mod import;
+mod target;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+pub use exit::Failure;
+
+use crate::app;
+
+/// Parses the command line, runs the command and gives its exit code:
+/// 0 done, 1 failed, 2 wrong usage, 3 daemon unreachable, 4 conflict or held.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Command::JsHost => return exit::from_code(crate::js::main()),
+        Command::Serve(serve) => app::serve(&serve.config()?)?,
+        Command::Migrate(place) => {
+            for name in app::migrate(&place.config()?)? {
+                exit::say(&format!("applied {name}"));
+            }
+        }
+        Command::Doctor(place) => return exit::all_well(app::doctor(&place.config()?)),
+        Command::Token(command) => token::run(command, cli.json)?,
+        Command::Import(import) => client::block_on(import::run(import, cli.json))?,
+        Command::Target(command) => client::block_on(target::run(command, cli.json))?,
+    }
+    Ok(())
+}

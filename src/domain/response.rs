@@ -198,7 +198,10 @@ fn check_size(member: &str, value: &Value) -> Result<(), BadResponse> {
     check_storable(value).map_err(|(path, rule)| bad(&format!("{member}.{path}"), rule.to_string()))?;
     let size = value.to_string().len();
     if size > MAX_ATTRIBUTES {
-        return Err(bad(member, format!("must not be larger than {MAX_ATTRIBUTES} bytes of JSON, is {size}")));
+        return Err(bad(
+            member,
+            format!("must not be larger than {MAX_ATTRIBUTES} bytes of JSON, is {size}"),
+        ));
     }
     Ok(())
 }
@@ -234,7 +237,8 @@ fn read_delay(value: &Value) -> Result<Duration, BadResponse> {
 
 fn read_time(value: &Value) -> Result<DateTime<Utc>, BadResponse> {
     let time = value.as_str().and_then(|text| DateTime::parse_from_rfc3339(text).ok());
-    let time = time.ok_or_else(|| bad("runAgainAt", "must be a time such as \"2030-01-31T08:00:00Z\" (RFC 3339)"))?;
+    let time =
+        time.ok_or_else(|| bad("runAgainAt", "must be a time such as \"2030-01-31T08:00:00Z\" (RFC 3339)"))?;
     Ok(time.with_timezone(&Utc))
 }
 

@@ -186,7 +186,10 @@ pub fn attribute_errors(attributes: &Map<String, Value>) -> Option<FieldError> {
     }
     let size = value.to_string().len();
     (size > MAX_ATTRIBUTES).then(|| {
-        FieldError::new("attributes", format!("must not be larger than {MAX_ATTRIBUTES} bytes of JSON, are {size}"))
+        FieldError::new(
+            "attributes",
+            format!("must not be larger than {MAX_ATTRIBUTES} bytes of JSON, are {size}"),
+        )
     })
 }
 

@@ -6,8 +6,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::filter::Filter;
 use super::ids::{StoreId, TargetId};
+use super::json::check_storable;
 use super::status::words;
+use super::subject::{FieldError, MAX_ATTRIBUTES};
 
 words!(
     /// When a target runs (COmanage's provisioning modes).
@@ -149,5 +152,102 @@ impl TargetSettings {
     /// Whether a change of a subject becomes work.
     pub fn follows_changes(&self) -> bool {
         self.enabled && self.mode == Mode::Immediate
+    }
+}
+
+/// Shortest and longest name, in characters.
+pub const NAME_LENGTH: std::ops::RangeInclusive<usize> = 3..=64;
+/// Longest description, in characters.
+pub const MAX_DESCRIPTION: usize = 1_024;
+/// Most entries of `egressAllow`.
+pub const MAX_EGRESS_ENTRIES: usize = 100;
+
+impl TargetSettings {
+    /// Every rule that the settings break; empty when they can be stored. The
+    /// entries of `egressAllow` are judged by `egress`.
+    pub fn errors(&self) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        errors.extend(name_error(&self.name).map(|rule| FieldError::new("name", rule)));
+        if self.description.chars().count() > MAX_DESCRIPTION || self.description.contains('\0') {
+            let rule = format!("must not be longer than {MAX_DESCRIPTION} characters or contain NUL (U+0000)");
+            errors.push(FieldError::new("description", rule));
+        }
+        check_range(&mut errors, "maxParallelJobs", self.max_parallel_jobs, 1..=100);
+        if let Err(error) = Filter::parse(&self.filter) {
+            errors.push(FieldError::new("filter", error.to_string()));
+        }
+        if self.egress_allow.len() > MAX_EGRESS_ENTRIES {
+            let rule = format!("must not have more than {MAX_EGRESS_ENTRIES} entries");
+            errors.push(FieldError::new("egressAllow", rule));
+        }
+        for (field, members) in [("config", &self.config), ("connection.properties", &self.connection)] {
+            errors.extend(object_error(field, members));
+        }
+        self.limit_errors(&mut errors);
+        errors
+    }
+
+    fn limit_errors(&self, errors: &mut Vec<FieldError>) {
+        check_range(errors, "limits.cpuMs", self.limits.cpu_ms, 10..=60_000);
+        check_range(errors, "limits.wallMs", self.limits.wall_ms, 100..=600_000);
+        check_range(errors, "limits.heapMib", self.limits.heap_mib, 16..=1_024);
+        check_range(errors, "retry.maxAttempts", self.retry.max_attempts, 1..=100);
+        check_range(errors, "retry.firstDelaySecs", self.retry.first_delay_secs, 1..=3_600);
+        check_range(errors, "retry.maxDelaySecs", self.retry.max_delay_secs, 1..=604_800);
+    }
+}
+
+fn name_error(name: &str) -> Option<String> {
+    let (shortest, longest) = (NAME_LENGTH.start(), NAME_LENGTH.end());
+    if !NAME_LENGTH.contains(&name.chars().count()) {
+        Some(format!("must have {shortest} to {longest} characters"))
+    } else if name.trim() != name {
+        Some("must not begin or end with white space".into())
+    } else if name.chars().any(char::is_control) {
+        Some("must not contain control characters".into())
+    } else if name.chars().all(|c| c.is_ascii_digit()) {
+        Some("must not consist of digits alone, or it could be taken for an id".into())
+    } else {
+        None
+    }
+}
+
+fn check_range(
+    errors: &mut Vec<FieldError>,
+    field: &str,
+    value: u32,
+    allowed: std::ops::RangeInclusive<u32>,
+) {
+    if !allowed.contains(&value) {
+        let rule = format!("must lie within {} and {}", allowed.start(), allowed.end());
+        errors.push(FieldError::new(field, rule));
+    }
+}
+
+fn object_error(field: &str, members: &Map<String, Value>) -> Option<FieldError> {
+    let value = Value::Object(members.clone());
+    if let Err((path, rule)) = check_storable(&value) {
+        return Some(FieldError::new(format!("{field}.{path}"), rule.to_string()));
+    }
+    let size = value.to_string().len();
+    (size > MAX_ATTRIBUTES)
+        .then(|| FieldError::new(field, format!("must not be larger than {MAX_ATTRIBUTES} bytes of JSON")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_broken_rule_is_named() {
+        assert_eq!(TargetSettings::named("crm").errors(), []);
+        let bad = TargetSettings {
+            description: "x".repeat(1_025),
+            max_parallel_jobs: 101,
+            limits: Limits { cpu_ms: 1, ..Limits::default() },
+            ..TargetSettings::named("ab")
+        };
+        let fields: Vec<_> = bad.errors().into_iter().map(|error| error.field).collect();
+        assert_eq!(fields, ["name", "description", "maxParallelJobs", "limits.cpuMs"]);
     }
 }

@@ -1,1 +1,65 @@
-//! TODO
+//! The only way out. Logic has no network of its own: what it asks for with
+//! `fetch` is done here, by the rules of its target.
+//!
+//! - **Where to**: an [`AllowList`], enforced where names become addresses and
+//!   again at each redirect, so that neither a redirect nor a name that changes
+//!   its mind reaches the inside of a network.
+//! - **How much**: [`EgressLimits`] on time, size and number, checked while
+//!   reading and not after.
+//! - **With what**: secrets are handles until the bytes leave; what comes back
+//!   has values turned into handles again.
+//! - **On record**: each exchange as the run's log shows it, free of secrets.
+//!
+//! Deliberately absent: proxies from the environment, a cookie jar, automatic
+//! decompression, retries (the engine's business), any other protocol.
+
+mod address;
+mod allow;
+mod allow_entry;
+mod dialer;
+mod failure;
+mod handles;
+mod hide;
+mod policy;
+mod redirect;
+mod request;
+mod response;
+mod retry_after;
+mod session;
+mod transcript;
+
+use std::sync::Arc;
+
+pub use allow::{AllowList, AllowListError};
+pub use dialer::{Looking, Lookup, SystemLookup};
+pub use policy::{EgressLimits, TargetPolicy};
+pub use session::Session;
+
+/// The daemon's way out, one for all targets.
+#[derive(Clone)]
+pub struct Egress {
+    lookup: Arc<dyn Lookup>,
+}
+
+impl Egress {
+    /// With the system's name resolution.
+    pub fn new() -> Self {
+        Self::with_lookup(Arc::new(SystemLookup))
+    }
+
+    /// With another one: for tests, and for a resolver with a cache.
+    pub fn with_lookup(lookup: Arc<dyn Lookup>) -> Self {
+        Self { lookup }
+    }
+
+    /// Begins a run. Runs that share a policy share its connections.
+    pub fn session(&self, policy: Arc<TargetPolicy>) -> Session {
+        Session::new(policy, self.lookup.clone())
+    }
+}
+
+impl Default for Egress {
+    fn default() -> Self {
+        Self::new()
+    }
+}

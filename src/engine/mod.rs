@@ -1,1 +1,45 @@
-//! TODO
+//! The engine: actors that run due work. They are caches; PostgreSQL is the
+//! truth, and a restart begins where the last commit stands.
+//!
+//! ```text
+//! Supervisor                      root: ownership, liveness, restarts
+//!  └─ TargetSupervisor            one per enabled target, on a thread of its own
+//!      ├─ Timer                   wakes it when work falls due
+//!      ├─ Sweeper                 force and reconcile sweeps, chunk by chunk
+//!      ├─ Mailboxes               per-subject order (a plain state machine)
+//!      ├─ Worker × max parallel   one job each ──► Hosts ──► JsHost process
+//!      └─ Completer               results in batches, fenced
+//! ```
+//!
+//! Backpressure is by credits: a target never claims more than it has free,
+//! so no mailbox grows without bound.
+
+mod completer;
+mod context;
+mod deps;
+mod handle;
+mod hosts;
+mod job;
+mod mailbox;
+mod runtime;
+mod supervisor;
+mod sweeper;
+mod target;
+mod timer;
+mod worker;
+
+use std::sync::Arc;
+
+use actix::Actor;
+
+pub use deps::{Deps, Settings};
+pub use handle::{EngineHandle, Nudge};
+pub use hosts::HostState;
+pub use target::ObservableState;
+
+/// Starts the engine on the current actix system.
+pub fn start(deps: Deps) -> EngineHandle {
+    let registry = Arc::default();
+    let supervisor = supervisor::Supervisor::new(deps, Arc::clone(&registry)).start();
+    EngineHandle { supervisor, registry }
+}

@@ -1,1 +1,14 @@
-//! TODO
+//! What to do with a subject, and what a run's end means. Pure: facts and the
+//! time come in, a decision comes out; the engine only executes it.
+
+mod backoff;
+mod conclude;
+mod decide;
+mod guard;
+mod standing;
+
+pub use backoff::delay;
+pub use conclude::{Conclusion, Ending, Next, Policy, RunFacts, conclude};
+pub use decide::{Decision, Known, Scope, Work, decide};
+pub use guard::DeletionGuard;
+pub use standing::{Due, Standing, standing};

@@ -43,7 +43,7 @@ impl From<DieselError> for DbError {
 /// Diesel hands over no SQLSTATE, so the classes that matter are told by the
 /// server's words. `lc_messages` is set to C on every connection.
 fn by_message(message: &str) -> Option<DbError> {
-    const AWAY: [&str; 9] = [
+    const AWAY: [&str; 10] = [
         "terminating connection",
         "server closed the connection",
         "the database system is",
@@ -53,6 +53,7 @@ fn by_message(message: &str) -> Option<DbError> {
         "too many clients",
         "canceling statement due to",
         "SSL SYSCALL",
+        "deadlock detected",
     ];
     if message.contains("No space left on device") {
         Some(DbError::DiskFull(message.to_owned()))
@@ -154,5 +155,15 @@ struct LogQuietly;
 impl<E: std::error::Error> r2d2::HandleError<E> for LogQuietly {
     fn handle_error(&self, error: E) {
         log::debug!("no connection to the database: {error}");
+    }
+}
+
+/// A connection outside the pools, for the start and for commands.
+pub fn connect(url: &str) -> Result<PgConnection, DbError> {
+    let mut connection = <PgConnection as diesel::Connection>::establish(url)
+        .map_err(|error| DbError::Unavailable(error.to_string()))?;
+    match Session.on_acquire(&mut connection) {
+        Ok(()) => Ok(connection),
+        Err(error) => Err(DbError::Unavailable(error.to_string())),
     }
 }

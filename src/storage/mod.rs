@@ -2,10 +2,30 @@
 //! the only way to a connection is [`Db::run`], which keeps blocking work off
 //! the reactor. One file per table family.
 
+pub mod claim;
+pub mod complete;
 mod db;
 pub mod embedded;
+pub mod filter_sql;
+pub mod import;
+pub mod logic;
+pub mod memberships;
 pub mod migrate;
+pub mod ownership;
+pub mod preview;
+pub mod queue;
+pub mod runs;
 #[allow(missing_docs)]
 pub mod schema;
+pub mod state;
+pub mod stores;
+pub mod subject_list;
+mod subject_row;
+pub mod subjects;
+pub mod sweeps;
+pub mod targets;
+pub mod tokens;
+mod write_back;
 
-pub use db::{Db, DbError, Pool};
+pub use db::{Db, DbError, Pool, connect};
+pub use diesel::PgConnection as Connection;

@@ -49,6 +49,7 @@ diesel::table! {
         reason -> Nullable<Text>,
         trigger -> Text,
         priority -> Int2,
+        changes -> Array<Nullable<Text>>,
         since -> Timestamptz,
     }
 }

@@ -1,6 +1,13 @@
-//! The integration tests: one binary, a module per area.
+//! The integration tests: one binary, a module for each area.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
+mod architecture;
+mod egress;
 mod embedded;
+mod engine;
+mod filter;
+mod js;
+mod migrations;
+mod storage;
 mod support;
 mod support_works;

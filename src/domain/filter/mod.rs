@@ -1,11 +1,40 @@
-//! SCIM filters (RFC 7644 §3.4.2.2).
+//! SCIM filters (RFC 7644 §3.4.2.2) over subjects: one tree, read here,
+//! evaluated in memory here and compiled to SQL by `storage::filter_sql`. The
+//! two evaluators are held equal by a property test on a real database.
+//!
+//! [`ast`] is what a filter says; `lexer`, `literal`, `path`, `check` and
+//! `parse` read it; `evaluate` judges subjects; `print` writes it back.
 
+pub mod ast;
+mod check;
+mod evaluate;
+mod lexer;
+mod literal;
+mod parse;
+mod path;
+mod print;
+#[cfg(test)]
+mod tests;
+pub mod text;
+pub mod time;
+
+use chrono::{DateTime, Utc};
+
+use self::ast::{Expression, SubjectTest};
 use super::subject::Subject;
+
+/// Longest filter, in characters.
+pub const MAX_LENGTH: usize = 8_192;
+/// How deep parentheses and brackets may be nested.
+pub const MAX_DEPTH: usize = 32;
+/// Most comparisons in one filter.
+pub const MAX_TESTS: usize = 256;
 
 /// A filter that was understood.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Filter {
     source: String,
+    expression: Option<Expression<SubjectTest>>,
 }
 
 /// Why a filter was not understood.
@@ -21,7 +50,7 @@ pub struct FilterError {
 impl Filter {
     /// Reads a filter; an empty text matches everything.
     pub fn parse(source: &str) -> Result<Self, FilterError> {
-        Ok(Self { source: source.to_owned() })
+        Ok(Self { source: source.to_owned(), expression: parse::filter(source)? })
     }
 
     /// The text that it was read from.
@@ -29,8 +58,14 @@ impl Filter {
         &self.source
     }
 
-    /// Whether a subject is in scope.
-    pub fn matches(&self, _subject: &Subject) -> bool {
-        true
+    /// What it says; `None` when it matches everything.
+    pub fn expression(&self) -> Option<&Expression<SubjectTest>> {
+        self.expression.as_ref()
+    }
+
+    /// Whether a subject is in scope at `now`. The memberships of the subject
+    /// are taken to be valid ones.
+    pub fn matches(&self, subject: &Subject, now: DateTime<Utc>) -> bool {
+        self.expression.as_ref().is_none_or(|expression| evaluate::subject(expression, subject, now))
     }
 }

@@ -1,6 +1,7 @@
 //! What the tests lean on: databases, counterparts, recorders.
 #![allow(dead_code)]
 
+pub mod app;
 pub mod db;
 pub mod scim;
 pub mod sink;

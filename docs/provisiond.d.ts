@@ -1,0 +1,590 @@
+// The contract between provisiond and provisioning logic, for editors and for
+// `tsc`. How to use it: docs/logic.md, "Types in your editor".
+//
+// Compile with `"lib": ["es2023"]` and without "dom": the host offers a part of
+// the web's interfaces, and the part that logic has a use for is declared at
+// the end of this file.
+
+declare module "provisiond" {
+  /** Any value that survives JSON. */
+  export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
+
+  /** Why logic runs. */
+  export type Reason = "provision" | "deprovision";
+
+  /** What made it run now. */
+  export type Trigger =
+    /** The account was created. */
+    | "created"
+    /** Something that its record holds changed. */
+    | "updated"
+    /** It was deleted. */
+    | "deleted"
+    /** It joined or left a group or an organization, or one of these was renamed. */
+    | "membershipChanged"
+    /** A change made it match the target's filter. */
+    | "enteredFilter"
+    /** A change made it stop matching the filter. */
+    | "leftFilter"
+    /** The target's filter was edited. */
+    | "filterChanged"
+    /** The target was enabled. */
+    | "enabled"
+    /** A person asked for this account. */
+    | "manual"
+    /** A person asked for every account in scope. */
+    | "force"
+    /** Logic had asked for this time, with `runAgainIn` or `runAgainAt`. */
+    | "schedule"
+    /** An earlier attempt failed. */
+    | "retry"
+    /** Logic had answered `deprovision`. */
+    | "logic";
+
+  /** What became of an account at a target. */
+  export type Status =
+    | "pending"
+    | "provisioned"
+    | "provisionFailed"
+    | "provisionNotNeeded"
+    | "provisionOngoing"
+    | "deprovisioned";
+
+  /** The kind of a failure. `permanent` is not retried, the others are. */
+  export type ErrorClass = "transient" | "rateLimited" | "auth" | "permanent" | "logic";
+
+  /** Where a record stands in its life. */
+  export type SubjectStatus =
+    | "active"
+    | "inactive"
+    | "pending"
+    | "gracePeriod"
+    | "suspended"
+    | "locked"
+    | "expired"
+    | "archived";
+
+  /**
+   * Stands for a secret, such as `__secret_token_0123456789abcdef__`. Put it
+   * into a URL's path or query, a header or a body: the value takes its place
+   * when the request leaves the daemon. There is no way to read the value here.
+   */
+  export type SecretHandle = string & { readonly __provisiondSecret: true };
+
+  /** The shapes that an author knows better than this file. All optional. */
+  export interface Shapes {
+    /** `ctx.account.attributes`. */
+    attributes?: object;
+    /** `ctx.previous.metadata`, and `metadata` in the response. */
+    metadata?: unknown;
+    /** `ctx.target.config`. */
+    config?: object;
+    /** `ctx.connection`, apart from `secrets`. */
+    connection?: object;
+  }
+
+  type Loose = { [name: string]: any };
+  type Shape<S extends Shapes, Name extends keyof Shapes, Default> = S extends {
+    [N in Name]: infer Given;
+  }
+    ? Given
+    : Default;
+
+  /** A record of the identity store, as it is when the run begins. */
+  export interface Subject<Attributes = Loose> {
+    /** `account`: other kinds do not become work yet. */
+    readonly kind: "account";
+    /** Its id in provisiond; opaque. */
+    readonly id: string;
+    /** The id that its source gave it. */
+    readonly externalId: string | null;
+    /** Log-in name. */
+    readonly userName: string;
+    /** Name for people. */
+    readonly displayName: string | null;
+    readonly status: SubjectStatus;
+    /** Everything else. */
+    readonly attributes: Attributes;
+    /** Counts the changes of the record, from 1. */
+    readonly version: number;
+    /** RFC 3339, UTC. */
+    readonly createdAt: string;
+    /** When the version last rose. RFC 3339, UTC. */
+    readonly updatedAt: string;
+    /** Set when the account was deleted; its record is still whole. RFC 3339, UTC. */
+    readonly deletedAt: string | null;
+  }
+
+  /** A person's record. */
+  export type Account<Attributes = Loose> = Subject<Attributes>;
+
+  /** A group or organization that the account belongs to. */
+  export interface Container {
+    /** Its id in provisiond; opaque. */
+    readonly id: string;
+    /** The id that its source gave it. */
+    readonly externalId: string | null;
+    /** Its name within the store. */
+    readonly displayName: string;
+  }
+  export type Group = Container;
+  export type Organization = Container;
+
+  /** What the last run of this account at this target left. */
+  export interface Previous<Metadata = any> {
+    /** `pending` before the first run. */
+    readonly status: Status;
+    /** The id in the external system that logic last reported. */
+    readonly remoteId: string | null;
+    /** What logic last kept. */
+    readonly metadata: Metadata | null;
+    /** When logic last ended. RFC 3339, UTC. */
+    readonly lastRunAt: string | null;
+  }
+
+  /** What logic is given, whatever the reason. */
+  interface ContextBase<S extends Shapes> {
+    readonly trigger: Trigger;
+    /** Counts the attempts at this version, from 1. */
+    readonly attempt: number;
+    /**
+     * The same in every retry of one version and reason, another one when a
+     * finished version is run again on purpose. For `Idempotency-Key` headers.
+     */
+    readonly idempotencyKey: string;
+    /** What this run is about. */
+    readonly subject: Subject<Shape<S, "attributes", Loose>>;
+    /** The same record as `subject`. */
+    readonly account: Account<Shape<S, "attributes", Loose>>;
+    /** The groups that the account is a member of. */
+    readonly groups: readonly Group[];
+    /** The organization that it belongs to: none or one. */
+    readonly organizations: readonly Organization[];
+    /** For groups as subjects. Always empty as yet. */
+    readonly members: readonly Account[];
+    /**
+     * The names of what changed since the version that was last done: core
+     * fields (`userName`, `status`, `groups`, …) and top-level attributes.
+     * Empty when nobody knows, as in a force provision. A hint, never a reason
+     * to leave something out of the external system.
+     */
+    readonly changes: readonly string[];
+    readonly previous: Previous<Shape<S, "metadata", any>>;
+    readonly target: {
+      readonly id: string;
+      readonly name: string;
+      /** The target's `config`. */
+      readonly config: Shape<S, "config", Loose>;
+    };
+    /** The target's `connection.properties`, and its secrets as handles. */
+    readonly connection: Shape<S, "connection", Loose> & {
+      readonly secrets: { readonly [name: string]: SecretHandle };
+    };
+    /** What other targets left that this one waits for. Always empty as yet. */
+    readonly dependencies: { readonly [target: string]: never };
+    /** Aborts when the run is about to be ended from outside. */
+    readonly signal: AbortSignal;
+  }
+
+  /** `ctx` of a run that creates or updates. */
+  export interface ProvisionContext<S extends Shapes = {}> extends ContextBase<S> {
+    readonly reason: "provision";
+  }
+
+  /** `ctx` of a run that removes or deactivates. */
+  export interface DeprovisionContext<S extends Shapes = {}> extends ContextBase<S> {
+    readonly reason: "deprovision";
+  }
+
+  /** What logic is given. Compare `ctx.reason` to tell the two apart. */
+  export type Context<S extends Shapes = {}> = ProvisionContext<S> | DeprovisionContext<S>;
+
+  interface ResponseBase<Metadata> {
+    /** One sentence for people; cut at 2,000 characters. */
+    message?: string | null;
+    /**
+     * The id in the external system, 1 to 1,024 characters; a number becomes a
+     * string. Left out or null: the one that is known stays.
+     */
+    remoteId?: string | number | null;
+    /**
+     * Kept until the next run, where it is `ctx.previous.metadata`. At most
+     * 256 KiB of JSON. Left out or null: what is kept stays; `{}` empties it.
+     */
+    metadata?: Metadata | null;
+    /**
+     * Written back to the account's attributes, as a JSON merge patch (null
+     * removes). Does not run this target again. At most 256 KiB of JSON.
+     */
+    attributes?: { [name: string]: unknown } | null;
+  }
+
+  /**
+   * When to run again: seconds or an ISO 8601 duration in weeks, days, hours,
+   * minutes and seconds, or a time (RFC 3339). Not both; at most 366 days; not
+   * before the floor, which is 10 seconds by default.
+   */
+  type Again =
+    | { runAgainIn?: number | string | null; runAgainAt?: null }
+    | { runAgainIn?: null; runAgainAt?: string | null };
+
+  type Never = { runAgainIn?: null; runAgainAt?: null };
+  type NoClass = { errorClass?: null };
+
+  /** The external system holds the account as it is here. */
+  export type Provisioned<Metadata = any> = ResponseBase<Metadata> &
+    Again &
+    NoClass & { status: "provisioned" };
+
+  /** It did not work. Without `runAgain…` the class decides about the retry. */
+  export type ProvisionFailed<Metadata = any> = ResponseBase<Metadata> &
+    Again & {
+      status: "provisionFailed";
+      /** Left out: the class of the latest exchange if that failed, else `logic`. */
+      errorClass?: ErrorClass | null;
+    };
+
+  /** There is nothing to do for this account. */
+  export type ProvisionNotNeeded<Metadata = any> = ResponseBase<Metadata> &
+    Again &
+    NoClass & { status: "provisionNotNeeded" };
+
+  /** The external system works on it: run again, after a minute unless told otherwise. */
+  export type ProvisionOngoing<Metadata = any> = ResponseBase<Metadata> &
+    Again &
+    NoClass & { status: "provisionOngoing" };
+
+  /** The account was removed or deactivated there. Only for `deprovision`. */
+  export type Deprovisioned<Metadata = any> = ResponseBase<Metadata> &
+    Again &
+    NoClass & { status: "deprovisioned" };
+
+  /** Run this account again at once, with the reason `deprovision`. Only for `provision`. */
+  export type AskToDeprovision<Metadata = any> = ResponseBase<Metadata> &
+    Never &
+    NoClass & { status: "deprovision" };
+
+  /** What a run with the reason `provision` may return. */
+  export type ProvisionResult<Metadata = any> =
+    | Provisioned<Metadata>
+    | ProvisionFailed<Metadata>
+    | ProvisionNotNeeded<Metadata>
+    | ProvisionOngoing<Metadata>
+    | AskToDeprovision<Metadata>;
+
+  /** What a run with the reason `deprovision` may return. */
+  export type DeprovisionResult<Metadata = any> =
+    | Deprovisioned<Metadata>
+    | ProvisionFailed<Metadata>
+    | ProvisionNotNeeded<Metadata>
+    | ProvisionOngoing<Metadata>;
+
+  /** What logic may return. */
+  export type Result<Metadata = any> = ProvisionResult<Metadata> | DeprovisionResult<Metadata>;
+
+  /**
+   * Provisioning logic: the default export, or `module.exports`. A function
+   * that is not async works too; give it `@returns {Result}` instead.
+   */
+  export type Logic<S extends Shapes = {}> = (
+    ctx: Context<S>,
+  ) => Promise<Result<Shape<S, "metadata", any>>>;
+
+  /** A part of logic that only serves runs with the reason `provision`. */
+  export type ProvisionLogic<S extends Shapes = {}> = (
+    ctx: ProvisionContext<S>,
+  ) => Promise<ProvisionResult<Shape<S, "metadata", any>>>;
+
+  /** A part of logic that only serves runs with the reason `deprovision`. */
+  export type DeprovisionLogic<S extends Shapes = {}> = (
+    ctx: DeprovisionContext<S>,
+  ) => Promise<DeprovisionResult<Shape<S, "metadata", any>>>;
+
+  /** What `fetch` throws when there is no answer. */
+  export interface HostCallError extends TypeError {
+    /** Decides about the retry when logic does not catch it. */
+    readonly errorClass: ErrorClass;
+    /** Seconds that the remote asked to wait. */
+    readonly retryAfter?: number;
+  }
+
+  /** Writes lines to the log of the run, as `console` does; `log(…)` is `log.info(…)`. */
+  export const log: {
+    (...values: unknown[]): void;
+    readonly debug: (...values: unknown[]) => void;
+    readonly info: (...values: unknown[]) => void;
+    readonly warn: (...values: unknown[]) => void;
+    readonly error: (...values: unknown[]) => void;
+  };
+}
+
+// What the host offers of the web's interfaces. They follow their standards
+// (WHATWG Fetch, URL, Encoding, DOM, HTML timers, Web Cryptography); only what
+// logic has a use for is declared.
+
+interface Headers extends Iterable<[string, string]> {
+  append(name: string, value: string): void;
+  delete(name: string): void;
+  get(name: string): string | null;
+  getSetCookie(): string[];
+  has(name: string): boolean;
+  set(name: string, value: string): void;
+  forEach(visit: (value: string, name: string, headers: Headers) => void): void;
+  entries(): IterableIterator<[string, string]>;
+  keys(): IterableIterator<string>;
+  values(): IterableIterator<string>;
+}
+declare var Headers: { prototype: Headers; new (init?: HeadersInit): Headers };
+type HeadersInit = Headers | [string, string][] | Record<string, string>;
+
+interface Blob {
+  readonly size: number;
+  readonly type: string;
+  arrayBuffer(): Promise<ArrayBuffer>;
+  bytes(): Promise<Uint8Array>;
+  slice(start?: number, end?: number, type?: string): Blob;
+  text(): Promise<string>;
+}
+type BlobPart = string | Blob | ArrayBuffer | ArrayBufferView;
+declare var Blob: { prototype: Blob; new (parts?: BlobPart[], options?: { type?: string }): Blob };
+
+interface File extends Blob {
+  readonly lastModified: number;
+  readonly name: string;
+}
+declare var File: {
+  prototype: File;
+  new (parts: BlobPart[], name: string, options?: { type?: string; lastModified?: number }): File;
+};
+
+interface FormData extends Iterable<[string, string | File]> {
+  append(name: string, value: string | Blob, fileName?: string): void;
+  delete(name: string): void;
+  get(name: string): string | File | null;
+  getAll(name: string): (string | File)[];
+  has(name: string): boolean;
+  set(name: string, value: string | Blob, fileName?: string): void;
+}
+declare var FormData: { prototype: FormData; new (): FormData };
+
+type BodyInit = string | URLSearchParams | FormData | Blob | ArrayBuffer | ArrayBufferView;
+
+interface Body {
+  readonly bodyUsed: boolean;
+  arrayBuffer(): Promise<ArrayBuffer>;
+  blob(): Promise<Blob>;
+  bytes(): Promise<Uint8Array>;
+  formData(): Promise<FormData>;
+  json(): Promise<any>;
+  text(): Promise<string>;
+}
+
+interface RequestInit {
+  method?: string;
+  headers?: HeadersInit;
+  body?: BodyInit | null;
+  redirect?: "follow" | "error" | "manual";
+  signal?: AbortSignal | null;
+}
+
+interface Request extends Body {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: Headers;
+  readonly redirect: "follow" | "error" | "manual";
+  readonly signal: AbortSignal;
+  clone(): Request;
+}
+declare var Request: { prototype: Request; new (input: string | URL | Request, init?: RequestInit): Request };
+
+interface ResponseInit {
+  status?: number;
+  statusText?: string;
+  headers?: HeadersInit;
+}
+
+interface Response extends Body {
+  readonly status: number;
+  readonly statusText: string;
+  /** The status is 200 to 299. */
+  readonly ok: boolean;
+  readonly headers: Headers;
+  /** The URL that answered, after redirects. */
+  readonly url: string;
+  readonly redirected: boolean;
+  clone(): Response;
+}
+declare var Response: {
+  prototype: Response;
+  new (body?: BodyInit | null, init?: ResponseInit): Response;
+  error(): Response;
+  json(data: unknown, init?: ResponseInit): Response;
+  redirect(url: string | URL, status?: number): Response;
+};
+
+/**
+ * Does an HTTP request through the daemon's egress. An answer of any status is
+ * an answer; what throws is the lack of one, as a `HostCallError`.
+ */
+declare function fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
+
+interface URL {
+  hash: string;
+  host: string;
+  hostname: string;
+  href: string;
+  readonly origin: string;
+  password: string;
+  pathname: string;
+  port: string;
+  protocol: string;
+  search: string;
+  readonly searchParams: URLSearchParams;
+  username: string;
+  toJSON(): string;
+  toString(): string;
+}
+declare var URL: {
+  prototype: URL;
+  new (url: string | URL, base?: string | URL): URL;
+  canParse(url: string | URL, base?: string | URL): boolean;
+  parse(url: string | URL, base?: string | URL): URL | null;
+};
+
+interface URLSearchParams extends Iterable<[string, string]> {
+  readonly size: number;
+  append(name: string, value: string): void;
+  delete(name: string, value?: string): void;
+  get(name: string): string | null;
+  getAll(name: string): string[];
+  has(name: string, value?: string): boolean;
+  set(name: string, value: string): void;
+  sort(): void;
+  toString(): string;
+  forEach(visit: (value: string, name: string, params: URLSearchParams) => void): void;
+  entries(): IterableIterator<[string, string]>;
+  keys(): IterableIterator<string>;
+  values(): IterableIterator<string>;
+}
+declare var URLSearchParams: {
+  prototype: URLSearchParams;
+  new (init?: string | URLSearchParams | [string, string][] | Record<string, string>): URLSearchParams;
+};
+
+interface TextEncoder {
+  readonly encoding: "utf-8";
+  encode(text?: string): Uint8Array;
+}
+declare var TextEncoder: { prototype: TextEncoder; new (): TextEncoder };
+
+interface TextDecoder {
+  readonly encoding: string;
+  readonly fatal: boolean;
+  readonly ignoreBOM: boolean;
+  decode(bytes?: ArrayBuffer | ArrayBufferView, options?: { stream?: boolean }): string;
+}
+declare var TextDecoder: {
+  prototype: TextDecoder;
+  new (label?: string, options?: { fatal?: boolean; ignoreBOM?: boolean }): TextDecoder;
+};
+
+declare function atob(base64: string): string;
+declare function btoa(latin1: string): string;
+
+interface DOMException extends Error {
+  readonly code: number;
+}
+declare var DOMException: {
+  prototype: DOMException;
+  new (message?: string, name?: string): DOMException;
+};
+
+interface AbortSignal {
+  readonly aborted: boolean;
+  readonly reason: any;
+  onabort: (() => void) | null;
+  throwIfAborted(): void;
+  addEventListener(type: "abort", listener: () => void, options?: { once?: boolean }): void;
+  removeEventListener(type: "abort", listener: () => void): void;
+}
+declare var AbortSignal: {
+  prototype: AbortSignal;
+  abort(reason?: unknown): AbortSignal;
+  any(signals: Iterable<AbortSignal>): AbortSignal;
+  timeout(milliseconds: number): AbortSignal;
+};
+
+interface AbortController {
+  readonly signal: AbortSignal;
+  abort(reason?: unknown): void;
+}
+declare var AbortController: { prototype: AbortController; new (): AbortController };
+
+declare function setTimeout<A extends unknown[]>(
+  callback: (...values: A) => void,
+  milliseconds?: number,
+  ...values: A
+): number;
+declare function clearTimeout(id?: number): void;
+declare function setInterval<A extends unknown[]>(
+  callback: (...values: A) => void,
+  milliseconds?: number,
+  ...values: A
+): number;
+declare function clearInterval(id?: number): void;
+declare function queueMicrotask(callback: () => void): void;
+declare function structuredClone<T>(value: T): T;
+
+interface CryptoKey {
+  readonly algorithm: any;
+  readonly extractable: boolean;
+  readonly type: "private" | "public" | "secret";
+  readonly usages: string[];
+}
+type CryptoBytes = ArrayBuffer | ArrayBufferView;
+/** Web Cryptography; the parameters of algorithms are not spelled out. */
+interface SubtleCrypto {
+  digest(algorithm: string | { name: string }, data: CryptoBytes): Promise<ArrayBuffer>;
+  sign(algorithm: any, key: CryptoKey, data: CryptoBytes): Promise<ArrayBuffer>;
+  verify(algorithm: any, key: CryptoKey, signature: CryptoBytes, data: CryptoBytes): Promise<boolean>;
+  encrypt(algorithm: any, key: CryptoKey, data: CryptoBytes): Promise<ArrayBuffer>;
+  decrypt(algorithm: any, key: CryptoKey, data: CryptoBytes): Promise<ArrayBuffer>;
+  importKey(format: string, data: any, algorithm: any, extractable: boolean, usages: string[]): Promise<CryptoKey>;
+  exportKey(format: string, key: CryptoKey): Promise<any>;
+  generateKey(algorithm: any, extractable: boolean, usages: string[]): Promise<any>;
+  deriveBits(algorithm: any, key: CryptoKey, length?: number | null): Promise<ArrayBuffer>;
+  deriveKey(algorithm: any, key: CryptoKey, derived: any, extractable: boolean, usages: string[]): Promise<CryptoKey>;
+}
+interface Crypto {
+  readonly subtle: SubtleCrypto;
+  getRandomValues<T extends ArrayBufferView>(array: T): T;
+  randomUUID(): string;
+}
+declare var crypto: Crypto;
+
+/** Time since the host began, in milliseconds; rises steadily. */
+declare var performance: { now(): number; readonly timeOrigin: number };
+
+/** Lines go to the log of the run: `debug`, `info`, `warn` or `error`. */
+interface Console {
+  assert(condition?: boolean, ...values: unknown[]): void;
+  count(label?: string): void;
+  countReset(label?: string): void;
+  debug(...values: unknown[]): void;
+  dir(value?: unknown): void;
+  error(...values: unknown[]): void;
+  group(...values: unknown[]): void;
+  groupEnd(): void;
+  info(...values: unknown[]): void;
+  log(...values: unknown[]): void;
+  table(value?: unknown): void;
+  time(label?: string): void;
+  timeEnd(label?: string): void;
+  timeLog(label?: string, ...values: unknown[]): void;
+  trace(...values: unknown[]): void;
+  warn(...values: unknown[]): void;
+}
+declare var console: Console;
+
+/** CommonJS: `module.exports = async (ctx) => …`. */
+declare function require(name: "provisiond"): { readonly log: typeof import("provisiond").log };

@@ -1,0 +1,152 @@
+//! How an account stands at every enabled target of its store, and syncing it
+//! now.
+
+use actix_web::{HttpResponse, web};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{ApiState, Endpoint, EngineState};
+use crate::domain::filter::Filter;
+use crate::domain::ids::{SubjectId, TargetId};
+use crate::domain::status::ProvisionStatus;
+use crate::domain::subject::{Subject, SubjectKind};
+use crate::domain::target::Target;
+use crate::http::auth::{Operator, Viewer};
+use crate::http::path::{Id, Path};
+use crate::http::{Authorized, Kind, Problem};
+use crate::plan::{Due, Known, Scope, standing};
+use crate::storage::state::{self, StateRow};
+use crate::storage::{Connection, DbError, queue, subjects, targets};
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/accounts/{id}/provisions", list),
+        Endpoint::post("/accounts/{id}/provisions/{target}/sync", sync),
+    ]
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ProvisionView {
+    target: String,
+    target_id: TargetId,
+    status: ProvisionStatus,
+    message: String,
+    error_class: Option<String>,
+    remote_id: Option<String>,
+    metadata: Option<Value>,
+    last_run_at: Option<DateTime<Utc>>,
+    next_run_at: Option<DateTime<Utc>>,
+    attempts: i32,
+    why: String,
+}
+
+async fn list(
+    _: Authorized<Viewer>,
+    state: web::Data<ApiState>,
+    Id(id): Id<SubjectId>,
+) -> Result<HttpResponse, Problem> {
+    let items = state
+        .run(move |connection| {
+            let account = account(connection, id)?;
+            let targets = targets::list(connection, Some(account.store))?;
+            targets
+                .iter()
+                .filter(|target| target.settings.is_served())
+                .map(|target| provision(connection, target, &account))
+                .collect::<Result<Vec<_>, Problem>>()
+        })
+        .await?;
+    Ok(HttpResponse::Ok().json(json!({ "items": items, "next": null })))
+}
+
+/// An account, deleted ones included: their removal is of interest.
+fn account(connection: &mut Connection, id: SubjectId) -> Result<Subject, Problem> {
+    let found = subjects::load(connection, &[id])?.pop();
+    found
+        .filter(|subject| subject.kind == SubjectKind::Account)
+        .ok_or_else(|| Problem::new(Kind::NotFound, "there is no such account"))
+}
+
+fn provision(
+    connection: &mut Connection,
+    target: &Target,
+    account: &Subject,
+) -> Result<ProvisionView, Problem> {
+    let row = state::find(connection, target.id, account.id)?;
+    let filter = Filter::parse(&target.settings.filter)
+        .map_err(|error| DbError::Corrupt(format!("filter of target {}: {error}", target.id)))?;
+    let scope = Scope {
+        version: account.version,
+        deleted: account.deleted_at.is_some(),
+        matches: filter.matches(account, Utc::now()),
+    };
+    let due = due(&row)?;
+    let dead = row.dead.unwrap_or(false) && due.is_none();
+    let standing = standing(target.settings.mode, target.paused, scope, known(&row)?, due, dead);
+    Ok(ProvisionView {
+        target: target.settings.name.clone(),
+        target_id: target.id,
+        status: standing.status,
+        message: row.message.unwrap_or_default(),
+        error_class: row.error_class,
+        remote_id: row.remote_id,
+        metadata: row.metadata,
+        last_run_at: row.last_run_at,
+        next_run_at: due.filter(|due| !due.running).map(|due| due.at),
+        attempts: row.attempts.unwrap_or(0),
+        why: standing.why,
+    })
+}
+
+fn corrupt(error: crate::domain::status::UnknownWord) -> DbError {
+    DbError::Corrupt(error.to_string())
+}
+
+fn due(row: &StateRow) -> Result<Option<Due>, DbError> {
+    let (Some(trigger), Some(at)) = (&row.trigger, row.due_at) else { return Ok(None) };
+    let trigger = trigger.parse().map_err(corrupt)?;
+    Ok(Some(Due { trigger, at, running: row.running.unwrap_or(false) }))
+}
+
+fn known(row: &StateRow) -> Result<Known, DbError> {
+    Ok(Known {
+        status: row.status.as_deref().map(str::parse).transpose().map_err(corrupt)?,
+        present: row.present.unwrap_or(false),
+        in_scope: row.status.is_some(),
+        done_version: row.done_version.unwrap_or(0),
+    })
+}
+
+/// Runs an account at a target ahead of the queue.
+async fn sync(
+    _: Authorized<Operator>,
+    state: web::Data<ApiState>,
+    engine: web::Data<EngineState>,
+    Path((id, wanted)): Path<(SubjectId, String)>,
+) -> Result<HttpResponse, Problem> {
+    let (target, view) = state
+        .run(move |connection| {
+            let account = account(connection, id)?;
+            let target = find_target(connection, &account, &wanted)?;
+            if !target.settings.is_served() {
+                return Err(Problem::new(Kind::State, "the target is not enabled: enable it, then sync the account"));
+            }
+            queue::enqueue_manual(connection, target.id, id)?;
+            provision(connection, &target, &account).map(|view| (target.id, view))
+        })
+        .await?;
+    (engine.engine.nudge())(&[target]);
+    Ok(HttpResponse::Accepted().json(view))
+}
+
+/// A target of the account's store by id or by name.
+fn find_target(connection: &mut Connection, account: &Subject, wanted: &str) -> Result<Target, Problem> {
+    let targets = targets::list(connection, Some(account.store))?;
+    let same = |target: &&Target| {
+        target.id.to_string() == wanted || target.settings.name.eq_ignore_ascii_case(wanted)
+    };
+    let found = targets.iter().find(same).cloned();
+    found.ok_or_else(|| Problem::new(Kind::NotFound, "the account's store has no such target"))
+}

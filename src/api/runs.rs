@@ -1,0 +1,110 @@
+//! The execution log.
+
+use actix_web::{HttpResponse, web};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{ApiState, Endpoint};
+use crate::domain::ids::{RunId, SubjectId, TargetId};
+use crate::domain::status::ProvisionStatus;
+use crate::http::auth::Viewer;
+use crate::http::path::Id;
+use crate::http::query::Query;
+use crate::http::{Authorized, Kind, List, Page, Problem};
+use crate::storage::runs::{self, Run, RunQuery};
+use crate::storage::targets;
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![Endpoint::get("/targets/{id}/runs", list), Endpoint::get("/runs/{id}", show)]
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RunView {
+    id: RunId,
+    target_id: TargetId,
+    subject_id: SubjectId,
+    subject_version: i64,
+    reason: String,
+    trigger: String,
+    attempt: i32,
+    status_before: String,
+    status: String,
+    error_class: Option<String>,
+    message: String,
+    started_at: DateTime<Utc>,
+    finished_at: DateTime<Utc>,
+    duration_ms: i64,
+    logic_version: i32,
+    log: Value,
+    exchanges: Value,
+}
+
+impl From<Run> for RunView {
+    fn from(run: Run) -> Self {
+        let target_id = TargetId(run.target_id);
+        Self {
+            id: RunId { target: target_id, number: run.id },
+            target_id,
+            subject_id: SubjectId(run.subject_id),
+            subject_version: run.subject_version,
+            reason: run.reason,
+            trigger: run.trigger,
+            attempt: run.attempt,
+            status_before: run.status_before,
+            status: run.status,
+            error_class: run.error_class,
+            message: run.message,
+            duration_ms: (run.finished_at - run.started_at).num_milliseconds(),
+            started_at: run.started_at,
+            finished_at: run.finished_at,
+            logic_version: run.logic_version,
+            log: run.log,
+            exchanges: run.exchanges,
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Filters {
+    account: Option<SubjectId>,
+    status: Option<ProvisionStatus>,
+    since: Option<DateTime<Utc>>,
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+async fn list(
+    _: Authorized<Viewer>,
+    state: web::Data<ApiState>,
+    Id(id): Id<TargetId>,
+    Query(filters): Query<Filters>,
+) -> Result<web::Json<List<RunView>>, Problem> {
+    let page = Page::read(filters.limit.as_deref(), filters.cursor.as_deref())?;
+    let (after, fetch) = (page.after_id()?, page.fetch());
+    let query = RunQuery {
+        subject: filters.account,
+        status: filters.status,
+        since: filters.since,
+        before: (after > 0).then_some(after),
+    };
+    let found = state
+        .run(move |connection| {
+            targets::find(connection, id)?;
+            Ok::<_, Problem>(runs::list(connection, id, &query, fetch)?)
+        })
+        .await?;
+    Ok(web::Json(page.list(found, |run| run.id.to_string())))
+}
+
+async fn show(
+    _: Authorized<Viewer>,
+    state: web::Data<ApiState>,
+    Id(id): Id<RunId>,
+) -> Result<HttpResponse, Problem> {
+    let run = state.run(move |connection| runs::find(connection, id)).await?;
+    let run = run.ok_or_else(|| Problem::new(Kind::NotFound, "there is no such run; the log may have been cut"))?;
+    Ok(HttpResponse::Ok().json(RunView::from(run)))
+}

@@ -1,0 +1,83 @@
+//! What handlers work with.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::domain::ids::TargetId;
+use crate::engine::EngineHandle;
+use crate::http::Problem;
+use crate::js::HostProgram;
+use crate::security::Sealer;
+use crate::storage::{Connection, Db, DbError, Pool};
+
+/// Wakes the engine for targets that got work.
+pub type Nudge = Arc<dyn Fn(&[TargetId]) + Send + Sync>;
+
+/// Application data of the API.
+#[derive(Clone)]
+pub struct ApiState {
+    /// The database.
+    pub db: Db,
+    /// Called after each commit with the targets that got work.
+    pub nudge: Nudge,
+    /// Caps.
+    pub limits: ApiLimits,
+}
+
+/// Caps of what a request may bring. The cap of JSON bodies is
+/// [`crate::http::BodyLimit`], which a resource may override.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ApiLimits {
+    /// Bytes of one line of an import.
+    pub import_line: usize,
+    /// Bad lines that the answer to an import describes; all are counted.
+    pub import_errors: usize,
+}
+
+impl Default for ApiLimits {
+    fn default() -> Self {
+        Self { import_line: 1024 * 1024, import_errors: 1_000 }
+    }
+}
+
+impl fmt::Debug for ApiState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiState").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl ApiState {
+    /// Runs blocking database work on a connection of the API's own pool.
+    ///
+    /// # Errors
+    /// What the work says, as a problem.
+    pub async fn run<T, E, F>(&self, work: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        Problem: From<E>,
+        F: FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
+    {
+        Ok(self.db.run(Pool::Api, work).await?)
+    }
+
+    /// Wakes the engine after a commit.
+    pub fn wake(&self, targets: &[TargetId]) {
+        if !targets.is_empty() {
+            (self.nudge)(targets);
+        }
+    }
+}
+
+/// What the endpoints of targets work with besides [`ApiState`].
+#[derive(Clone)]
+pub struct EngineState {
+    /// The engine.
+    pub engine: EngineHandle,
+    /// Where logic is checked.
+    pub program: HostProgram,
+    /// Seals secrets.
+    pub sealer: Arc<Sealer>,
+    /// Targets that this instance may have.
+    pub most_targets: i64,
+}

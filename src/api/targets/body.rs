@@ -1,0 +1,174 @@
+//! A target on the wire.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::domain::ids::{StoreId, TargetId};
+use crate::domain::subject::FieldError;
+use crate::domain::target::{Limits, Mode, RetryPolicy, Target, TargetSettings};
+use crate::egress::AllowList;
+
+/// What a caller sets; also what a merge patch is applied to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TargetBody {
+    /// 3–64 characters.
+    pub name: String,
+    /// For administrators.
+    #[serde(default)]
+    pub description: String,
+    /// Whether it works; a target is created disabled.
+    #[serde(default)]
+    pub enabled: bool,
+    /// `immediate`, `manual` or `disabled`.
+    #[serde(default = "immediate")]
+    pub mode: Mode,
+    /// Lowest first.
+    #[serde(default)]
+    pub order: i32,
+    /// 1–100.
+    #[serde(default = "five")]
+    pub max_parallel_jobs: u32,
+    /// A SCIM filter.
+    #[serde(default)]
+    pub filter: String,
+    /// Where logic may connect to.
+    #[serde(default)]
+    pub egress_allow: Vec<String>,
+    /// `ctx.target.config`.
+    #[serde(default)]
+    pub config: Map<String, Value>,
+    /// `ctx.connection`.
+    #[serde(default)]
+    pub connection: ConnectionBody,
+    /// What a run may use up.
+    #[serde(default)]
+    pub limits: Limits,
+    /// When a failure is tried again.
+    #[serde(default)]
+    pub retry: RetryPolicy,
+}
+
+/// Properties and secrets of the external system.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ConnectionBody {
+    /// Visible to logic and to readers of the API.
+    pub properties: Map<String, Value>,
+    /// Write-only: a string sets, `null` removes.
+    #[serde(skip_serializing)]
+    pub secrets: BTreeMap<String, Option<String>>,
+}
+
+fn immediate() -> Mode {
+    Mode::Immediate
+}
+
+fn five() -> u32 {
+    5
+}
+
+impl TargetBody {
+    /// The body that would give these settings.
+    pub fn of(settings: &TargetSettings) -> Self {
+        Self {
+            name: settings.name.clone(),
+            description: settings.description.clone(),
+            enabled: settings.enabled,
+            mode: settings.mode,
+            order: settings.order,
+            max_parallel_jobs: settings.max_parallel_jobs,
+            filter: settings.filter.clone(),
+            egress_allow: settings.egress_allow.clone(),
+            config: settings.config.clone(),
+            connection: ConnectionBody {
+                properties: settings.connection.clone(),
+                secrets: BTreeMap::new(),
+            },
+            limits: settings.limits,
+            retry: settings.retry,
+        }
+    }
+
+    /// The settings, or every rule that they break.
+    pub fn read(self) -> Result<(TargetSettings, BTreeMap<String, Option<String>>), Vec<FieldError>> {
+        let settings = TargetSettings {
+            name: self.name,
+            description: self.description,
+            enabled: self.enabled,
+            mode: self.mode,
+            order: self.order,
+            max_parallel_jobs: self.max_parallel_jobs,
+            filter: self.filter,
+            egress_allow: self.egress_allow,
+            config: self.config,
+            connection: self.connection.properties,
+            limits: self.limits,
+            retry: self.retry,
+        };
+        let mut errors = settings.errors();
+        if let Err(error) = AllowList::parse(&settings.egress_allow) {
+            errors.push(FieldError::new(format!("egressAllow[{}]", error.index), error.message));
+        }
+        errors.extend(secret_errors(&self.connection.secrets));
+        if settings.connection.contains_key("secrets") {
+            errors.push(FieldError::new("connection.properties.secrets", "is a reserved name"));
+        }
+        if errors.is_empty() { Ok((settings, self.connection.secrets)) } else { Err(errors) }
+    }
+}
+
+fn secret_errors(secrets: &BTreeMap<String, Option<String>>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for (name, value) in secrets {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+            let rule = "must be a name of 1 to 64 ASCII letters, digits and underscores";
+            errors.push(FieldError::new(format!("connection.secrets.{name}"), rule));
+        }
+        if value.as_ref().is_some_and(|value| value.is_empty() || value.len() > 16_384) {
+            let rule = "must have 1 to 16,384 bytes";
+            errors.push(FieldError::new(format!("connection.secrets.{name}"), rule));
+        }
+    }
+    if secrets.len() > 32 {
+        errors.push(FieldError::new("connection.secrets", "must not hold more than 32 secrets"));
+    }
+    errors
+}
+
+/// A target as the API shows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetView {
+    id: TargetId,
+    store_id: StoreId,
+    #[serde(flatten)]
+    settings: TargetBody,
+    secret_names: Vec<String>,
+    paused: bool,
+    logic_version: Option<i32>,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl TargetView {
+    /// The view of a target whose secrets have these names.
+    pub fn of(target: &Target, secret_names: Vec<String>) -> Self {
+        Self {
+            id: target.id,
+            store_id: target.store,
+            settings: TargetBody::of(&target.settings),
+            secret_names,
+            paused: target.paused,
+            logic_version: target.logic_version,
+            version: target.version,
+            created_at: target.created_at,
+            updated_at: target.updated_at,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! A target at a glance.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpResponse, web};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::{ApiState, Endpoint, EngineState};
+use crate::domain::ids::{SweepId, TargetId};
+use crate::domain::target::{Mode, Target};
+use crate::engine::ObservableState;
+use crate::http::auth::Viewer;
+use crate::http::path::Id;
+use crate::http::{Authorized, Problem};
+use crate::storage::state::{self, Backlog, StatusCount};
+use crate::storage::sweeps::{self, Sweep};
+use crate::storage::{targets};
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![Endpoint::get("/targets/{id}/status", show)]
+}
+
+/// How far a sweep is.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SweepView {
+    id: SweepId,
+    kind: String,
+    trigger: String,
+    /// Accounts in scope when it started.
+    total: i64,
+    /// Runs made due so far.
+    enqueued: i64,
+    started_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+    cancelled: bool,
+}
+
+impl SweepView {
+    pub(super) fn of(sweep: &Sweep) -> Self {
+        Self {
+            id: SweepId(sweep.id),
+            kind: sweep.kind.clone(),
+            trigger: sweep.trigger.clone(),
+            total: sweep.total,
+            enqueued: sweep.enqueued,
+            started_at: sweep.created_at,
+            finished_at: sweep.finished_at,
+            cancelled: sweep.cancelled,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StatusView {
+    target_id: TargetId,
+    name: String,
+    enabled: bool,
+    mode: Mode,
+    paused: bool,
+    logic_version: Option<i32>,
+    /// Due now or running, and what an unfinished sweep has not come to yet is
+    /// not counted.
+    backlog: i64,
+    running: i64,
+    /// Waiting for their time: retries, polls, schedules.
+    scheduled: i64,
+    oldest_pending_at: Option<DateTime<Utc>>,
+    oldest_pending_seconds: Option<f64>,
+    /// Subjects by the status of their last run.
+    counts: BTreeMap<String, i64>,
+    per_second: f64,
+    sweep: Option<SweepView>,
+    engine: Option<ObservableState>,
+}
+
+struct Stored {
+    target: Target,
+    backlog: Backlog,
+    counts: Vec<StatusCount>,
+    sweep: Option<Sweep>,
+}
+
+async fn show(
+    _: Authorized<Viewer>,
+    api: web::Data<ApiState>,
+    engine: web::Data<EngineState>,
+    Id(id): Id<TargetId>,
+) -> Result<HttpResponse, Problem> {
+    let stored = api
+        .run(move |connection| {
+            Ok::<_, Problem>(Stored {
+                target: targets::find(connection, id)?,
+                backlog: state::backlog(connection, id)?,
+                counts: state::counts(connection, id)?,
+                sweep: sweeps::latest(connection, id)?,
+            })
+        })
+        .await?;
+    let observed = engine.engine.observe(id).await;
+    Ok(HttpResponse::Ok().json(view(stored, observed)))
+}
+
+fn view(stored: Stored, engine: Option<ObservableState>) -> StatusView {
+    let Stored { target, backlog, counts, sweep } = stored;
+    StatusView {
+        target_id: target.id,
+        name: target.settings.name,
+        enabled: target.settings.enabled,
+        mode: target.settings.mode,
+        paused: target.paused,
+        logic_version: target.logic_version,
+        backlog: backlog.due,
+        running: backlog.running,
+        scheduled: backlog.later,
+        oldest_pending_at: backlog.oldest,
+        oldest_pending_seconds: backlog.oldest_age.map(|age| age.max(0.0)),
+        counts: counts.into_iter().map(|count| (count.status, count.count)).collect(),
+        per_second: engine.as_ref().map_or(0.0, |engine| engine.per_second),
+        sweep: sweep.as_ref().map(SweepView::of),
+        engine,
+    }
+}

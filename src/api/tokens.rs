@@ -1,0 +1,100 @@
+//! `/tokens`: the bearer tokens of people and programs.
+
+use actix_web::http::header::LOCATION;
+use actix_web::{HttpResponse, web};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{ApiState, Endpoint, PREFIX};
+use crate::domain::ids::TokenId;
+use crate::http::auth::Owner;
+use crate::http::path::Id;
+use crate::http::{Authorized, JsonBody, List, Page, Problem};
+use crate::security::{Role, Token};
+use crate::storage::tokens::{self, TokenRecord};
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/tokens", list),
+        Endpoint::post("/tokens", create),
+        Endpoint::delete("/tokens/{id}", revoke),
+    ]
+}
+
+/// A token on the wire, without its text.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TokenView {
+    id: TokenId,
+    name: String,
+    role: Role,
+    created_at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
+    last_used_at: Option<DateTime<Utc>>,
+    revoked_at: Option<DateTime<Utc>>,
+    /// Only in the answer to its creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+}
+
+impl From<TokenRecord> for TokenView {
+    fn from(record: TokenRecord) -> Self {
+        Self {
+            id: record.id,
+            name: record.name,
+            role: record.role,
+            created_at: record.created_at,
+            expires_at: record.expires_at,
+            last_used_at: record.last_used_at,
+            revoked_at: record.revoked_at,
+            token: None,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct NewToken {
+    name: String,
+    role: Role,
+    expires_at: Option<DateTime<Utc>>,
+}
+
+async fn create(
+    _: Authorized<Owner>,
+    state: web::Data<ApiState>,
+    JsonBody(new): JsonBody<NewToken>,
+) -> Result<HttpResponse, Problem> {
+    let token = Token::generate();
+    let hash = token.hash();
+    let record = state
+        .run(move |connection| {
+            tokens::create(connection, &new.name, new.role, &hash, new.expires_at, Utc::now())
+        })
+        .await?;
+    let location = format!("{PREFIX}/tokens/{}", record.id);
+    let view = TokenView { token: Some(token.expose().to_owned()), ..record.into() };
+    Ok(HttpResponse::Created()
+        .insert_header((LOCATION, location))
+        .insert_header(("Cache-Control", "no-store"))
+        .json(view))
+}
+
+async fn list(
+    _: Authorized<Owner>,
+    state: web::Data<ApiState>,
+    page: Page,
+) -> Result<web::Json<List<TokenView>>, Problem> {
+    let (after, fetch) = (page.after_id()?, page.fetch());
+    let rows = state.run(move |connection| tokens::list(connection, after, fetch)).await?;
+    Ok(web::Json(page.list(rows, |token| token.id.to_string())))
+}
+
+async fn revoke(
+    _: Authorized<Owner>,
+    state: web::Data<ApiState>,
+    Id(id): Id<TokenId>,
+) -> Result<HttpResponse, Problem> {
+    state.run(move |connection| tokens::revoke(connection, id, Utc::now())).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

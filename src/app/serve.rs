@@ -1,0 +1,124 @@
+//! `provisiond serve`
+
+use std::sync::Arc;
+
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpServer, web};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::AppError;
+use super::bootstrap::{file, first_token, node_name, own_database, prepare, sealer};
+use crate::api::{self, ApiLimits, ApiState, EngineState};
+use crate::config::Config;
+use crate::egress::Egress;
+use crate::engine::{self, Deps, EngineHandle, Settings};
+use crate::http::BodyLimit;
+use crate::js::HostProgram;
+use crate::observe;
+use crate::storage::{Db, connect};
+
+/// Runs the daemon until SIGTERM or SIGINT.
+pub fn serve(config: &Config) -> Result<(), AppError> {
+    observe::start_logging();
+    let database = own_database(config)?;
+    {
+        let mut connection = connect(&database.url)?;
+        for migration in prepare(&mut connection)? {
+            log::info!("applied migration {migration}");
+        }
+        first_token(&mut connection, &config.server.data_dir)?;
+    }
+    let db = Db::connect(&database.url, config.database.api_connections, config.database.engine_connections);
+    let served = actix_web::rt::System::new().block_on(run(config, db));
+    if let Some(embedded) = database.embedded {
+        embedded.stop();
+    }
+    log::info!("stopped");
+    served
+}
+
+async fn run(config: &Config, db: Db) -> Result<(), AppError> {
+    let program = HostProgram::current().map_err(|error| AppError::System(format!("no executable: {error}")))?;
+    let sealer = sealer(config)?;
+    let deps = Deps {
+        db: db.clone(),
+        egress: Arc::new(Egress::new()),
+        program: program.clone(),
+        sealer: sealer.clone(),
+        settings: Arc::new(Settings {
+            node: node_name(config)?,
+            run_again_floor: config.engine.run_again_floor,
+            poll_interval: config.engine.poll_interval,
+            log_retention_days: config.limits.log_retention_days,
+        }),
+        before_run: None,
+    };
+    // The address first: nothing is provisioned by a daemon that cannot start.
+    let listener = listen(config)?;
+    let engine = engine::start(deps);
+    let most_targets = i64::from(config.limits.max_targets);
+    let state = ApiState { db, nudge: engine.nudge(), limits: api_limits(config) };
+    let wiring = EngineState { engine: engine.clone(), program, sealer, most_targets };
+    let server = start_server(listener, state, wiring, config.limits.body)?;
+    let handle = server.handle();
+    let stopping = tokio::spawn(stop_on_signal(engine, handle, config.server.drain));
+    server.await.map_err(|error| AppError::System(format!("the HTTP server failed: {error}")))?;
+    stopping.await.map_err(|error| AppError::System(format!("not stopped in order: {error}")))?;
+    _ = std::fs::remove_file(config.server.data_dir.join("address"));
+    Ok(())
+}
+
+fn api_limits(config: &Config) -> ApiLimits {
+    ApiLimits { import_line: config.limits.import_line, ..ApiLimits::default() }
+}
+
+fn listen(config: &Config) -> Result<std::net::TcpListener, AppError> {
+    let address = &config.server.listen;
+    let fail = |error| AppError::Listen { address: address.to_string(), error };
+    let listener = std::net::TcpListener::bind(address).map_err(fail)?;
+    let url = format!("http://{}", listener.local_addr().map_err(fail)?);
+    let path = config.server.data_dir.join("address");
+    std::fs::write(&path, format!("{url}\n")).map_err(|error| file("write", &path, error))?;
+    log::info!("listening on {url}");
+    Ok(listener)
+}
+
+fn start_server(
+    listener: std::net::TcpListener,
+    state: ApiState,
+    wiring: EngineState,
+    body: usize,
+) -> Result<actix_web::dev::Server, AppError> {
+    let (state, wiring) = (web::Data::new(state), web::Data::new(wiring));
+    let app = move || {
+        App::new()
+            .app_data(state.clone())
+            .app_data(BodyLimit(body))
+            .app_data(wiring.clone())
+            .configure(api::configure)
+    };
+    let server = HttpServer::new(app)
+        .workers(2)
+        .disable_signals()
+        .shutdown_timeout(5)
+        .client_request_timeout(std::time::Duration::from_secs(30))
+        .listen(listener)
+        .map_err(|error| AppError::System(format!("the HTTP server does not start: {error}")))?;
+    Ok(server.run())
+}
+
+/// First the engine, so that the API can tell meanwhile what still runs.
+async fn stop_on_signal(engine: EngineHandle, server: ServerHandle, drain: std::time::Duration) {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        log::error!("signals cannot be received: only SIGKILL will stop the daemon");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => log::info!("SIGTERM: draining"),
+        _ = interrupt.recv() => log::info!("SIGINT: draining"),
+    }
+    engine.shutdown(drain).await;
+    server.stop(true).await;
+}

@@ -1,0 +1,198 @@
+//! What the command line takes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::Failure;
+use crate::config::{Config, Overrides};
+use crate::security::Role;
+
+/// Keeps accounts in external systems equal to an identity store.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 daemon unreachable, \
+                        4 conflict or held.\n\nA first run:\n  provisiond serve --data-dir ./data\n  \
+                        export PROVISIOND_TOKEN=$(provisiond token create --role owner --data-dir ./data)\n  \
+                        provisiond import people.jsonl --store people --create-store")]
+pub struct Cli {
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon until it gets SIGTERM or SIGINT
+    ///
+    /// Without DATABASE_URL it runs a private PostgreSQL in its data directory,
+    /// from the binaries of the system, and stops it again.
+    Serve(Place),
+    /// Make, list and revoke API tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Stream accounts as JSON lines into a store
+    ///
+    /// Each line is an object with `userName`, and optionally `externalId`,
+    /// `displayName`, `status`, `attributes`, `groups` and `organization`.
+    /// A line is matched to an account by `externalId`, else by `userName`;
+    /// lines that change nothing are skipped.
+    Import(Import),
+    /// Look at targets and act on them
+    #[command(subcommand)]
+    Target(TargetCommand),
+    /// Bring the schema of the database up to date (opens the database)
+    Migrate(Place),
+    /// Check what the daemon needs, and say what to do about what is missing
+    Doctor(Place),
+    /// The JavaScript host process; the daemon starts it
+    #[command(hide = true)]
+    JsHost,
+}
+
+/// Where the daemon lives; for commands that open the database themselves.
+#[derive(Debug, Clone, Args)]
+pub struct Place {
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE", env = "PROVISIOND_CONFIG")]
+    config: Option<PathBuf>,
+    /// Data directory
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Address to listen on, such as 127.0.0.1:8470
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+}
+
+impl Place {
+    /// The configuration: defaults, file, environment, then these arguments.
+    pub fn config(&self) -> Result<Config, Failure> {
+        let environment: BTreeMap<String, String> = std::env::vars().collect();
+        let overrides = Overrides { data_dir: self.data_dir.clone(), listen: self.listen.clone() };
+        Config::load(self.config.as_deref(), &environment, &overrides)
+            .map_err(|error| Failure::Usage(error.to_string()))
+    }
+}
+
+/// How to reach a running daemon.
+#[derive(Debug, Clone, Args)]
+pub struct Remote {
+    /// Base URL of the daemon
+    #[arg(long, env = "PROVISIOND_URL", default_value = "http://127.0.0.1:8470", global = true)]
+    pub url: String,
+    /// API token
+    #[arg(long, env = "PROVISIOND_TOKEN", hide_env_values = true, global = true)]
+    pub token: Option<String>,
+    /// File that holds the API token
+    #[arg(long, value_name = "FILE", env = "PROVISIOND_TOKEN_FILE", global = true)]
+    pub token_file: Option<PathBuf>,
+}
+
+/// `provisiond token …`
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token and print it, alone; it cannot be shown again
+    ///
+    /// Opens the database, also beside a running daemon, so that a first token
+    /// needs no other.
+    Create {
+        /// viewer, operator, editor, secretsAdmin or owner
+        #[arg(long)]
+        role: Role,
+        /// What it is for
+        #[arg(long, default_value = "command line")]
+        name: String,
+        /// Where the daemon lives
+        #[command(flatten)]
+        place: Place,
+    },
+    /// List tokens
+    List {
+        /// Which daemon
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Revoke a token
+    Revoke {
+        /// Its id
+        id: String,
+        /// Which daemon
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+/// `provisiond import`
+#[derive(Debug, Args)]
+pub struct Import {
+    /// File of JSON lines, or `-` for standard input
+    pub file: PathBuf,
+    /// Store: its name or id
+    #[arg(long)]
+    pub store: String,
+    /// Make the store if it does not exist
+    #[arg(long)]
+    pub create_store: bool,
+    /// Delete accounts of the store that the file does not name
+    #[arg(long)]
+    pub delete_missing: bool,
+    /// Delete them even if they are more than the guard allows
+    #[arg(long, requires = "delete_missing")]
+    pub confirm_deletions: bool,
+    /// Which daemon
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// Names a target.
+#[derive(Debug, Clone, Args)]
+pub struct TargetName {
+    /// Target: its id, or its name
+    pub target: String,
+    /// Store that has it, when several stores have a target of that name
+    #[arg(long)]
+    pub store: Option<String>,
+    /// Which daemon
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// `provisiond target …`
+#[derive(Debug, Subcommand)]
+pub enum TargetCommand {
+    /// List the targets of all stores
+    List {
+        /// Only of this store
+        #[arg(long)]
+        store: Option<String>,
+        /// Which daemon
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Show settings
+    Show(TargetName),
+    /// Show backlog, rates and counts
+    Status(TargetName),
+    /// Provision every account in scope again, with a progress bar
+    Force {
+        /// Which target
+        #[command(flatten)]
+        name: TargetName,
+        /// Return at once instead of waiting for the end
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Wait, with a progress bar, until nothing is due
+    Wait(TargetName),
+    /// Claim no more work; runs that are under way end
+    Pause(TargetName),
+    /// Go on
+    Resume(TargetName),
+    /// Pause, and terminate the JavaScript that runs
+    Stop(TargetName),
+}

@@ -1,0 +1,81 @@
+//! How commands end.
+
+use std::process::ExitCode;
+
+use crate::app::{AppError, Finding};
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// It was tried and failed: exit code 1.
+    #[error("{0}")]
+    Failed(String),
+    /// The arguments or the configuration are wrong: exit code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// The daemon or the database cannot be reached: exit code 3.
+    #[error("{0}")]
+    Unreachable(String),
+    /// Something else was in the way, or a guard holds it: exit code 4.
+    #[error("{0}")]
+    Conflict(String),
+    /// The JavaScript host's own exit code.
+    #[error("the JavaScript host failed")]
+    Host,
+}
+
+impl From<AppError> for Failure {
+    fn from(error: AppError) -> Self {
+        match error {
+            AppError::Unreachable(_) => Self::Unreachable(error.to_string()),
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
+impl Failure {
+    /// Tells the person and gives the exit code.
+    pub fn report(&self) -> ExitCode {
+        let code = match self {
+            Self::Failed(_) | Self::Host => 1,
+            Self::Usage(_) => 2,
+            Self::Unreachable(_) => 3,
+            Self::Conflict(_) => 4,
+        };
+        if !matches!(self, Self::Host) {
+            complain(&self.to_string());
+        }
+        ExitCode::from(code)
+    }
+}
+
+/// Writes a line to standard error; the first word in red on a terminal.
+fn complain(message: &str) {
+    use std::io::{IsTerminal, Write};
+    let mut stderr = std::io::stderr().lock();
+    let (on, off) = if stderr.is_terminal() { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
+    _ = writeln!(stderr, "{on}error{off}: {message}");
+}
+
+/// Writes a line to standard output. A closed pipe is nobody's error.
+pub fn say(line: &str) {
+    use std::io::Write;
+    _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// Turns the JavaScript host's exit code into a result.
+pub fn from_code(code: ExitCode) -> Result<(), Failure> {
+    if code == ExitCode::SUCCESS { Ok(()) } else { Err(Failure::Host) }
+}
+
+/// Prints the doctor's findings; fails when one is bad.
+pub fn all_well(findings: Vec<Finding>) -> Result<(), Failure> {
+    let bad = findings.iter().filter(|finding| finding.problem.is_some()).count();
+    for finding in &findings {
+        match &finding.problem {
+            None => say(&format!("ok    {}", finding.what)),
+            Some(problem) => say(&format!("bad   {}: {problem}", finding.what)),
+        }
+    }
+    if bad == 0 { Ok(()) } else { Err(Failure::Failed(format!("{bad} of {} checks failed", findings.len()))) }
+}

@@ -1,0 +1,116 @@
+//! `provisiond import`
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use indicatif::{ProgressBar, ProgressStyle};
+use reqwest::{Body, Method};
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::Failure;
+use super::args::Import;
+use super::client::Client;
+use super::exit::say;
+
+const PIECE: usize = 64 * 1024;
+
+/// Streams the file to the daemon and tells what became of it.
+pub async fn run(import: Import, as_json: bool) -> Result<(), Failure> {
+    let client = Client::new(&import.remote)?;
+    let (source, bar) = open(&import).await?;
+    if import.create_store {
+        create_store(&client, &import.store).await?;
+    }
+    let path = format!(
+        "/stores/{}/import?deleteMissing={}&confirmDeletions={}",
+        percent(&import.store),
+        import.delete_missing,
+        import.confirm_deletions
+    );
+    let body = Body::wrap_stream(pieces(source, bar.clone()));
+    let request =
+        client.request(Method::POST, &path).header("content-type", "application/x-ndjson").body(body);
+    let report = client.send(request).await;
+    bar.finish_and_clear();
+    let report = report?;
+    if as_json {
+        say(&report.to_string());
+    } else {
+        tell(&report);
+    }
+    match report["failed"].as_u64() {
+        Some(0) | None => Ok(()),
+        Some(failed) => Err(Failure::Failed(format!("{failed} lines were not imported"))),
+    }
+}
+
+async fn open(import: &Import) -> Result<(Box<dyn AsyncRead + Send + Unpin>, ProgressBar), Failure> {
+    let style = |template: &str| ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar());
+    if import.file.as_os_str() == "-" {
+        let bar = ProgressBar::new_spinner().with_style(style("{spinner} {bytes} sent, {binary_bytes_per_sec}"));
+        return Ok((Box::new(tokio::io::stdin()), bar));
+    }
+    let fail = |error| Failure::Usage(format!("cannot read `{}`: {error}", import.file.display()));
+    let file = tokio::fs::File::open(&import.file).await.map_err(fail)?;
+    let size = file.metadata().await.map_err(fail)?.len();
+    let bar = ProgressBar::new(size)
+        .with_style(style("{wide_bar} {percent}% {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} left"));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    Ok((Box::new(file), bar))
+}
+
+fn pieces(
+    source: Box<dyn AsyncRead + Send + Unpin>,
+    bar: ProgressBar,
+) -> impl futures_util::Stream<Item = std::io::Result<Vec<u8>>> + Send {
+    futures_util::stream::unfold(source, |mut source| async move {
+        let mut piece = vec![0; PIECE];
+        match source.read(&mut piece).await {
+            Ok(0) => None,
+            Ok(length) => {
+                piece.truncate(length);
+                Some((Ok(piece), source))
+            }
+            Err(error) => Some((Err(error), source)),
+        }
+    })
+    .inspect(move |piece| bar.inc(piece.as_ref().map_or(0, |piece| piece.len() as u64)))
+}
+
+async fn create_store(client: &Client, name: &str) -> Result<(), Failure> {
+    let made = client.send(client.request(Method::POST, "/stores").json(&json!({ "name": name }))).await;
+    match made {
+        Ok(_) | Err(Failure::Conflict(_)) => Ok(()),
+        Err(other) => Err(other),
+    }
+}
+
+/// Percent-encodes a path segment.
+pub fn percent(segment: &str) -> String {
+    url::form_urlencoded::byte_serialize(segment.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
+fn tell(report: &Value) {
+    let count = |name: &str| report[name].as_u64().unwrap_or(0);
+    say(&format!(
+        "{} lines: {} created, {} updated, {} unchanged, {} deleted, {} failed",
+        count("lines"),
+        count("created"),
+        count("updated"),
+        count("unchanged"),
+        count("deleted"),
+        count("failed")
+    ));
+    let errors = report["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for error in errors.iter().take(20) {
+        let reason = error["reason"].as_str().unwrap_or_default();
+        match error["field"].as_str() {
+            Some(field) => say(&format!("  line {}: `{field}` {reason}", error["line"])),
+            None => say(&format!("  line {}: {reason}", error["line"])),
+        }
+    }
+    if count("failed") > 20 {
+        say(&format!("  … and {} more; `--json` shows up to 1,000", count("failed") - 20));
+    }
+}

@@ -1,0 +1,166 @@
+//! `provisiond target …`
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+
+use super::Failure;
+use super::args::{TargetCommand, TargetName};
+use super::client::Client;
+use super::exit::say;
+use super::import::percent;
+
+/// Runs a target command.
+pub async fn run(command: TargetCommand, as_json: bool) -> Result<(), Failure> {
+    match command {
+        TargetCommand::List { store, remote } => list(&Client::new(&remote)?, store, as_json).await,
+        TargetCommand::Show(name) => {
+            let (client, id) = find(&name).await?;
+            say(&pretty(&client.get(&format!("/targets/{id}")).await?));
+            Ok(())
+        }
+        TargetCommand::Status(name) => {
+            let (client, id) = find(&name).await?;
+            let status = client.get(&format!("/targets/{id}/status")).await?;
+            if as_json { say(&status.to_string()) } else { tell_status(&status) }
+            Ok(())
+        }
+        TargetCommand::Force { name, no_wait } => force(&name, no_wait, as_json).await,
+        TargetCommand::Wait(name) => {
+            let (client, id) = find(&name).await?;
+            finish(&client, &id, as_json).await
+        }
+        TargetCommand::Pause(name) => act(&name, "pause", "paused").await,
+        TargetCommand::Resume(name) => act(&name, "resume", "resumed").await,
+        TargetCommand::Stop(name) => act(&name, "stop", "stopped").await,
+    }
+}
+
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
+}
+
+async fn targets(client: &Client, store: Option<&str>) -> Result<Vec<Value>, Failure> {
+    let stores = match store {
+        Some(store) => vec![percent(store)],
+        None => {
+            let list = client.get("/stores?limit=500").await?;
+            let ids = list["items"].as_array().into_iter().flatten();
+            ids.filter_map(|store| store["id"].as_str().map(str::to_owned)).collect()
+        }
+    };
+    let mut targets = Vec::new();
+    for store in stores {
+        let list = client.get(&format!("/stores/{store}/targets")).await?;
+        targets.extend(list["items"].as_array().cloned().unwrap_or_default());
+    }
+    Ok(targets)
+}
+
+async fn list(client: &Client, store: Option<String>, as_json: bool) -> Result<(), Failure> {
+    let targets = targets(client, store.as_deref()).await?;
+    if as_json {
+        say(&Value::Array(targets).to_string());
+        return Ok(());
+    }
+    for target in targets {
+        let text = |name: &str| target[name].as_str().unwrap_or_default().to_owned();
+        let on = if target["enabled"] == true { text("mode") } else { "off".into() };
+        say(&format!("{:>6}  {:<10}  {:<24}  {}", text("id"), on, text("name"), text("filter")));
+    }
+    Ok(())
+}
+
+async fn find(name: &TargetName) -> Result<(Client, String), Failure> {
+    let client = Client::new(&name.remote)?;
+    if name.target.chars().all(|c| c.is_ascii_digit()) {
+        return Ok((client, name.target.clone()));
+    }
+    let named: Vec<Value> = targets(&client, name.store.as_deref())
+        .await?
+        .into_iter()
+        .filter(|target| target["name"].as_str().is_some_and(|n| n.eq_ignore_ascii_case(&name.target)))
+        .collect();
+    match named.as_slice() {
+        [one] => Ok((client, one["id"].as_str().unwrap_or_default().to_owned())),
+        [] => Err(Failure::Failed(format!("there is no target `{}`", name.target))),
+        _ => Err(Failure::Usage(format!(
+            "several stores have a target `{}`\nhint: name the store with `--store`",
+            name.target
+        ))),
+    }
+}
+
+async fn act(name: &TargetName, action: &str, done: &str) -> Result<(), Failure> {
+    let (client, id) = find(name).await?;
+    client.post(&format!("/targets/{id}/{action}")).await?;
+    say(&format!("{done} target {}", name.target));
+    Ok(())
+}
+
+async fn force(name: &TargetName, no_wait: bool, as_json: bool) -> Result<(), Failure> {
+    let (client, id) = find(name).await?;
+    let begun = client.post(&format!("/targets/{id}/force")).await?;
+    if no_wait {
+        if as_json {
+            say(&begun.to_string());
+        } else {
+            say(&format!("{} accounts are to be provisioned again", begun["sweep"]["total"]));
+        }
+        return Ok(());
+    }
+    finish(&client, &id, as_json).await
+}
+
+/// Shows a bar until nothing is due and no sweep is open.
+async fn finish(client: &Client, id: &str, as_json: bool) -> Result<(), Failure> {
+    let template = "{wide_bar} {pos}/{len} {per_sec} {eta} left";
+    let style = ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar());
+    let bar = ProgressBar::new(0).with_style(style);
+    let status = loop {
+        let status = client.get(&format!("/targets/{id}/status")).await?;
+        let left = remaining(&status);
+        bar.set_length(bar.length().unwrap_or(0).max(left));
+        bar.set_position(bar.length().unwrap_or(0) - left);
+        if left == 0 {
+            break status;
+        }
+        if status["paused"] == true {
+            bar.abandon();
+            return Err(Failure::Conflict(format!("the target is paused with {left} accounts to go")));
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    };
+    bar.finish_and_clear();
+    if as_json { say(&status.to_string()) } else { tell_status(&status) }
+    Ok(())
+}
+
+fn remaining(status: &Value) -> u64 {
+    let backlog = status["backlog"].as_u64().unwrap_or(0);
+    let sweep = &status["sweep"];
+    let open = sweep.is_object() && sweep["finishedAt"].is_null();
+    let unswept = if open {
+        let count = |name: &str| sweep[name].as_u64().unwrap_or(0);
+        count("total").saturating_sub(count("enqueued")).max(1)
+    } else {
+        0
+    };
+    backlog + unswept
+}
+
+fn tell_status(status: &Value) {
+    let number = |name: &str| status[name].as_i64().unwrap_or(0);
+    say(&format!(
+        "{}: {} due, {} running, {} scheduled, {:.0}/s",
+        status["name"].as_str().unwrap_or_default(),
+        number("backlog"),
+        number("running"),
+        number("scheduled"),
+        status["perSecond"].as_f64().unwrap_or(0.0)
+    ));
+    for (name, count) in status["counts"].as_object().into_iter().flatten() {
+        say(&format!("  {count:>8}  {name}"));
+    }
+}

@@ -1,0 +1,49 @@
+//! What the daemon refuses to exceed.
+
+use super::error::ConfigError;
+use super::rules;
+use super::settings::Settings;
+
+pub(super) const KEYS: &[&str] = &[
+    "limits.maxTargets",
+    "limits.body",
+    "limits.importLine",
+    "limits.deletionGuardCount",
+    "limits.deletionGuardPercent",
+    "limits.logRetentionDays",
+];
+
+/// `[limits]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// `maxTargets`: targets that are enabled at one time, by default 8.
+    pub max_targets: u32,
+    /// `body`: largest request body of the API, in bytes, by default `1MiB`.
+    pub body: usize,
+    /// `importLine`: longest line of an import, in bytes, by default `1MiB`.
+    pub import_line: usize,
+    /// `deletionGuardCount`: a change that deprovisions more subjects than this
+    /// and than the percentage below is held for a person; by default 50.
+    pub deletion_guard_count: u64,
+    /// `deletionGuardPercent`: of the subjects that are provisioned, by
+    /// default 5.
+    pub deletion_guard_percent: u8,
+    /// `logRetentionDays`: how long runs are kept, by default 30.
+    pub log_retention_days: u32,
+}
+
+impl LimitsConfig {
+    pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
+        let count = rules::number(0, 1_000_000_000);
+        let percent = rules::number(0, 100);
+        let days = rules::number(1, 3_650);
+        Ok(Self {
+            max_targets: settings.read("limits.maxTargets", rules::number(1, 1_000))?.unwrap_or(8),
+            body: settings.read("limits.body", rules::size())?.unwrap_or(1 << 20),
+            import_line: settings.read("limits.importLine", rules::size())?.unwrap_or(1 << 20),
+            deletion_guard_count: settings.read("limits.deletionGuardCount", count)?.unwrap_or(50),
+            deletion_guard_percent: settings.read("limits.deletionGuardPercent", percent)?.unwrap_or(5),
+            log_retention_days: settings.read("limits.logRetentionDays", days)?.unwrap_or(30),
+        })
+    }
+}

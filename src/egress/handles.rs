@@ -1,0 +1,194 @@
+//! Stand-ins for secrets. Logic holds `__secret_NAME_<16 hex>__`, egress puts
+//! the value in its place on the way out and takes it back on the way in.
+//!
+//! A handle consists of letters, digits and `_`, so URL, JSON, XML and form
+//! encoders leave it as it is, and the value is encoded for the place it lands
+//! in. Base64 does change it; `Basic` authorization is therefore decoded,
+//! filled and encoded again.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use aho_corasick::AhoCorasick;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::security::forms::{json_escape, percent_encode, xml_escape};
+use crate::security::{NamedSecret, Redactor};
+
+/// Where a value lands, which decides how it is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Landing {
+    /// As it is.
+    Raw,
+    /// In the path or query of a URL (RFC 3986 §2.1).
+    Url,
+    /// In a form field (`application/x-www-form-urlencoded`).
+    Form,
+    /// In a JSON string.
+    Json,
+    /// In XML text or an attribute.
+    Xml,
+}
+
+impl Landing {
+    /// Of a body with this `Content-Type`.
+    pub(super) fn of_content_type(value: &str) -> Self {
+        let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match essence.as_str() {
+            "application/x-www-form-urlencoded" => Self::Form,
+            json if json.ends_with("json") => Self::Json,
+            xml if xml.ends_with("xml") => Self::Xml,
+            _ => Self::Raw,
+        }
+    }
+
+    fn encode(self, value: &str) -> Cow<'_, str> {
+        match self {
+            Self::Raw => value.into(),
+            Self::Url => percent_encode(value, "").into(),
+            Self::Form => url::form_urlencoded::byte_serialize(value.as_bytes()).collect::<String>().into(),
+            Self::Json => json_escape(value).into(),
+            Self::Xml => xml_escape(value).into(),
+        }
+    }
+}
+
+/// The handles of one policy.
+pub(super) struct Handles {
+    finder: Option<AhoCorasick>,
+    handles: Vec<String>,
+    secrets: Vec<NamedSecret>,
+}
+
+impl Handles {
+    pub(super) fn issue(secrets: Vec<NamedSecret>) -> Self {
+        let handles: Vec<_> = secrets.iter().map(|secret| new_handle(&secret.name)).collect();
+        // Building fails only for gigabytes of patterns.
+        let finder = if handles.is_empty() { None } else { AhoCorasick::new(&handles).ok() };
+        Self { finder, handles, secrets }
+    }
+
+    pub(super) fn by_name(&self) -> BTreeMap<String, String> {
+        self.secrets.iter().map(|secret| secret.name.clone()).zip(self.handles.iter().cloned()).collect()
+    }
+
+    /// Replaces values by handles.
+    pub(super) fn value_redactor(&self) -> Redactor {
+        let values = self.secrets.iter().map(|secret| &secret.value);
+        Redactor::labelled(self.handles.iter().cloned().zip(values))
+    }
+
+    /// Puts values in place of handles; `None` when there is no handle.
+    pub(super) fn fill(&self, bytes: &[u8], landing: Landing) -> Option<Vec<u8>> {
+        self.replace(bytes, |secret| landing.encode(secret.value.expose()))
+    }
+
+    /// As [`Handles::fill`] for a header value: also inside `Basic` credentials
+    /// (RFC 7617 §2).
+    pub(super) fn fill_header(&self, value: &str) -> Option<Vec<u8>> {
+        self.fill(value.as_bytes(), Landing::Raw).or_else(|| {
+            let filled = self.fill(&basic_credentials(value)?, Landing::Raw)?;
+            Some(format!("Basic {}", STANDARD.encode(filled)).into_bytes())
+        })
+    }
+
+    /// Puts `[secret:NAME]` in place of handles.
+    pub(super) fn label<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match self.replace(text.as_bytes(), label_of) {
+            Some(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+            None => Cow::Borrowed(text),
+        }
+    }
+
+    /// As [`Handles::label`] for a header value: also inside `Basic` credentials.
+    pub(super) fn label_header<'a>(&self, value: &'a str) -> Cow<'a, str> {
+        let in_credentials = || -> Option<Cow<'a, str>> {
+            let finder = self.finder.as_ref()?;
+            let credentials = basic_credentials(value)?;
+            let found = finder.find(&credentials)?;
+            Some(format!("Basic {}", label_of(&self.secrets[found.pattern().as_usize()])).into())
+        };
+        in_credentials().unwrap_or_else(|| self.label(value))
+    }
+
+    fn replace<'a>(
+        &'a self,
+        bytes: &[u8],
+        with: impl Fn(&'a NamedSecret) -> Cow<'a, str>,
+    ) -> Option<Vec<u8>> {
+        let mut found = self.finder.as_ref()?.find_iter(bytes).peekable();
+        found.peek()?;
+        let mut out = Vec::with_capacity(bytes.len() + 64);
+        let mut done = 0;
+        for handle in found {
+            out.extend_from_slice(&bytes[done..handle.start()]);
+            out.extend_from_slice(with(&self.secrets[handle.pattern().as_usize()]).as_bytes());
+            done = handle.end();
+        }
+        out.extend_from_slice(&bytes[done..]);
+        Some(out)
+    }
+}
+
+fn label_of(secret: &NamedSecret) -> Cow<'_, str> {
+    format!("[secret:{}]", secret.name).into()
+}
+
+fn new_handle(name: &str) -> String {
+    let safe: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    format!("__secret_{safe}_{:016x}__", rand::random::<u64>())
+}
+
+fn basic_credentials(value: &str) -> Option<Vec<u8>> {
+    let (scheme, credentials) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    STANDARD.decode(credentials.trim()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handles() -> (Handles, String) {
+        let handles = Handles::issue(vec![NamedSecret::new("api token", "a\"b&c/d é")]);
+        let handle = handles.by_name()["api token"].clone();
+        (handles, handle)
+    }
+
+    #[test]
+    fn a_handle_survives_encoders() {
+        let (_, handle) = handles();
+        assert!(handle.starts_with("__secret_api_token_") && handle.ends_with("__"), "{handle}");
+        assert_eq!(percent_encode(&handle, ""), handle);
+        assert_eq!(handle.len(), "__secret_api_token_".len() + 18);
+    }
+
+    #[test]
+    fn values_are_encoded_for_where_they_land() {
+        let (handles, handle) = handles();
+        let fill = |content_type| {
+            let landing = Landing::of_content_type(content_type);
+            String::from_utf8(handles.fill(handle.as_bytes(), landing).unwrap()).unwrap()
+        };
+        assert_eq!(fill("text/plain"), "a\"b&c/d é");
+        assert_eq!(fill("application/scim+json; charset=utf-8"), "a\\\"b&c/d é");
+        assert_eq!(fill("application/x-www-form-urlencoded"), "a%22b%26c%2Fd+%C3%A9");
+        assert_eq!(fill("text/xml"), "a&quot;b&amp;c/d é");
+        let url = handles.fill(handle.as_bytes(), Landing::Url).unwrap();
+        assert_eq!(url, b"a%22b%26c%2Fd%20%C3%A9");
+        assert_eq!(handles.fill(b"none", Landing::Raw), None);
+    }
+
+    #[test]
+    fn basic_credentials_are_opened() {
+        let (handles, handle) = handles();
+        let value = format!("basic {}", STANDARD.encode(format!("user:{handle}")));
+        let filled = handles.fill_header(&value).unwrap();
+        assert_eq!(filled, format!("Basic {}", STANDARD.encode("user:a\"b&c/d é")).into_bytes());
+        assert_eq!(handles.label_header(&value), "Basic [secret:api token]");
+        assert_eq!(handles.label_header(&format!("Bearer {handle}")), "Bearer [secret:api token]");
+    }
+}

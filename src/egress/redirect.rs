@@ -1,0 +1,174 @@
+//! Redirects, by the Fetch standard §4.4 ("HTTP-redirect fetch"), one hop at a
+//! time so that each one is checked like the first.
+
+use reqwest::header::{HeaderMap, HeaderName, LOCATION};
+use reqwest::{Method, StatusCode, Url};
+
+use super::failure::permanent;
+use super::hide::is_credential_header;
+use super::policy::TargetPolicy;
+use super::request::{Outgoing, check_url};
+use crate::domain::host_call::HostCallError;
+
+/// Header fields that describe a body (Fetch standard §2.2.2).
+const OF_BODY: [&str; 5] =
+    ["content-encoding", "content-language", "content-length", "content-location", "content-type"];
+
+/// Where the answer sends the request; `None` when it is no redirect.
+pub(super) fn target(
+    status: StatusCode,
+    headers: &HeaderMap,
+    base: &Url,
+) -> Option<Result<Url, HostCallError>> {
+    if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    let location = headers.get(LOCATION)?;
+    let url = std::str::from_utf8(location.as_bytes()).ok().and_then(|text| base.join(text).ok());
+    Some(url.ok_or_else(|| permanent("the redirect has an invalid location")))
+}
+
+/// Turns the request into the one that follows it to `to`.
+pub(super) fn follow(
+    outgoing: &mut Outgoing,
+    status: StatusCode,
+    mut to: Url,
+    policy: &TargetPolicy,
+) -> Result<(), HostCallError> {
+    to.set_fragment(None);
+    check_url(&to, policy)
+        .map_err(|error| permanent(format!("a redirect was not followed: {}", error.message)))?;
+    rewrite_method(outgoing, status);
+    if to.origin() != outgoing.url.origin() {
+        drop_credentials(outgoing, &to)?;
+    }
+    outgoing.shown_url = policy.hide.redact(to.as_str()).into_owned();
+    outgoing.url = to;
+    Ok(())
+}
+
+/// A 303, and a 301 or 302 after POST, becomes a GET without a body.
+fn rewrite_method(outgoing: &mut Outgoing, status: StatusCode) {
+    let becomes_get = match status.as_u16() {
+        301 | 302 => outgoing.method == Method::POST,
+        303 => !matches!(outgoing.method, Method::GET | Method::HEAD),
+        _ => false,
+    };
+    if becomes_get {
+        outgoing.method = Method::GET;
+        outgoing.body = None;
+        outgoing.secret_body = false;
+        for name in OF_BODY {
+            outgoing.headers.remove(name);
+        }
+    }
+}
+
+/// What was meant for one origin does not go to another (RFC 9110 §15.4).
+fn drop_credentials(outgoing: &mut Outgoing, to: &Url) -> Result<(), HostCallError> {
+    if outgoing.secret_body {
+        return Err(permanent(format!(
+            "a redirect was not followed: it would carry a body with secrets to `{}`",
+            to.host_str().unwrap_or_default()
+        )));
+    }
+    let secret = std::mem::take(&mut outgoing.secret_headers);
+    let known = outgoing.headers.keys().filter(|name| is_credential_header(name.as_str())).cloned();
+    for name in known.chain(secret).collect::<Vec<_>>() {
+        outgoing.headers.remove(name);
+    }
+    Ok(())
+}
+
+/// Whether the request still has a header field of this name, for the log.
+pub(super) fn still_has(outgoing: &Outgoing, name: &str) -> bool {
+    HeaderName::from_bytes(name.as_bytes()).is_ok_and(|name| outgoing.headers.contains_key(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::host_call::{FetchRequest, Redirect};
+    use crate::egress::AllowList;
+    use crate::security::NamedSecret;
+
+    fn policy() -> TargetPolicy {
+        TargetPolicy::new(AllowList::default(), vec![NamedSecret::new("token", "hunter22")])
+    }
+
+    fn outgoing(method: &str, policy: &TargetPolicy, body: &str) -> Outgoing {
+        let handle = policy.handles()["token"].clone();
+        let request = FetchRequest {
+            method: method.to_owned(),
+            url: "https://a.example/x".to_owned(),
+            headers: [
+                ("authorization", "Bearer x"),
+                ("cookie", "a=b"),
+                ("x-auth-token", "t"),
+                ("x-key", &handle),
+                ("content-type", "text/plain"),
+                ("x", "y"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec(),
+            body: Some(body.to_owned().into()),
+            redirect: Redirect::Follow,
+        };
+        Outgoing::prepare(&request, policy).unwrap()
+    }
+
+    fn followed(method: &str, status: u16, to: &str) -> Result<(String, usize, Vec<String>), String> {
+        let policy = policy();
+        let mut outgoing = outgoing(method, &policy, "body");
+        let status = StatusCode::from_u16(status).unwrap();
+        let to = outgoing.url.join(to).unwrap();
+        follow(&mut outgoing, status, to, &policy).map_err(|error| error.message)?;
+        let mut names: Vec<_> = outgoing.headers.keys().map(ToString::to_string).collect();
+        names.sort();
+        Ok((outgoing.method.to_string(), outgoing.body.map_or(0, |body| body.len()), names))
+    }
+
+    #[test]
+    fn methods_change_as_the_standard_says() {
+        let all = ["authorization", "content-type", "cookie", "x", "x-auth-token", "x-key"]
+            .map(str::to_owned)
+            .to_vec();
+        assert_eq!(followed("POST", 307, "/y"), Ok(("POST".into(), 4, all.clone())));
+        assert_eq!(followed("PUT", 302, "/y"), Ok(("PUT".into(), 4, all)));
+        for (method, status) in [("POST", 301), ("POST", 302), ("POST", 303), ("PUT", 303), ("DELETE", 303)] {
+            let (method, body, names) = followed(method, status, "/y").unwrap();
+            assert_eq!((method.as_str(), body), ("GET", 0));
+            assert!(!names.contains(&"content-type".to_owned()));
+        }
+        assert_eq!(followed("HEAD", 303, "/y").unwrap().0, "HEAD");
+    }
+
+    #[test]
+    fn credentials_stay_with_their_origin() {
+        for to in ["https://b.example/", "https://a.example:8443/", "http://a.example/x"] {
+            assert_eq!(followed("PUT", 308, to).unwrap().2, ["content-type", "x"], "{to}");
+        }
+    }
+
+    #[test]
+    fn a_secret_body_does_not_leave_its_origin() {
+        let policy = policy();
+        let handle = policy.handles()["token"].clone();
+        let mut outgoing = outgoing("POST", &policy, &handle);
+        let to = Url::parse("https://b.example/").unwrap();
+        let error = follow(&mut outgoing, StatusCode::TEMPORARY_REDIRECT, to, &policy).unwrap_err();
+        assert!(error.message.contains("it would carry a body with secrets to `b.example`"), "{error}");
+    }
+
+    #[test]
+    fn each_hop_is_checked() {
+        for to in
+            ["http://169.254.169.254/latest", "http://[::1]/", "file:///etc/passwd", "https://u:p@b.example/"]
+        {
+            assert!(
+                followed("GET", 302, to).unwrap_err().starts_with("a redirect was not followed: "),
+                "{to}"
+            );
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! A request of logic, checked and with its secrets filled in.
+
+use bytes::Bytes;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
+use url::Host;
+
+use super::failure::permanent;
+use super::handles::Landing;
+use super::policy::TargetPolicy;
+use crate::domain::host_call::{FetchRequest, HostCallError};
+
+/// One hop of a call, ready to be sent.
+pub(super) struct Outgoing {
+    pub method: Method,
+    /// With secrets.
+    pub url: Url,
+    /// With handles in place of secrets: the one that logic and log may see.
+    pub shown_url: String,
+    pub headers: HeaderMap,
+    pub body: Option<Bytes>,
+    /// Which header fields hold secrets.
+    pub secret_headers: Vec<HeaderName>,
+    pub secret_body: bool,
+}
+
+impl Outgoing {
+    /// Checks the request against the policy and fills the secrets in.
+    pub(super) fn prepare(request: &FetchRequest, policy: &TargetPolicy) -> Result<Self, HostCallError> {
+        let handle_url = parse_url(&request.url)?;
+        check_url(&handle_url, policy)?;
+        let mut outgoing = Self {
+            method: parse_method(&request.method)?,
+            shown_url: handle_url.as_str().to_owned(),
+            url: handle_url,
+            headers: HeaderMap::with_capacity(request.headers.len() + 1),
+            body: request.body.clone(),
+            secret_headers: Vec::new(),
+            secret_body: false,
+        };
+        let secret_url = outgoing.fill_url(policy)?;
+        outgoing.fill_headers(&request.headers, policy)?;
+        outgoing.fill_body(policy);
+        outgoing.check(policy)?;
+        if secret_url || outgoing.secret_body || !outgoing.secret_headers.is_empty() {
+            outgoing.check_secrets(policy)?;
+        }
+        Ok(outgoing)
+    }
+
+    /// `host:port`, for messages.
+    pub(super) fn authority(&self) -> String {
+        authority(&self.url)
+    }
+
+    fn fill_url(&mut self, policy: &TargetPolicy) -> Result<bool, HostCallError> {
+        let path_and_query = &self.url[url::Position::BeforePath..];
+        let Some(filled) = policy.handles.fill(path_and_query.as_bytes(), Landing::Url) else {
+            return Ok(false);
+        };
+        let start = &self.url[..url::Position::BeforePath];
+        self.url = parse_url(&format!("{start}{}", String::from_utf8_lossy(&filled)))?;
+        Ok(true)
+    }
+
+    fn fill_headers(
+        &mut self,
+        headers: &[(String, String)],
+        policy: &TargetPolicy,
+    ) -> Result<(), HostCallError> {
+        for (name, value) in headers {
+            if is_forbidden(name) {
+                continue;
+            }
+            let filled = policy.handles.fill_header(value);
+            let name = HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| permanent(format!("`{name}` is not a header name")))?;
+            let mut field =
+                HeaderValue::from_bytes(filled.as_deref().unwrap_or(value.as_bytes())).map_err(|_| {
+                    permanent(format!(
+                        "the value of header `{name}` holds a character that may not stand there"
+                    ))
+                })?;
+            if filled.is_some() {
+                field.set_sensitive(true);
+                self.secret_headers.push(name.clone());
+            }
+            self.headers.append(name, field);
+        }
+        Ok(())
+    }
+
+    fn fill_body(&mut self, policy: &TargetPolicy) {
+        let Some(body) = &self.body else {
+            // A null body of these methods is sent with its length (Fetch standard §4.6).
+            if [Method::POST, Method::PUT, Method::PATCH].contains(&self.method) {
+                self.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            }
+            return;
+        };
+        let content_type = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let landing = content_type.map_or(Landing::Raw, Landing::of_content_type);
+        if let Some(filled) = policy.handles.fill(body, landing) {
+            self.body = Some(filled.into());
+            self.secret_body = true;
+        }
+    }
+
+    fn check(&self, policy: &TargetPolicy) -> Result<(), HostCallError> {
+        let limits = &policy.limits;
+        if self.body.as_ref().is_some_and(|body| body.len() > limits.request_body) {
+            return Err(permanent(format!("the request body is larger than {} bytes", limits.request_body)));
+        }
+        check_headers(&self.headers, limits.header_count, limits.header_bytes)
+            .map_err(|message| permanent(format!("the request has {message}")))
+    }
+
+    /// Without an allow list, any host of the Internet may be asked; a secret
+    /// then only goes over TLS, where at least the name is proven.
+    fn check_secrets(&self, policy: &TargetPolicy) -> Result<(), HostCallError> {
+        if self.url.scheme() == "https" || !policy.allow.is_public_only() {
+            return Ok(());
+        }
+        let host = self.url.host_str().unwrap_or_default();
+        Err(permanent(format!(
+            "secrets are not sent over plain http to `{host}`; use https, or add \"{host}\" to `egressAllow` of the target"
+        )))
+    }
+}
+
+/// `host:port` of a URL.
+pub(super) fn authority(url: &Url) -> String {
+    let port = url.port_or_known_default().unwrap_or_default();
+    format!("{}:{port}", url.host_str().unwrap_or_default())
+}
+
+fn parse_url(text: &str) -> Result<Url, HostCallError> {
+    let mut url = Url::parse(text).map_err(|error| permanent(format!("the URL is invalid: {error}")))?;
+    url.set_fragment(None);
+    Ok(url)
+}
+
+/// Whether the policy lets a request go to this URL, as far as can be said
+/// before names are resolved. Address literals are final here: a client does
+/// not ask its resolver about them. The URL standard has turned every spelling
+/// of an address (`0x7f.1`, `2130706433`) into the address by now.
+pub(super) fn check_url(url: &Url, policy: &TargetPolicy) -> Result<(), HostCallError> {
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(permanent(format!(
+            "`{}:` URLs are refused: only http and https are allowed",
+            url.scheme()
+        )));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(permanent("a URL must not hold a user name or password; set the `authorization` header"));
+    }
+    let port = url.port_or_known_default().unwrap_or_default();
+    let text = url.host_str().unwrap_or_default();
+    match url.host() {
+        Some(Host::Domain(name)) => policy.allow.check_name(name, port)?,
+        Some(Host::Ipv4(address)) => policy.allow.check_address(text, address.into(), port)?,
+        Some(Host::Ipv6(address)) => policy.allow.check_address(text, address.into(), port)?,
+        None => return Err(permanent("the URL has no host")),
+    }
+    Ok(())
+}
+
+fn parse_method(text: &str) -> Result<Method, HostCallError> {
+    match text {
+        // Fetch standard §2.2.1, forbidden methods.
+        "CONNECT" | "TRACE" | "TRACK" => Err(permanent(format!("method `{text}` is forbidden"))),
+        _ => Method::from_bytes(text.as_bytes()).map_err(|_| permanent("the method is not a token")),
+    }
+}
+
+/// Forbidden request headers (Fetch standard §2.2.2) are left out silently, as
+/// the standard says: they belong to the connection. `cookie` and `origin` are
+/// forbidden to web pages only.
+pub(super) fn is_forbidden(name: &str) -> bool {
+    matches!(
+        name,
+        "accept-charset"
+            | "accept-encoding"
+            | "connection"
+            | "content-length"
+            | "expect"
+            | "host"
+            | "keep-alive"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "via"
+    ) || name.starts_with("proxy-")
+}
+
+/// Whether the header fields stay below both limits.
+pub(super) fn check_headers(headers: &HeaderMap, count: usize, bytes: usize) -> Result<(), String> {
+    if headers.len() > count {
+        return Err(format!("more than {count} header fields"));
+    }
+    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if size > bytes { Err(format!("more than {bytes} bytes of header fields")) } else { Ok(()) }
+}

@@ -1,0 +1,190 @@
+//! The calls of one run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Response, Url};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+use super::dialer::Lookup;
+use super::failure::{self, permanent};
+use super::policy::TargetPolicy;
+use super::redirect;
+use super::request::Outgoing;
+use super::response::{check_head, for_logic, is_short, read_body};
+use super::transcript::{Transcript, kept, shown_request};
+use crate::domain::host_call::{
+    Exchange, ExchangeRequest, FetchRequest, FetchResponse, HostCallError, HostCallFuture, HostCalls,
+    Redirect,
+};
+use crate::domain::status::ErrorClass;
+
+/// One run's way out. Cheap to clone; clones share the transcript.
+#[derive(Clone)]
+pub struct Session {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    policy: Arc<TargetPolicy>,
+    lookup: Arc<dyn Lookup>,
+    transcript: Arc<Transcript>,
+    turns: Semaphore,
+}
+
+impl HostCalls for Session {
+    fn fetch(&self, request: FetchRequest) -> HostCallFuture<FetchResponse> {
+        let inner = self.inner.clone();
+        Box::pin(async move { inner.fetch(request).await })
+    }
+}
+
+impl Session {
+    pub(super) fn new(policy: Arc<TargetPolicy>, lookup: Arc<dyn Lookup>) -> Self {
+        let turns = Semaphore::new(policy.limits.concurrent);
+        let transcript = Arc::new(Transcript::new());
+        Self { inner: Arc::new(Inner { policy, lookup, transcript, turns }) }
+    }
+
+    /// The exchanges so far, each hop of a redirect its own, with secrets
+    /// removed: the first 25 and the latest 25. A second call answers with what
+    /// came since.
+    pub fn take_exchanges(&self) -> Vec<Exchange> {
+        self.inner.transcript.take()
+    }
+
+    /// How many exchanges between those were left out.
+    pub fn exchanges_left_out(&self) -> usize {
+        self.inner.transcript.left_out()
+    }
+
+    /// The class of the exchange that finished last, and how long the remote
+    /// asked to wait, when that exchange failed.
+    pub fn last_failure(&self) -> Option<(ErrorClass, Option<Duration>)> {
+        self.inner.transcript.last_failure()
+    }
+}
+
+impl Inner {
+    async fn fetch(&self, request: FetchRequest) -> Result<FetchResponse, HostCallError> {
+        // The semaphore is never closed.
+        let _turn = self.turns.acquire().await;
+        let shown = shown_request(&request, &self.policy);
+        match Outgoing::prepare(&request, &self.policy) {
+            Ok(outgoing) => self.follow(outgoing, shown, request.redirect).await,
+            Err(error) => {
+                let outcome = Err(self.clean(error));
+                self.transcript.begin(shown).finish(&outcome, &self.policy);
+                outcome
+            }
+        }
+    }
+
+    /// Sends the request and goes where the answers send it.
+    async fn follow(
+        &self,
+        mut outgoing: Outgoing,
+        mut shown: ExchangeRequest,
+        mode: Redirect,
+    ) -> Result<FetchResponse, HostCallError> {
+        let deadline = Instant::now() + self.policy.limits.request_timeout;
+        let mut hops = 0;
+        loop {
+            let recording = self.transcript.begin(shown.clone());
+            let (outcome, next) = self.hop(&outgoing, mode, hops, deadline).await;
+            recording.finish(&outcome, &self.policy);
+            let (Ok(response), Some(to)) = (&outcome, next) else { return outcome };
+            let status = reqwest::StatusCode::from_u16(response.status).unwrap_or_default();
+            if let Err(error) = redirect::follow(&mut outgoing, status, to.clone(), &self.policy) {
+                return Err(self.refuse_hop(shown, &to, error));
+            }
+            self.show_hop(&mut shown, &outgoing);
+            hops += 1;
+        }
+    }
+
+    /// One request and its answer, and where that answer leads when it is a
+    /// redirect to be followed.
+    async fn hop(
+        &self,
+        outgoing: &Outgoing,
+        mode: Redirect,
+        hops: usize,
+        deadline: Instant,
+    ) -> (Result<FetchResponse, HostCallError>, Option<Url>) {
+        let limits = &self.policy.limits;
+        let exchanged = timeout_at(deadline, self.exchange(outgoing, mode, hops)).await;
+        let timed_out = |_| Err(failure::timed_out(&outgoing.authority(), limits.request_timeout));
+        match exchanged.unwrap_or_else(timed_out) {
+            Ok((response, next)) => (Ok(response), next),
+            Err(error) => (Err(self.clean(error)), None),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        outgoing: &Outgoing,
+        mode: Redirect,
+        hops: usize,
+    ) -> Result<(FetchResponse, Option<Url>), HostCallError> {
+        let limits = &self.policy.limits;
+        let mut response = self.send(outgoing).await?;
+        check_head(&response, limits)?;
+        let next = match (redirect::target(response.status(), response.headers(), &outgoing.url), mode) {
+            (None, _) | (Some(_), Redirect::Manual) => None,
+            (Some(_), Redirect::Error) => {
+                return Err(permanent("the answer is a redirect, which the request forbids"));
+            }
+            (Some(_), Redirect::Follow) if hops >= limits.redirects => {
+                return Err(permanent(format!("more than {} redirects", limits.redirects)));
+            }
+            (Some(to), Redirect::Follow) => Some(to?),
+        };
+        let body = if next.is_none() || is_short(response.headers()) {
+            read_body(&mut response, limits.response_body, &outgoing.authority()).await?
+        } else {
+            bytes::Bytes::new()
+        };
+        Ok((for_logic(&response, body, outgoing, hops > 0, &self.policy), next))
+    }
+
+    async fn send(&self, outgoing: &Outgoing) -> Result<Response, HostCallError> {
+        let policy = &*self.policy;
+        let port = outgoing.url.port_or_known_default().unwrap_or_default();
+        let client = policy
+            .clients
+            .get(&self.lookup, &policy.allow, port, &policy.limits)
+            .map_err(|error| failure::of_setup(&error))?;
+        let mut request = reqwest::Request::new(outgoing.method.clone(), outgoing.url.clone());
+        *request.headers_mut() = outgoing.headers.clone();
+        *request.body_mut() = outgoing.body.clone().map(Into::into);
+        let sent = client.execute(request).await;
+        sent.map_err(|error| failure::of_client(&error, &outgoing.authority()))
+    }
+
+    /// The request of the next hop as the log shows it.
+    fn show_hop(&self, shown: &mut ExchangeRequest, outgoing: &Outgoing) {
+        shown.method = outgoing.method.to_string();
+        shown.url = kept(&self.policy.redact(outgoing.url.as_str()));
+        shown.headers.retain(|(name, _)| redirect::still_has(outgoing, name));
+        if outgoing.body.is_none() {
+            shown.body = None;
+        }
+    }
+
+    /// Writes down a redirect that was not followed.
+    fn refuse_hop(&self, mut shown: ExchangeRequest, to: &Url, error: HostCallError) -> HostCallError {
+        let error = self.clean(error);
+        shown.url = kept(&self.policy.redact(to.as_str()));
+        shown.headers.clear();
+        shown.body = None;
+        self.transcript.begin(shown).finish(&Err(error.clone()), &self.policy);
+        error
+    }
+
+    /// Takes secrets out of a message, and what cannot be stored.
+    fn clean(&self, error: HostCallError) -> HostCallError {
+        HostCallError { message: kept(&self.policy.redact(&error.message)), ..error }
+    }
+}

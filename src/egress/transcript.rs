@@ -1,0 +1,264 @@
+//! What a run said to the outside and what it heard, as the log keeps it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::handles::{Handles, Landing};
+use super::hide;
+use super::policy::TargetPolicy;
+use super::request::is_forbidden;
+use super::response::failure_of;
+use crate::domain::host_call::{
+    Exchange, ExchangeRequest, ExchangeResponse, FetchRequest, FetchResponse, HostCallError,
+};
+use crate::domain::status::ErrorClass;
+
+/// Bytes of a body, a URL or a header value that the log keeps.
+const BODY_KEPT: usize = 4096;
+/// Header fields that the log keeps.
+const HEADERS_KEPT: usize = 100;
+/// The first and the latest exchanges are kept, this many of each: the first
+/// show how it began and the latest why it ended as it did.
+const KEPT_EACH: usize = 25;
+
+/// The class of a failed exchange, and how long the remote asked to wait.
+pub(super) type Failure = (ErrorClass, Option<Duration>);
+
+/// The exchanges of one run.
+pub(super) struct Transcript {
+    started: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    first: Vec<Exchange>,
+    latest: VecDeque<Exchange>,
+    left_out: usize,
+    last_failure: Option<Failure>,
+}
+
+impl Transcript {
+    pub(super) fn new() -> Self {
+        Self { started: Instant::now(), state: Mutex::default() }
+    }
+
+    /// Begins an exchange. It is written down when it finishes, or as abandoned
+    /// when the run ends before it does.
+    pub(super) fn begin(self: &Arc<Self>, request: ExchangeRequest) -> Recording {
+        Recording { transcript: self.clone(), began: Instant::now(), request: Some(request) }
+    }
+
+    /// The exchanges that were kept, in the order they finished.
+    pub(super) fn take(&self) -> Vec<Exchange> {
+        let mut state = self.state();
+        let mut exchanges = std::mem::take(&mut state.first);
+        exchanges.extend(std::mem::take(&mut state.latest));
+        exchanges
+    }
+
+    /// How many were not kept.
+    pub(super) fn left_out(&self) -> usize {
+        self.state().left_out
+    }
+
+    /// Of the latest exchange.
+    pub(super) fn last_failure(&self) -> Option<Failure> {
+        self.state().last_failure
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn add(&mut self, exchange: Exchange, failure: Option<Failure>) {
+        self.last_failure = failure;
+        if self.first.len() < KEPT_EACH {
+            return self.first.push(exchange);
+        }
+        if self.latest.len() == KEPT_EACH {
+            self.latest.pop_front();
+            self.left_out += 1;
+        }
+        self.latest.push_back(exchange);
+    }
+}
+
+/// An exchange under way.
+pub(super) struct Recording {
+    transcript: Arc<Transcript>,
+    began: Instant,
+    request: Option<ExchangeRequest>,
+}
+
+impl Recording {
+    /// Writes down how it ended.
+    pub(super) fn finish(mut self, outcome: &Result<FetchResponse, HostCallError>, policy: &TargetPolicy) {
+        let Some(request) = self.request.take() else { return };
+        match outcome {
+            Ok(response) => self.write(
+                request,
+                Some(shown_response(response, &policy.handles)),
+                None,
+                failure_of(response),
+            ),
+            Err(error) => {
+                let failure = Some((error.class, error.retry_after));
+                self.write(request, None, Some(error.message.clone()), failure);
+            }
+        }
+    }
+
+    fn write(
+        &self,
+        request: ExchangeRequest,
+        response: Option<ExchangeResponse>,
+        error: Option<String>,
+        failure: Option<Failure>,
+    ) {
+        let exchange = Exchange {
+            at_ms: millis(self.began - self.transcript.started),
+            duration_ms: millis(self.began.elapsed()),
+            request,
+            response,
+            error,
+            error_class: failure.map(|(class, _)| class),
+            retry_after: failure.and_then(|(_, wait)| wait).map(|wait| wait.as_secs()),
+        };
+        self.transcript.state().add(exchange, failure);
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        if let Some(request) = self.request.take() {
+            let words = "abandoned: the run ended before the answer was complete";
+            self.write(request, None, Some(words.to_owned()), Some((ErrorClass::Transient, None)));
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The request as the log shows it: made from what logic asked for, so that it
+/// never held a value.
+pub(super) fn shown_request(request: &FetchRequest, policy: &TargetPolicy) -> ExchangeRequest {
+    let handles = &policy.handles;
+    ExchangeRequest {
+        method: kept(&policy.redact(&request.method)),
+        url: kept(&policy.redact(&request.url)),
+        headers: shown_headers(request.headers.iter().filter(|(name, _)| !is_forbidden(name)), handles),
+        body: request.body.as_ref().and_then(|body| shown_body(body, &request.headers, handles)),
+    }
+}
+
+fn shown_response(response: &FetchResponse, handles: &Handles) -> ExchangeResponse {
+    ExchangeResponse {
+        status: response.status,
+        headers: shown_headers(response.headers.iter(), handles),
+        body: shown_body(&response.body, &response.headers, handles),
+    }
+}
+
+fn shown_headers<'a>(
+    headers: impl Iterator<Item = &'a (String, String)>,
+    handles: &Handles,
+) -> Vec<(String, String)> {
+    headers
+        .take(HEADERS_KEPT)
+        .map(|(name, value)| (kept(name), kept(&hide::header(name, &handles.label_header(value)))))
+        .collect()
+}
+
+/// What the log keeps of a text. A request is shown before it is checked, so
+/// it may be of any length and hold a NUL, which PostgreSQL cannot store.
+pub(super) fn kept(text: &str) -> String {
+    let end = text.floor_char_boundary(BODY_KEPT);
+    let ellipsis = if end < text.len() { "…" } else { "" };
+    format!("{}{ellipsis}", &text[..end]).replace('\0', "\u{fffd}")
+}
+
+/// `None` for an empty body; its size for one that is not text, or that holds
+/// a NUL, which PostgreSQL cannot store.
+fn shown_body(body: &[u8], headers: &[(String, String)], handles: &Handles) -> Option<String> {
+    if body.is_empty() {
+        return None;
+    }
+    let Some(text) = text_start(body) else { return Some(format!("<{} bytes>", body.len())) };
+    let content_type =
+        headers.iter().find(|(name, _)| name == "content-type").map(|(_, value)| value.as_str());
+    let is_form = content_type.is_some_and(|value| Landing::of_content_type(value) == Landing::Form);
+    let mut shown = hide::body(&handles.label(text), is_form);
+    if text.len() < body.len() {
+        shown.push_str(&format!("… <{} bytes>", body.len()));
+    }
+    Some(shown)
+}
+
+/// The first [`BODY_KEPT`] bytes, less the part of a character at the end.
+fn text_start(body: &[u8]) -> Option<&str> {
+    let start = &body[..body.len().min(BODY_KEPT)];
+    let text = match std::str::from_utf8(start) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() && start.len() < body.len() => {
+            std::str::from_utf8(&start[..error.valid_up_to()]).ok()?
+        }
+        Err(_) => return None,
+    };
+    (!text.contains('\0')).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(body: &[u8]) -> Option<String> {
+        shown_body(body, &[], &Handles::issue(Vec::new()))
+    }
+
+    fn request(url: &str) -> ExchangeRequest {
+        ExchangeRequest { method: "GET".to_owned(), url: url.to_owned(), headers: Vec::new(), body: None }
+    }
+
+    #[test]
+    fn bodies_are_text_up_to_a_limit() {
+        assert_eq!(shown(b""), None);
+        assert_eq!(shown("é".as_bytes()), Some("é".to_owned()));
+        assert_eq!(shown(&[0xff, 0xfe]), Some("<2 bytes>".to_owned()));
+        assert_eq!(shown(b"a\0b"), Some("<3 bytes>".to_owned()));
+        let long = format!("a{}", "é".repeat(3000));
+        let cut = shown(long.as_bytes()).unwrap();
+        assert_eq!(cut, format!("a{}… <6001 bytes>", "é".repeat(2047)));
+    }
+
+    #[test]
+    fn what_is_kept_can_be_stored() {
+        assert_eq!(kept("a\0b"), "a\u{fffd}b");
+        assert_eq!(kept(&"é".repeat(3000)), format!("{}…", "é".repeat(2048)));
+    }
+
+    #[test]
+    fn the_middle_of_many_exchanges_is_left_out() {
+        let transcript = Arc::new(Transcript::new());
+        for number in 0..60 {
+            drop(transcript.begin(request(&number.to_string())));
+        }
+        assert_eq!(transcript.left_out(), 10);
+        let urls: Vec<_> = transcript.take().into_iter().map(|exchange| exchange.request.url).collect();
+        assert_eq!(urls.len(), 50);
+        assert_eq!((urls[24].as_str(), urls[25].as_str(), urls[49].as_str()), ("24", "35", "59"));
+    }
+
+    #[test]
+    fn an_exchange_that_is_dropped_is_written_down() {
+        let transcript = Arc::new(Transcript::new());
+        drop(transcript.begin(request("x")));
+        assert_eq!(transcript.last_failure(), Some((ErrorClass::Transient, None)));
+        assert!(transcript.take()[0].error.as_deref().unwrap().starts_with("abandoned"));
+    }
+}

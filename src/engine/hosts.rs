@@ -1,0 +1,127 @@
+//! The JavaScript hosts of one (target, logic version): shared ones for
+//! everyday runs, and lone ones to find out which run breaks its limits.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::Serialize;
+use tokio::sync::{Mutex, Semaphore};
+
+use crate::domain::host_call::HostCalls;
+use crate::domain::target::Limits;
+use crate::js::{HostProgram, JsHost, RunEnd, RunOutcome, RunRequest, StartError};
+
+/// Runs that one host takes at a time; more were seen to lose promises.
+const RUNS_PER_HOST: usize = 64;
+/// Lone hosts at one time.
+const LONE_HOSTS: usize = 2;
+
+/// The hosts of one published version under one set of limits.
+pub struct Hosts {
+    program: HostProgram,
+    code: String,
+    limits: Limits,
+    shared: Vec<Mutex<Option<Arc<JsHost>>>>,
+    lone: Semaphore,
+    running_alone: std::sync::Mutex<Vec<std::sync::Weak<JsHost>>>,
+    stopped: AtomicBool,
+}
+
+/// A host as the status page shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HostState {
+    /// Process id.
+    pub pid: u32,
+    /// Runs in flight.
+    pub in_flight: usize,
+}
+
+impl Hosts {
+    /// Hosts for as many parallel runs; processes start when first needed.
+    pub fn new(program: HostProgram, code: String, limits: Limits, parallel: usize) -> Self {
+        let count = parallel.div_ceil(RUNS_PER_HOST).max(1);
+        Self {
+            program,
+            code,
+            limits,
+            shared: (0..count).map(|_| Mutex::new(None)).collect(),
+            lone: Semaphore::new(LONE_HOSTS),
+            running_alone: std::sync::Mutex::default(),
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    /// Runs logic once for worker `worker`. A run that was interrupted because
+    /// another one broke the host's limits is run again, alone.
+    pub async fn run(
+        &self,
+        worker: usize,
+        context: String,
+        calls: Arc<dyn HostCalls>,
+    ) -> Result<RunEnd, StartError> {
+        let host = self.shared_host(worker / RUNS_PER_HOST % self.shared.len()).await?;
+        let end = host.run(RunRequest { context: context.clone() }, calls.clone()).await;
+        let retry = matches!(end.outcome, RunOutcome::Interrupted(_)) && !self.stopped.load(Ordering::Acquire);
+        if retry { self.run_alone(context, calls).await } else { Ok(end) }
+    }
+
+    async fn shared_host(&self, slot: usize) -> Result<Arc<JsHost>, StartError> {
+        let mut slot = self.shared[slot].lock().await;
+        if let Some(host) = slot.as_ref().filter(|host| host.is_alive()) {
+            return Ok(host.clone());
+        }
+        let host = Arc::new(JsHost::start(&self.program, &self.code, &self.limits).await?);
+        *slot = Some(host.clone());
+        Ok(host)
+    }
+
+    async fn run_alone(&self, context: String, calls: Arc<dyn HostCalls>) -> Result<RunEnd, StartError> {
+        let _permit = self.lone.acquire().await.map_err(|_| StartError::Spawn("the daemon is stopping".into()))?;
+        let host = Arc::new(JsHost::start(&self.program, &self.code, &self.limits).await?);
+        if let Ok(mut alone) = self.running_alone.lock() {
+            alone.retain(|host| host.strong_count() > 0);
+            alone.push(Arc::downgrade(&host));
+        }
+        Ok(host.run(RunRequest { context }, calls).await)
+    }
+
+    /// Kills every host; what runs ends interrupted and nothing is run again.
+    /// New hosts start when the next run asks for one and [`Hosts::allow`] was
+    /// called.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        for slot in &self.shared {
+            if let Ok(mut slot) = slot.try_lock()
+                && let Some(host) = slot.take()
+            {
+                host.kill();
+            }
+        }
+        let alone = self.running_alone.lock().map(|mut alone| std::mem::take(&mut *alone)).unwrap_or_default();
+        for host in alone.iter().filter_map(std::sync::Weak::upgrade) {
+            host.kill();
+        }
+    }
+
+    /// Lets runs interrupted from now on be run again.
+    pub fn allow(&self) {
+        self.stopped.store(false, Ordering::Release);
+    }
+
+    /// The shared hosts that are alive.
+    pub fn observe(&self) -> Vec<HostState> {
+        let alive = |slot: &Mutex<Option<Arc<JsHost>>>| {
+            let slot = slot.try_lock().ok()?;
+            let host = slot.as_ref().filter(|host| host.is_alive())?;
+            Some(HostState { pid: host.pid(), in_flight: host.in_flight() })
+        };
+        self.shared.iter().filter_map(alive).collect()
+    }
+}
+
+impl Drop for Hosts {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

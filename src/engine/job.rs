@@ -1,0 +1,210 @@
+//! One piece of claimed work, from decision to completion.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::context::context;
+use super::runtime::Runtime;
+use crate::domain::host_call::ConsoleLine;
+use crate::domain::response::{Response, cut_message};
+use crate::domain::status::{ErrorClass, ProvisionStatus, Reason, Trigger};
+use crate::egress::{Egress, Session};
+use crate::js::{RunEnd, RunOutcome, StartError, Thrown};
+use crate::plan::{Conclusion, Decision, Ending, RunFacts, Scope, conclude, decide};
+use crate::storage::claim::Claimed;
+use crate::storage::complete::{Completion, RunLog};
+
+/// Work that logic must do.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// What was claimed.
+    pub claimed: Claimed,
+    /// Why logic runs.
+    pub reason: Reason,
+    /// What made it run.
+    pub trigger: Trigger,
+    /// The subject is in scope.
+    pub wanted: bool,
+}
+
+/// What a claim comes to.
+#[derive(Debug)]
+pub enum Planned {
+    /// A worker's job.
+    Run(Box<Job>),
+    /// Nothing to run: only to be recorded.
+    Record(Box<Completion>),
+}
+
+/// Decides about a claimed row.
+pub fn plan(runtime: &Runtime, claimed: Claimed, now: DateTime<Utc>) -> Planned {
+    let scope = Scope {
+        version: claimed.subject.version,
+        deleted: claimed.subject.deleted_at.is_some(),
+        matches: runtime.filter.matches(&claimed.subject, now),
+    };
+    let status = claimed.known.status;
+    match decide(claimed.work, claimed.known, scope) {
+        Decision::Run { reason, trigger } => {
+            Planned::Run(Box::new(Job { claimed, reason, trigger, wanted: scope.is_wanted() }))
+        }
+        Decision::NotNeeded => {
+            let kept = status.filter(|status| *status == ProvisionStatus::Deprovisioned);
+            let status = kept.unwrap_or(ProvisionStatus::ProvisionNotNeeded);
+            Planned::Record(Box::new(record(runtime, claimed, status, false)))
+        }
+        Decision::Settled => {
+            let status = status.unwrap_or(ProvisionStatus::Provisioned);
+            Planned::Record(Box::new(record(runtime, claimed, status, true)))
+        }
+    }
+}
+
+fn record(runtime: &Runtime, claimed: Claimed, status: ProvisionStatus, in_scope: bool) -> Completion {
+    let conclusion = Conclusion {
+        status,
+        message: String::new(),
+        error_class: None,
+        present: claimed.known.present,
+        done: true,
+        dead: false,
+        remote_id: None,
+        metadata: None,
+        attributes: None,
+        next: None,
+    };
+    completion(runtime, &claimed, in_scope, conclusion, None)
+}
+
+fn completion(
+    runtime: &Runtime,
+    claimed: &Claimed,
+    in_scope: bool,
+    conclusion: Conclusion,
+    run: Option<RunLog>,
+) -> Completion {
+    Completion {
+        target: runtime.target.id,
+        subject: claimed.subject.id,
+        fence: claimed.fence,
+        change_seq: claimed.change_seq,
+        version: claimed.subject.version,
+        in_scope,
+        conclusion,
+        run,
+    }
+}
+
+/// Runs logic for a job and concludes. `jitter` lies in `0.0..=1.0`.
+pub async fn run(runtime: &Runtime, egress: &Egress, job: &Job, worker: usize, jitter: f64) -> Completion {
+    let started_at = Utc::now();
+    let session = Arc::new(egress.session(runtime.egress.clone()));
+    let end = match context(runtime, &job.claimed, job.reason, job.trigger) {
+        Ok(context) => runtime.hosts.run(worker, context, session.clone()).await,
+        Err(error) => Err(StartError::Spawn(format!("the context cannot be written: {error}"))),
+    };
+    let (end, console) = match end {
+        Ok(RunEnd { outcome, console }) => (ending(outcome, job.reason, &session), console),
+        Err(error) => (start_failed(&error), Vec::new()),
+    };
+    let log = Log { started_at, console, session: &session };
+    finish(runtime, job, end, log, jitter)
+}
+
+/// The completion of a job that ended outside logic's power.
+pub fn abandoned(runtime: &Runtime, job: &Job, message: &str) -> Completion {
+    let end = Ending::Failed { message: message.into(), class: ErrorClass::Transient, retry_after: None };
+    finish_with(runtime, job, end, Utc::now(), (Value::Array(Vec::new()), Value::Array(Vec::new()), false), 0.5)
+}
+
+struct Log<'a> {
+    started_at: DateTime<Utc>,
+    console: Vec<ConsoleLine>,
+    session: &'a Arc<Session>,
+}
+
+fn finish(runtime: &Runtime, job: &Job, end: Ending, log: Log<'_>, jitter: f64) -> Completion {
+    let exchanges = log.session.take_exchanges();
+    let made_calls = !exchanges.is_empty();
+    let written = (json!(log.console), json!(exchanges), made_calls);
+    finish_with(runtime, job, end, log.started_at, written, jitter)
+}
+
+fn finish_with(
+    runtime: &Runtime,
+    job: &Job,
+    end: Ending,
+    started_at: DateTime<Utc>,
+    (log, exchanges, made_calls): (Value, Value, bool),
+    jitter: f64,
+) -> Completion {
+    let claimed = &job.claimed;
+    let now = Utc::now();
+    let facts = RunFacts {
+        reason: job.reason,
+        trigger: job.trigger,
+        attempt: claimed.attempt,
+        status_before: claimed.known.status.unwrap_or(ProvisionStatus::Pending),
+        present_before: claimed.known.present,
+        wanted: job.wanted,
+        made_calls,
+    };
+    let conclusion = conclude(&facts, end, &runtime.policy, now, jitter);
+    let run = RunLog {
+        reason: job.reason,
+        trigger: job.trigger,
+        attempt: claimed.attempt,
+        status_before: facts.status_before,
+        logic_version: runtime.logic_version,
+        started_at,
+        finished_at: now.max(started_at),
+        log,
+        exchanges,
+    };
+    completion(runtime, claimed, job.wanted, conclusion, Some(run))
+}
+
+fn ending(outcome: RunOutcome, reason: Reason, session: &Session) -> Ending {
+    match outcome {
+        RunOutcome::Returned(value) => match Response::read(&value, reason) {
+            Ok(mut response) => {
+                let failed = session.last_failure();
+                response.error_class = response.error_class.or(failed.map(|(class, _)| class));
+                Ending::Answered { response, retry_after: failed.and_then(|(_, wait)| wait) }
+            }
+            Err(error) => fail(error.to_string(), ErrorClass::Logic, None),
+        },
+        RunOutcome::Threw(thrown) => threw(thrown, session),
+        RunOutcome::Limit(message) => fail(message, ErrorClass::Logic, None),
+        RunOutcome::Interrupted(message) => Ending::Interrupted(message),
+    }
+}
+
+/// A host-call error carries its class; any other error gets the class of the
+/// exchange that failed last, since `if (!response.ok) throw …` is how most
+/// logic reports one.
+fn threw(thrown: Thrown, session: &Session) -> Ending {
+    let remote = session.last_failure();
+    let class = thrown.error_class.or(remote.map(|(class, _)| class)).unwrap_or(ErrorClass::Logic);
+    let retry_after = thrown.retry_after.or(remote.and_then(|(_, wait)| wait));
+    let message = match thrown.stack {
+        Some(stack) if !stack.is_empty() => format!("{}\n{stack}", thrown.message),
+        _ => thrown.message,
+    };
+    fail(message, class, retry_after)
+}
+
+fn fail(message: String, class: ErrorClass, retry_after: Option<Duration>) -> Ending {
+    Ending::Failed { message: cut_message(&message), class, retry_after }
+}
+
+fn start_failed(error: &StartError) -> Ending {
+    let class = match error {
+        StartError::Spawn(_) => ErrorClass::Transient,
+        _ => ErrorClass::Logic,
+    };
+    fail(error.to_string(), class, None)
+}

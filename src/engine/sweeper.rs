@@ -1,0 +1,86 @@
+//! The sweeper of a target: advances its open sweeps chunk by chunk. All state
+//! is in the database, so it resumes where a crash left it.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use super::target::Wake;
+use crate::domain::ids::{SweepId, TargetId};
+use crate::storage::{Db, DbError, Connection, Pool, sweeps, targets};
+
+/// Rest after a failure.
+const REST: Duration = Duration::from_secs(1);
+
+/// Advances sweeps.
+pub struct Sweeper {
+    db: Db,
+    target: TargetId,
+    wakes: Recipient<Wake>,
+    busy: bool,
+}
+
+/// Look for open sweeps.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Sweep;
+
+impl Sweeper {
+    /// A sweeper that wakes `wakes` after each chunk.
+    pub fn new(db: Db, target: TargetId, wakes: Recipient<Wake>) -> Self {
+        Self { db, target, wakes, busy: false }
+    }
+}
+
+impl Actor for Sweeper {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.notify(Sweep);
+    }
+}
+
+/// What a step found.
+enum Step {
+    Nothing,
+    Advanced,
+}
+
+impl Handler<Sweep> for Sweeper {
+    type Result = ();
+
+    fn handle(&mut self, _: Sweep, context: &mut Self::Context) {
+        if self.busy {
+            return;
+        }
+        self.busy = true;
+        let target = self.target;
+        let db = self.db.clone();
+        let step = async move { db.run(Pool::Engine, move |connection| step(connection, target)).await };
+        context.spawn(step.into_actor(self).map(|step, sweeper, context| {
+            sweeper.busy = false;
+            match step {
+                Ok(Step::Nothing) => {}
+                Ok(Step::Advanced) => {
+                    sweeper.wakes.do_send(Wake);
+                    context.notify(Sweep);
+                }
+                Err(error) => {
+                    log::warn!("the sweep of target {} waits: {error}", sweeper.target);
+                    context.notify_later(Sweep, REST);
+                }
+            }
+        }));
+    }
+}
+
+fn step(connection: &mut Connection, target: TargetId) -> Result<Step, DbError> {
+    let Some(sweep) = sweeps::open(connection, target)?.into_iter().next() else { return Ok(Step::Nothing) };
+    let target = match targets::find(connection, target) {
+        Ok(target) => target,
+        Err(targets::TargetError::Db(error)) => return Err(error),
+        Err(_) => return Ok(Step::Nothing),
+    };
+    sweeps::advance(connection, &target, SweepId(sweep.id))?;
+    Ok(Step::Advanced)
+}

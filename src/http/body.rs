@@ -1,0 +1,83 @@
+//! JSON bodies.
+
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
+use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::web::{Bytes, BytesMut};
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::StreamExt as _;
+use serde::de::DeserializeOwned;
+
+use super::json::BadJsonText;
+use super::{Kind, Problem, json, media};
+
+/// Cap of JSON bodies, in bytes; application data of a scope or a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyLimit(pub usize);
+
+impl Default for BodyLimit {
+    /// 1 MiB.
+    fn default() -> Self {
+        Self(1024 * 1024)
+    }
+}
+
+/// A JSON body of the shape `T`: 415 for another media type, 413 over the cap,
+/// 400 for what is not JSON, 422 for fields that break a rule.
+#[derive(Debug)]
+pub struct JsonBody<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let labelled = media::expect(request, media::JSON);
+        let limit = request.app_data::<BodyLimit>().copied().unwrap_or_default().0;
+        let announced =
+            request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let payload = payload.take();
+        Box::pin(async move {
+            labelled?;
+            if announced.is_some_and(|length: usize| length > limit) {
+                return Err(too_large(limit));
+            }
+            let bytes = collect(payload, limit).await?;
+            Ok(Self(json::read(&bytes)?))
+        })
+    }
+}
+
+/// Reads a body of at most `limit` bytes, whether or not it was announced.
+async fn collect(mut payload: Payload, limit: usize) -> Result<Bytes, Problem> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk?;
+        if body.len() + chunk.len() > limit {
+            return Err(too_large(limit));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+fn too_large(limit: usize) -> Problem {
+    Problem::new(Kind::TooLarge, format!("at most {limit} bytes are accepted"))
+}
+
+impl From<PayloadError> for Problem {
+    fn from(error: PayloadError) -> Self {
+        Self::new(Kind::Malformed, format!("the body broke off: {error}"))
+    }
+}
+
+impl From<BadJsonText> for Problem {
+    fn from(error: BadJsonText) -> Self {
+        match error {
+            BadJsonText::Syntax(message) => Self::new(Kind::Malformed, format!("not JSON: {message}")),
+            BadJsonText::Rule(error) => Self::validation(vec![error]),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Reading JSON in two steps: first as JSON, where a fault has a position;
+//! then as what the endpoint expects, where a fault has a field.
+
+use std::fmt;
+
+use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::shape;
+use crate::domain::subject::FieldError;
+
+/// Why bytes are not what an endpoint expects.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadJsonText {
+    /// They are not JSON (RFC 8259); the message names the position.
+    #[error("not JSON: {0}")]
+    Syntax(String),
+    /// They are, and a rule is broken.
+    #[error("`{}` {}", .0.field, .0.rule)]
+    Rule(FieldError),
+}
+
+/// Reads one JSON text. Beyond RFC 8259, a member may stand only once in its
+/// object: which of two counts is a matter of the parser, and such texts mean
+/// different things to different programs.
+///
+/// # Errors
+/// [`BadJsonText`].
+pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BadJsonText> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| BadJsonText::Syntax(format!("invalid UTF-8 after byte {}", error.valid_up_to())))?;
+    let Unambiguous(value) =
+        serde_json::from_str(text).map_err(|error| BadJsonText::Syntax(error.to_string()))?;
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        BadJsonText::Rule(shape::field_error(&path, &error.into_inner().to_string()))
+    })
+}
+
+/// A JSON value none of whose objects has a member twice.
+struct Unambiguous(Value);
+
+impl<'de> serde::Deserialize<'de> for Unambiguous {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor).map(Self)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Unambiguous(item)) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            if map.contains_key(&name) {
+                let name = shape::shorten(&name);
+                return Err(A::Error::custom(format!("member `{name}` stands twice in its object")));
+            }
+            let Unambiguous(value) = members.next_value()?;
+            map.insert(name, value);
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "camelCase")]
+    #[allow(dead_code)]
+    struct Sample {
+        user_name: String,
+        #[serde(default)]
+        attributes: Map<String, Value>,
+        #[serde(default)]
+        groups: Vec<String>,
+    }
+
+    fn fault(text: &[u8]) -> String {
+        read::<Sample>(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn faults_of_the_text_have_a_position() {
+        insta::assert_debug_snapshot!([
+            fault(b"{"),
+            fault(b"{} x"),
+            fault(b"\xff"),
+            fault(br#"{"userName": "a", "attributes": {"n": 1e400}}"#),
+            fault(br#"{"userName": "a", "attributes": {"x": 1, "x": 2}}"#),
+            fault(br#"{"userName": "\ud800"}"#),
+            fault(format!("{{\"userName\": {}1{}}}", "[".repeat(200), "]".repeat(200)).as_bytes()),
+            fault(b""),
+            fault(b"{\"userName\": NaN}"),
+        ]);
+    }
+
+    #[test]
+    fn faults_of_the_shape_have_a_field() {
+        insta::assert_debug_snapshot!([
+            fault(br#"{"userName": "a", "nickName": "b"}"#),
+            fault(br#"{"userName": 3}"#),
+            fault(br#"{"userName": "a", "groups": ["b", null]}"#),
+            fault(br#"{"userName": "a", "attributes": []}"#),
+            fault(br#"{}"#),
+            fault(br#"[]"#),
+            fault(br#""text""#),
+        ]);
+    }
+}

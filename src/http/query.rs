@@ -1,0 +1,38 @@
+//! Parameters of the query part.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, web};
+use serde::de::DeserializeOwned;
+
+use super::{Problem, shape};
+
+/// The query part as `T`; an unknown or unreadable parameter is a 400 that
+/// names it.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for Query<T> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(read(request.query_string()).map(Self))
+    }
+}
+
+fn read<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
+    // PostgreSQL keeps no NUL, so nothing that is asked for can contain one.
+    if query.contains("%00") || query.contains('\0') {
+        return Err(Problem::parameter("", "parameters must not contain the NUL character"));
+    }
+    web::Query::<T>::from_query(query).map(web::Query::into_inner).map_err(|error| {
+        let message = match &error {
+            actix_web::error::QueryPayloadError::Deserialize(error) => error.to_string(),
+            other => other.to_string(),
+        };
+        let error = shape::field_error("", &message);
+        Problem::parameter(&error.field, error.rule)
+    })
+}

@@ -1,0 +1,181 @@
+// `fetch`, done by the daemon.
+(function () {
+const { core, primordials } = __bootstrap;
+const { op_call_bytes, op_call_text, op_cancel_call, op_limits, op_parse_url, op_take_body } = core.ops;
+const {
+  ArrayPrototypePush,
+  JSONStringify,
+  MapPrototypeDelete,
+  MapPrototypeSet,
+  ObjectPrototypeIsPrototypeOf,
+  Promise,
+  PromisePrototypeThen,
+  PromiseReject,
+  SafeMap,
+  StringPrototypeToLowerCase,
+  TypedArrayPrototypeGetByteLength,
+  TypeError,
+} = primordials;
+const { fillHeaderList } = core.loadExtScript("ext:deno_fetch/20_headers.js");
+const { InnerBody } = core.loadExtScript("ext:deno_fetch/22_body.js");
+const { Request, toInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
+const { fromInnerResponse, nullBodyStatus } = core.loadExtScript("ext:deno_fetch/23_response.js");
+const { ReadableStreamPrototype, readableStreamCollectIntoUint8Array } = core.loadExtScript(
+  "ext:deno_web/06_streams.js",
+);
+const { AbortSignalPrototype, add, remove } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
+const { current } = core.loadExtScript("ext:provisiond/run.js");
+const { HostCallError } = core.loadExtScript("ext:provisiond/thrown.js");
+
+const { 0: MAX_CALLS, 1: MAX_BODY } = op_limits();
+
+function fetch(input, init = undefined) {
+  try {
+    const run = current("fetch");
+    if (run.id === 0) throw new TypeError("fetch is only available while a run is in progress");
+    const request = plain(input, init) ?? general(input, init);
+    if (request.signal?.aborted) throw request.signal.reason;
+    const body = request.body;
+    if (!ObjectPrototypeIsPrototypeOf(InnerBody.prototype, body)) return send(run, request);
+    if (!ObjectPrototypeIsPrototypeOf(ReadableStreamPrototype, body.streamOrStatic)) {
+      request.body = body.consume();
+      return send(run, request);
+    }
+    return PromisePrototypeThen(readableStreamCollectIntoUint8Array(body.stream), (bytes) => {
+      request.body = bytes;
+      return send(run, request);
+    });
+  } catch (error) {
+    return PromiseReject(error);
+  }
+}
+
+const PLAIN_METHODS = { __proto__: null, GET: true, POST: true, PUT: true, PATCH: true, DELETE: true };
+const REDIRECTS = { __proto__: null, follow: true, error: true, manual: true };
+
+// Most requests are an address and a few plain options; what the standard wants
+// of these takes a fraction of what a `Request` does. Null for any other.
+function plain(input, init) {
+  if (typeof input !== "string" || (init !== undefined && (typeof init !== "object" || init === null))) return null;
+  const { method = "GET", headers, body = null, redirect = "follow", signal = null } = init ?? NOTHING;
+  if (typeof method !== "string" || !PLAIN_METHODS[method]) return null;
+  if (typeof redirect !== "string" || !REDIRECTS[redirect]) return null;
+  if (body !== null && (typeof body !== "string" || method === "GET")) return null;
+  if (signal !== null && !ObjectPrototypeIsPrototypeOf(AbortSignalPrototype, signal)) return null;
+  const url = op_parse_url(input);
+  // `Request` has the message.
+  if (url === "") return null;
+  const list = [];
+  if (headers !== undefined) fillHeaderList(list, headers, "Failed to execute 'fetch'", "headers");
+  if (body !== null && !hasContentType(list)) {
+    ArrayPrototypePush(list, ["content-type", "text/plain;charset=UTF-8"]);
+  }
+  return { method, url, redirect, headers: list, body, signal };
+}
+
+const NOTHING = { __proto__: null };
+
+function hasContentType(list) {
+  for (let i = 0; i < list.length; i++) {
+    const name = list[i][0];
+    if (name.length === 12 && StringPrototypeToLowerCase(name) === "content-type") return true;
+  }
+  return false;
+}
+
+function general(input, init) {
+  const request = new Request(input, init);
+  const inner = toInnerRequest(request);
+  return {
+    method: inner.method,
+    url: inner.url(),
+    redirect: inner.redirectMode,
+    headers: inner.headerList,
+    body: inner.body,
+    // A request that was given no signal makes one when it is asked.
+    signal: typeof input === "object" || init?.signal ? request.signal : null,
+  };
+}
+
+function send(run, request) {
+  const { method, url, redirect, headers, body, signal } = request;
+  if (run.ended) throw new TypeError("fetch is only available while a run is in progress");
+  if (run.callCount >= MAX_CALLS) {
+    throw new HostCallError(`the limit of ${MAX_CALLS} host calls in a run was reached`, "logic");
+  }
+  if (body !== null && sizeOf(body) > MAX_BODY) {
+    throw new HostCallError(`the limit of ${MAX_BODY} bytes for a request body was reached`, "permanent");
+  }
+  const number = ++run.callCount;
+  return new Promise((resolve, reject) => {
+    const call = new Call(run, number, url, method, signal, resolve, reject);
+    run.calls ??= new SafeMap();
+    MapPrototypeSet(run.calls, number, call);
+    const head = JSONStringify([method, url, redirect, headers, body !== null]);
+    if (body === null || typeof body === "string") {
+      op_call_text(run.id, number, head, body ?? "");
+    } else {
+      op_call_bytes(run.id, number, head, body);
+    }
+  });
+}
+
+function sizeOf(body) {
+  if (typeof body !== "string") return TypedArrayPrototypeGetByteLength(body);
+  // A code unit takes at most three bytes; counting is for the doubtful only.
+  return body.length > MAX_BODY / 3 ? core.byteLength(body) : body.length;
+}
+
+// A request on its way.
+class Call {
+  constructor(run, number, url, method, signal, resolve, reject) {
+    this.url = url;
+    this.method = method;
+    this.signal = signal;
+    this.resolve = resolve;
+    this.reject = reject;
+    if (signal !== null) {
+      this.onAbort = () => {
+        if (run.calls === null || !MapPrototypeDelete(run.calls, number)) return;
+        op_cancel_call(run.id, number);
+        reject(signal.reason);
+      };
+      signal[add](this.onAbort);
+    }
+  }
+
+  reply(head, body) {
+    if (this.signal !== null) this.signal[remove](this.onAbort);
+    this.resolve(fromInnerResponse(innerResponse(this, head, body), "immutable"));
+  }
+
+  refuse(refusal) {
+    if (this.signal !== null) this.signal[remove](this.onAbort);
+    this.reject(new HostCallError(refusal.message, refusal.errorClass, refusal.retryAfter));
+  }
+}
+
+function lastUrl() {
+  return this.urlList.length === 0 ? null : this.urlList[this.urlList.length - 1];
+}
+
+// `body` is a text, or the number under which the host keeps the bytes.
+function innerResponse(call, head, body) {
+  const content = typeof body === "number" ? op_take_body(body) : body;
+  const status = head[0];
+  const empty = call.method === "HEAD" || nullBodyStatus(status);
+  return {
+    type: "basic",
+    body: empty ? null : new InnerBody({ body: content, consumed: false }),
+    headerList: head[4],
+    urlList: head[3] ? [call.url, head[2]] : [head[2]],
+    status,
+    statusMessage: head[1],
+    aborted: false,
+    bodyDecoded: false,
+    url: lastUrl,
+  };
+}
+
+return { fetch };
+})();

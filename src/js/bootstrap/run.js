@@ -1,0 +1,220 @@
+// The runs: begins them, settles them, and knows which one the code that runs
+// right now belongs to. The engine carries that along with every promise
+// reaction; timers and microtasks carry it themselves.
+(function () {
+const { core, primordials } = __bootstrap;
+const { getAsyncContext, setAsyncContext, cancelTimer } = core;
+const {
+  op_limits,
+  op_elapsed,
+  op_run_broke,
+  op_run_returned,
+  op_run_threw,
+} = core.ops;
+const {
+  JSONParse,
+  MapPrototypeDelete,
+  MapPrototypeForEach,
+  MapPrototypeGet,
+  MapPrototypeSet,
+  ObjectDefineProperty,
+  PromisePrototypeThen,
+  PromiseResolve,
+  SafeMap,
+  TypeError,
+} = primordials;
+const { AbortController } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
+const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+const { describe, toJson } = core.loadExtScript("ext:provisiond/thrown.js");
+
+const { 4: MAX_RETURNED } = op_limits();
+
+class Run {
+  constructor(id) {
+    this.id = id;
+    this.ended = false;
+    this.startedAt = op_elapsed();
+    // Host calls without an answer, by number; made when first needed.
+    this.calls = null;
+    this.callCount = 0;
+    this.timers = null;
+    this.controller = null;
+    this.console = null;
+  }
+
+  signal() {
+    if (this.controller === null) {
+      this.controller = new AbortController();
+      if (this.ended) this.controller.abort(ended());
+    }
+    return this.controller.signal;
+  }
+}
+
+function ended() {
+  return new DOMException("the run has ended", "TimeoutError");
+}
+
+const runs = new SafeMap();
+let logic;
+let loading = null;
+
+// The run that the calling code belongs to. `what` names what only a run may do.
+function current(what) {
+  const run = getAsyncContext();
+  if (run === undefined || run === null || run.ended) {
+    throw new TypeError(`${what} is only available while a run is in progress`);
+  }
+  return run;
+}
+
+function maybeCurrent() {
+  const run = getAsyncContext();
+  return run === undefined || run === null || run.ended ? null : run;
+}
+
+function begin(id, context) {
+  const run = new Run(id);
+  MapPrototypeSet(runs, id, run);
+  // Another name for the same record, rather than a second copy in the frame.
+  if (context?.subject?.kind === "account") context.account = context.subject;
+  ObjectDefineProperty(context, "signal", {
+    __proto__: null,
+    get: () => run.signal(),
+    enumerable: false,
+    configurable: true,
+  });
+  setAsyncContext(run);
+  try {
+    const result = logic(context);
+    if (typeof result === "object" && result !== null && typeof result.then === "function") {
+      PromisePrototypeThen(
+        PromiseResolve(result),
+        (value) => returned(run, value),
+        (error) => threw(run, error),
+      );
+    } else {
+      returned(run, result);
+    }
+  } catch (error) {
+    threw(run, error);
+  } finally {
+    setAsyncContext(undefined);
+  }
+}
+
+function returned(run, value) {
+  if (run.ended) return;
+  let text;
+  try {
+    text = serialize(value);
+  } catch (error) {
+    threw(run, error, "the returned value cannot be written as JSON: ");
+    return;
+  }
+  if (run.ended) return;
+  end(run);
+  if (text.length > MAX_RETURNED) {
+    op_run_broke(run.id);
+  } else {
+    op_run_returned(run.id, text);
+  }
+}
+
+function serialize(value) {
+  if (value === undefined) return "null";
+  const text = toJson(value);
+  if (text === undefined) throw new TypeError(`it is a ${typeof value}`);
+  return text;
+}
+
+function threw(run, error, prefix = "") {
+  if (run.ended) return;
+  const text = describe(error, prefix);
+  if (run.ended) return;
+  end(run);
+  op_run_threw(run.id, text);
+}
+
+// Nothing of a run outlives it: its timers stop, its calls are dropped.
+function end(run) {
+  run.ended = true;
+  MapPrototypeDelete(runs, run.id);
+  if (run.timers !== null) {
+    MapPrototypeForEach(run.timers, cancelTimer);
+    run.timers = null;
+  }
+  run.calls = null;
+}
+
+// The daemon gave the run up.
+function abort(id) {
+  const run = MapPrototypeGet(runs, id);
+  if (run === undefined) return;
+  const calls = run.calls;
+  end(run);
+  const reason = ended();
+  if (calls !== null) MapPrototypeForEach(calls, (call) => call.reject(reason));
+  if (run.controller === null) return;
+  setAsyncContext(run);
+  try {
+    run.controller.abort(reason);
+  } finally {
+    setAsyncContext(undefined);
+  }
+}
+
+function settle(message, how) {
+  const run = MapPrototypeGet(runs, message[1]);
+  if (run === undefined || run.calls === null) return;
+  const call = MapPrototypeGet(run.calls, message[2]);
+  if (call === undefined) return;
+  MapPrototypeDelete(run.calls, message[2]);
+  how(call);
+}
+
+const RUN = 2;
+const REPLY = 3;
+const REFUSAL = 4;
+const ABORT = 5;
+
+// Called by the host with the messages of one batch, a JSON array.
+function deliver(text) {
+  const batch = JSONParse(text);
+  for (let i = 0; i < batch.length; i++) {
+    const message = batch[i];
+    switch (message[0]) {
+      case RUN:
+        begin(message[1], message[2]);
+        break;
+      case REPLY:
+        settle(message, (call) => call.reply(message[3], message[4]));
+        break;
+      case REFUSAL:
+        settle(message, (call) => call.refuse(message[3]));
+        break;
+      case ABORT:
+        abort(message[1]);
+        break;
+    }
+  }
+}
+
+// The pseudo-run of loading: it has timers and a console, but no host calls.
+function beginLoading() {
+  loading ??= new Run(0);
+  setAsyncContext(loading);
+}
+
+function endLoading() {
+  end(loading);
+  setAsyncContext(undefined);
+}
+
+function adopt(exported) {
+  logic = exported;
+  return typeof exported === "function";
+}
+
+return { adopt, beginLoading, current, deliver, endLoading, maybeCurrent };
+})();

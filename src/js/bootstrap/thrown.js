@@ -1,0 +1,100 @@
+// Turns whatever was thrown into what the daemon is told of it. Everything here
+// may meet hostile getters, so that failing is caught and says so.
+(function () {
+const { core, primordials } = __bootstrap;
+const { op_limits } = core.ops;
+const {
+  JSONStringify,
+  NumberIsFinite,
+  SafeRegExp,
+  String,
+  StringPrototypeIncludes,
+  StringPrototypeReplace,
+  StringPrototypeSlice,
+  TypeError,
+} = primordials;
+const { inspect } = core.loadExtScript("ext:deno_web/01_console.js");
+
+const { 5: MAX_MESSAGE, 6: MAX_STACK } = op_limits();
+// How far a chain of causes is followed.
+const MAX_CAUSES = 8;
+// How much of a thrown object is shown.
+const MAX_SHOWN = 300;
+// Their names add nothing to what the message says.
+const PLAIN_NAMES = { __proto__: null, Error: true, HostCallError: true, "": true };
+
+// A host call that could not be done.
+class HostCallError extends TypeError {
+  constructor(message, errorClass, retryAfter) {
+    super(message);
+    this.name = "HostCallError";
+    this.errorClass = errorClass;
+    if (retryAfter !== null && retryAfter !== undefined) this.retryAfter = retryAfter;
+  }
+}
+
+// Half a surrogate pair, which is no character, and any other escape, which is
+// matched so that the second half of `\\` is not taken for the first of one.
+const ESCAPES = new SafeRegExp("\\\\(?:ud[89a-f][0-9a-f]{2}|.)", "g");
+
+// The value as JSON that every reader takes; undefined as `JSON.stringify` does.
+function toJson(value) {
+  const text = JSONStringify(value);
+  if (text === undefined || !StringPrototypeIncludes(text, "\\ud")) return text;
+  return StringPrototypeReplace(text, ESCAPES, (escape) => escape.length === 6 ? "\ufffd" : escape);
+}
+
+function describe(error, prefix) {
+  let text;
+  try {
+    text = toJson({
+      __proto__: null,
+      message: StringPrototypeSlice(prefix + message(error), 0, MAX_MESSAGE),
+      stack: stack(error),
+      ...classification(error),
+    });
+  } catch {
+    text = '{"message":"logic threw a value that cannot be described"}';
+  }
+  return text;
+}
+
+function message(error) {
+  if (typeof error === "string" && error !== "") return error;
+  if (typeof error !== "object" || error === null) return `logic threw ${show(error)}`;
+  const text = error.message;
+  const name = typeof error.name === "string" ? error.name : "";
+  if (typeof text === "string" && text !== "") {
+    return PLAIN_NAMES[name] ? text : `${name}: ${text}`;
+  }
+  if (core.isNativeError(error)) return `logic threw ${name === "" ? "an error" : name} without a message`;
+  return `logic threw ${show(error)}`;
+}
+
+function show(value) {
+  if (value === "") return "an empty string";
+  return StringPrototypeSlice(String(inspect(value, { colors: false })), 0, MAX_SHOWN);
+}
+
+function stack(error) {
+  if (typeof error !== "object" || error === null) return undefined;
+  const text = error.stack;
+  return typeof text === "string" ? StringPrototypeSlice(text, 0, MAX_STACK) : undefined;
+}
+
+// The first of the error and its causes that says what kind of failure it is.
+function classification(error) {
+  let node = error;
+  for (let i = 0; i < MAX_CAUSES && typeof node === "object" && node !== null; i++) {
+    const { errorClass, retryAfter } = node;
+    if (typeof errorClass === "string") {
+      const wait = typeof retryAfter === "number" && NumberIsFinite(retryAfter) && retryAfter >= 0;
+      return { __proto__: null, errorClass, retryAfter: wait ? retryAfter : undefined };
+    }
+    node = node.cause;
+  }
+  return { __proto__: null };
+}
+
+return { describe, HostCallError, message, toJson };
+})();

@@ -1,0 +1,101 @@
+//! The daemon's handle of one host.
+
+mod answers;
+mod death;
+mod process;
+mod reader;
+mod run;
+mod shared;
+mod watch;
+mod writer;
+
+use std::sync::Arc;
+
+use super::outcome::{RunEnd, RunOutcome, RunRequest, StartError};
+use super::protocol::Kind;
+use super::{HostProgram, limits};
+use crate::domain::host_call::HostCalls;
+use crate::domain::target::Limits;
+use death::Death;
+use shared::{Shared, Startup};
+
+/// One child process with one runtime that has one piece of logic loaded.
+/// Dropping the handle kills it.
+#[derive(Debug)]
+pub struct JsHost {
+    shared: Arc<Shared>,
+}
+
+impl JsHost {
+    /// Starts a host and loads the code in it. Dropping the future kills it.
+    ///
+    /// The host's tasks live in the runtime that this is called from.
+    pub async fn start(program: &HostProgram, code: &str, limits: &Limits) -> Result<Self, StartError> {
+        if code.len() > limits::MAX_FRAME_TO_HOST {
+            let most = limits::MAX_FRAME_TO_HOST / (1024 * 1024);
+            return Err(StartError::Limit(format!("the limit of {most} MiB for code was reached")));
+        }
+        let spawned = process::spawn(program).await.map_err(|error| StartError::Spawn(error.to_string()))?;
+        let shared = Arc::new(Shared::new(spawned.process, *limits));
+        let host = Self { shared: shared.clone() };
+        shared.outbox.put(Kind::Start, 0, limits.heap_mib, &[code.as_bytes()]);
+        let (read, write) = spawned.socket.into_split();
+        tokio::spawn(writer::write(shared.clone(), write));
+        tokio::spawn(reader::read(shared.clone(), read));
+        tokio::spawn(reader::read_stderr(shared.clone(), spawned.stderr));
+        match watch::until_started(&shared).await {
+            Startup::Ready => {}
+            Startup::Failed(error) => return Err(error),
+            Startup::Booting | Startup::Loading { .. } => {
+                return Err(StartError::Crashed("it never said that it was ready".into()));
+            }
+        }
+        tokio::spawn(watch::watch(shared));
+        Ok(host)
+    }
+
+    /// Runs the logic once. At most [`limits::MAX_IN_FLIGHT`] runs are in the
+    /// host at a time, others wait. Dropping the future gives the run up.
+    pub async fn run(&self, request: RunRequest, calls: Arc<dyn HostCalls>) -> RunEnd {
+        let interrupted = |why: String| RunEnd { outcome: RunOutcome::Interrupted(why), console: Vec::new() };
+        if request.context.len() > limits::MAX_FRAME_TO_HOST {
+            let most = limits::MAX_FRAME_TO_HOST / (1024 * 1024);
+            let outcome = RunOutcome::Limit(format!("the limit of {most} MiB for the context was reached"));
+            return RunEnd { outcome, console: Vec::new() };
+        }
+        let Ok(_permit) = self.shared.permits.acquire().await else {
+            return interrupted(self.shared.obituary());
+        };
+        match run::Run::begin(&self.shared, &request.context) {
+            Some(run) => run.drive(calls).await,
+            None => interrupted(self.shared.obituary()),
+        }
+    }
+
+    /// Whether the host takes runs.
+    pub fn is_alive(&self) -> bool {
+        self.shared.is_alive()
+    }
+
+    /// How many runs are in the host.
+    pub fn in_flight(&self) -> usize {
+        self.shared.in_flight()
+    }
+
+    /// The child's process id.
+    pub fn pid(&self) -> u32 {
+        self.shared.process.pid()
+    }
+
+    /// Kills the child. Every run in flight ends as
+    /// [`RunOutcome::Interrupted`].
+    pub fn kill(&self) {
+        self.shared.kill(Death::Asked);
+    }
+}
+
+impl Drop for JsHost {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

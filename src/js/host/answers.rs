@@ -1,0 +1,102 @@
+//! Between the host's JSON and the types of `domain`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::super::limits::MAX_STACK;
+use super::super::load::LOGIC_MODULE;
+use super::super::outcome::Thrown;
+use super::super::protocol::{Refusal, ThrownText};
+use crate::domain::host_call::{FetchRequest, FetchResponse, HostCallError, Redirect};
+
+/// Longest wait that a failure can ask for: a year.
+const MAX_RETRY_AFTER: f64 = 365.0 * 86_400.0;
+
+/// Reads a fetch. The message of a failure goes back to logic.
+pub(super) fn request(head: &[u8], body: Bytes) -> Result<FetchRequest, String> {
+    type Head = (String, String, Redirect, Vec<(String, String)>, bool);
+    let (method, url, redirect, mut headers, has_body) =
+        serde_json::from_slice::<Head>(head).map_err(|error| format!("the request is malformed: {error}"))?;
+    for (name, _) in &mut headers {
+        name.make_ascii_lowercase();
+    }
+    let method = method.to_ascii_uppercase();
+    Ok(FetchRequest { method, url, headers, body: has_body.then_some(body), redirect })
+}
+
+/// The head of an answer; its body follows as it is.
+pub(super) fn response_head(response: &FetchResponse) -> Vec<u8> {
+    let FetchResponse { status, status_text, url, redirected, headers, .. } = response;
+    serde_json::to_vec(&(status, status_text, url, redirected, headers)).unwrap_or_default()
+}
+
+/// A failed call.
+pub(super) fn refusal(error: &HostCallError) -> Vec<u8> {
+    let retry_after = error.retry_after.map(|wait| wait.as_secs_f64());
+    let refusal = Refusal { message: &error.message, error_class: error.class, retry_after };
+    serde_json::to_vec(&refusal).unwrap_or_default()
+}
+
+/// Reads what logic threw.
+pub(super) fn thrown(payload: &[u8]) -> Thrown {
+    let Ok(text) = serde_json::from_slice::<ThrownText>(payload) else {
+        return Thrown::saying("logic threw a value that cannot be described");
+    };
+    let retry_after = text.retry_after.map(|seconds| seconds.clamp(0.0, MAX_RETRY_AFTER));
+    Thrown {
+        message: text.message,
+        stack: text.stack.as_deref().and_then(authors_frames),
+        error_class: text.error_class.and_then(|class| class.parse().ok()),
+        retry_after: retry_after.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+    }
+}
+
+/// The frames of the author's own code, as `at name (logic.js:1:2)`.
+fn authors_frames(stack: &str) -> Option<String> {
+    let mut frames = String::new();
+    for line in stack.lines().map(str::trim).filter(|line| line.starts_with("at ")) {
+        if !line.contains(LOGIC_MODULE) || frames.len() + line.len() > MAX_STACK {
+            continue;
+        }
+        if !frames.is_empty() {
+            frames.push('\n');
+        }
+        frames.push_str(&line.replace(LOGIC_MODULE, "logic.js"));
+    }
+    (!frames.is_empty()).then_some(frames)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::status::ErrorClass;
+
+    #[test]
+    fn requests_are_normalized() {
+        let head = br#"["patch","https://a.example/","manual",[["X-A","1"],["x-a","2"]],true]"#;
+        let request = request(head, Bytes::from_static(b"x")).unwrap();
+        assert_eq!((request.method.as_str(), request.redirect), ("PATCH", Redirect::Manual));
+        assert_eq!(request.headers, [("x-a".into(), "1".into()), ("x-a".into(), "2".into())]);
+        assert_eq!(request.body.as_deref(), Some(&b"x"[..]));
+        assert!(super::request(b"[]", Bytes::new()).unwrap_err().starts_with("the request is malformed"));
+    }
+
+    #[test]
+    fn thrown_values_keep_what_is_known() {
+        let thrown = thrown(
+            br#"{"message":"m","stack":"Error: m\n    at f (file:///logic.js:3:5)\n    at ext:provisiond/run.js:1:1","errorClass":"rateLimited","retryAfter":1.5}"#,
+        );
+        assert_eq!(thrown.stack.as_deref(), Some("at f (logic.js:3:5)"));
+        assert_eq!(thrown.error_class, Some(ErrorClass::RateLimited));
+        assert_eq!(thrown.retry_after, Some(Duration::from_millis(1500)));
+    }
+
+    #[test]
+    fn nonsense_is_no_failure() {
+        let thrown = thrown(br#"{"message":"m","errorClass":"odd","retryAfter":1e300}"#);
+        assert_eq!((thrown.error_class, thrown.stack), (None, None));
+        assert_eq!(thrown.retry_after, Some(Duration::from_secs(365 * 86_400)));
+        assert_eq!(super::thrown(b"?").message, "logic threw a value that cannot be described");
+    }
+}

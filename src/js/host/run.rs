@@ -1,0 +1,221 @@
+//! One run, as its caller drives it: host calls are done within the caller's
+//! own task, so that giving the run up gives them up.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::future::{AbortHandle, Abortable, Aborted};
+use futures_util::stream::FuturesUnordered;
+
+use super::super::limits::{MAX_BODIES_IN_FLIGHT, MAX_FRAME_TO_HOST, UNANSWERED};
+use super::super::outcome::{RunEnd, RunOutcome, Thrown};
+use super::super::protocol::{self, Kind};
+use super::answers;
+use super::death::wall;
+use super::shared::{Event, Shared};
+use crate::domain::host_call::{FetchRequest, FetchResponse, HostCallError, HostCalls};
+use crate::domain::status::ErrorClass;
+
+/// A run in flight; dropping it gives it up.
+pub(super) struct Run<'a> {
+    shared: &'a Arc<Shared>,
+    number: u32,
+    over: bool,
+}
+
+type Answer = (u32, Result<FetchResponse, HostCallError>);
+type Call = Pin<Box<dyn Future<Output = Result<Answer, Aborted>> + Send>>;
+
+/// The host calls of a run that are being done.
+#[derive(Default)]
+struct Calls {
+    running: FuturesUnordered<Call>,
+    handles: Vec<(u32, AbortHandle)>,
+}
+
+impl<'a> Run<'a> {
+    /// Hands the run to the host, `None` when it takes none.
+    pub fn begin(shared: &'a Arc<Shared>, context: &str) -> Option<Self> {
+        let mut state = shared.state();
+        if state.death.is_some() || state.closed {
+            return None;
+        }
+        let was_idle = state.in_flight() == 0;
+        let number = state.occupy()?;
+        // Under the lock, so that pings and runs are written in the order of
+        // their times.
+        shared.outbox.put(Kind::Run, number, 0, &[context.as_bytes()]);
+        drop(state);
+        if was_idle {
+            shared.stirred.notify_one();
+        }
+        Some(Self { shared, number, over: false })
+    }
+
+    /// Does what the run asks for until it ends.
+    pub async fn drive(mut self, host_calls: Arc<dyn HostCalls>) -> RunEnd {
+        let deadline = tokio::time::sleep(self.shared.limits.wall());
+        tokio::pin!(deadline);
+        let mut calls = Calls::default();
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                event = self.event() => match event {
+                    Event::Returned(value) => break returned(&value),
+                    Event::Ended(outcome) => break outcome,
+                    Event::Fetch { call, request } => self.fetch(call, request, &*host_calls, &mut calls),
+                    Event::Refused { call, message } => self.answer(call, Err(refused(message))),
+                    Event::Cancel { call } => calls.cancel(call),
+                },
+                Some(done) = calls.running.next(), if !calls.running.is_empty() => {
+                    if let Ok((call, answer)) = done {
+                        calls.handles.retain(|(number, _)| *number != call);
+                        self.answer(call, answer);
+                    }
+                },
+                () = &mut deadline => {
+                    let console = self.give_up();
+                    return RunEnd { outcome: self.timed_out(), console };
+                },
+            }
+        };
+        self.over = true;
+        RunEnd { outcome, console: self.shared.state().vacate(self.number) }
+    }
+
+    fn event(&self) -> impl Future<Output = Event> + '_ {
+        poll_fn(|cx| {
+            let mut state = self.shared.state();
+            let Some(slot) = state.slot(self.number) else {
+                return Poll::Pending;
+            };
+            match slot.events.pop_front() {
+                Some(event) => Poll::Ready(event),
+                None => {
+                    if !slot.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                        slot.waker = Some(cx.waker().clone());
+                    }
+                    Poll::Pending
+                }
+            }
+        })
+    }
+
+    fn fetch(&self, call: u32, request: FetchRequest, host_calls: &dyn HostCalls, calls: &mut Calls) {
+        let size = request.body.as_ref().map_or(0, Bytes::len);
+        if !self.shared.reserve_body(size, MAX_BODIES_IN_FLIGHT) {
+            let message = "too many bytes of request bodies are on their way from this host";
+            let error =
+                HostCallError { class: ErrorClass::Transient, message: message.into(), retry_after: None };
+            return self.answer(call, Err(error));
+        }
+        let reserved = Reserved { shared: self.shared.clone(), size };
+        let done = host_calls.fetch(request);
+        let answer = async move {
+            let answer = done.await;
+            drop(reserved);
+            (call, answer)
+        };
+        calls.start(call, answer);
+    }
+
+    fn answer(&self, call: u32, answer: Result<FetchResponse, HostCallError>) {
+        let answer = answer.and_then(|response| {
+            let head = answers::response_head(&response);
+            match head.len() + response.body.len() + 4 <= MAX_FRAME_TO_HOST {
+                true => Ok((head, response.body)),
+                false => Err(too_large()),
+            }
+        });
+        self.shared.outbox.with(|buffer| match &answer {
+            Ok((head, body)) => protocol::put_with_body(buffer, Kind::Reply, self.number, call, head, body),
+            Err(error) => {
+                protocol::put(buffer, Kind::Refusal, self.number, call, &[&answers::refusal(error)]);
+            }
+        });
+    }
+
+    /// Tells the host that the run is over, and frees its slot.
+    fn give_up(&mut self) -> Vec<crate::domain::host_call::ConsoleLine> {
+        self.over = true;
+        let mut state = self.shared.state();
+        let console = state.vacate(self.number);
+        // Whatever it does now, other runs are not to be blamed for.
+        state.tainted = true;
+        drop(state);
+        self.shared.outbox.put(Kind::Abort, self.number, 0, &[]);
+        console
+    }
+
+    /// A run that was waiting for another one that does not yield has not used
+    /// its time itself.
+    fn timed_out(&self) -> RunOutcome {
+        let state = self.shared.state();
+        let held_up = state.ping.is_some_and(|ping| Instant::now() > ping.sent_at + UNANSWERED);
+        let sentence = wall(&self.shared.limits);
+        if held_up && state.in_flight() > 0 {
+            return RunOutcome::Interrupted(format!("{sentence} while another run held the host up"));
+        }
+        RunOutcome::Limit(sentence)
+    }
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        if !self.over {
+            self.give_up();
+        }
+    }
+}
+
+impl Calls {
+    fn start(&mut self, call: u32, answer: impl Future<Output = Answer> + Send + 'static) {
+        let (handle, registration) = AbortHandle::new_pair();
+        self.handles.push((call, handle));
+        self.running.push(Box::pin(Abortable::new(answer, registration)));
+    }
+
+    fn cancel(&mut self, call: u32) {
+        self.handles.retain(|(number, handle)| {
+            if *number == call {
+                handle.abort();
+            }
+            *number != call
+        });
+    }
+}
+
+/// Bytes of a body that are taken into account.
+struct Reserved {
+    shared: Arc<Shared>,
+    size: usize,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.shared.release_body(self.size);
+    }
+}
+
+fn returned(value: &[u8]) -> RunOutcome {
+    match serde_json::from_slice(value) {
+        Ok(value) => RunOutcome::Returned(value),
+        Err(error) => {
+            RunOutcome::Threw(Thrown::saying(format!("the returned value cannot be read: {error}")))
+        }
+    }
+}
+
+fn refused(message: String) -> HostCallError {
+    HostCallError { class: ErrorClass::Permanent, message, retry_after: None }
+}
+
+fn too_large() -> HostCallError {
+    let most = MAX_FRAME_TO_HOST / (1024 * 1024);
+    refused(format!("the response is larger than {most} MiB"))
+}

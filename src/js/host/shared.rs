@@ -1,0 +1,289 @@
+//! What the tasks of a host share: its runs in flight, what is to be written,
+//! and how it stands.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, Semaphore};
+
+use super::super::limits::MAX_IN_FLIGHT;
+use super::super::outcome::{RunOutcome, StartError};
+use super::super::protocol::{self, Kind};
+use super::death::Death;
+use super::process::Process;
+use crate::domain::host_call::{ConsoleLine, FetchRequest};
+use crate::domain::target::Limits;
+
+/// A run's number is its slot in the low bits and a count above, within the
+/// range of a small integer of the engine.
+const SLOT_BITS: u32 = MAX_IN_FLIGHT.trailing_zeros();
+const RUN_MASK: u32 = 0x3fff_ffff;
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub process: Process,
+    pub limits: Limits,
+    pub permits: Semaphore,
+    pub outbox: Outbox,
+    /// Bytes of request bodies whose calls are being done.
+    pub bodies_in_flight: AtomicUsize,
+    /// Somebody began a run, the host answered, or it ended.
+    pub stirred: Notify,
+    /// The start took a step.
+    pub started: Notify,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub startup: Startup,
+    pub death: Option<Death>,
+    /// The run that was alone when the host was found not to yield.
+    blamed: Option<u32>,
+    /// A run was given up, and may still hold the host up: nobody else is to
+    /// blame for what happens from now on.
+    pub tainted: bool,
+    pub ping: Option<Ping>,
+    pub pings: u32,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    /// The last lines that the child wrote to its standard error.
+    pub last_words: String,
+    /// The socket is closed.
+    pub closed: bool,
+}
+
+/// How far a start got.
+#[derive(Debug, Clone)]
+pub(super) enum Startup {
+    Booting,
+    Loading { since: Instant, cpu: Duration },
+    Ready,
+    Failed(StartError),
+}
+
+/// A ping without an answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ping {
+    pub number: u32,
+    pub sent_at: Instant,
+    pub cpu: Duration,
+}
+
+/// A place for a run.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    /// The run in it, 0 when there is none.
+    pub run: u32,
+    generation: u32,
+    pub began_at: Option<Instant>,
+    pub events: VecDeque<Event>,
+    pub console: Vec<ConsoleLine>,
+    pub console_bytes: usize,
+    pub calls: u32,
+    pub waker: Option<Waker>,
+}
+
+/// What the host said of a run.
+#[derive(Debug)]
+pub(super) enum Event {
+    Returned(Bytes),
+    Ended(RunOutcome),
+    Fetch { call: u32, request: FetchRequest },
+    Refused { call: u32, message: String },
+    Cancel { call: u32 },
+}
+
+/// Frames to be written.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    buffer: Mutex<Vec<u8>>,
+    pub filled: Notify,
+}
+
+impl Outbox {
+    pub fn put(&self, kind: Kind, run: u32, call: u32, parts: &[&[u8]]) {
+        self.with(|buffer| protocol::put(buffer, kind, run, call, parts));
+    }
+
+    pub fn with(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_empty = buffer.is_empty();
+        write(&mut buffer);
+        drop(buffer);
+        if was_empty {
+            self.filled.notify_one();
+        }
+    }
+
+    /// Takes everything, leaving an empty buffer to be filled.
+    pub fn swap(&self, empty: &mut Vec<u8>) {
+        std::mem::swap(&mut *self.buffer.lock().unwrap_or_else(PoisonError::into_inner), empty);
+    }
+}
+
+impl Shared {
+    pub fn new(process: Process, limits: Limits) -> Self {
+        let state = State {
+            startup: Startup::Booting,
+            death: None,
+            blamed: None,
+            tainted: false,
+            ping: None,
+            pings: 0,
+            slots: (0..MAX_IN_FLIGHT).map(|_| Slot::default()).collect(),
+            free: (0..MAX_IN_FLIGHT as u32).rev().collect(),
+            last_words: String::new(),
+            closed: false,
+        };
+        Self {
+            process,
+            limits,
+            permits: Semaphore::new(MAX_IN_FLIGHT),
+            outbox: Outbox::default(),
+            bodies_in_flight: AtomicUsize::new(0),
+            stirred: Notify::new(),
+            started: Notify::new(),
+            state: Mutex::new(state),
+        }
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn is_alive(&self) -> bool {
+        let state = self.state();
+        state.death.is_none() && !state.closed
+    }
+
+    pub fn in_flight(&self) -> usize {
+        self.state().in_flight()
+    }
+
+    /// Why the host takes no runs.
+    pub fn obituary(&self) -> String {
+        match &self.state().death {
+            Some(death) => format!("the host has ended: {}", death.blame(&self.limits)),
+            None => "the host has ended".into(),
+        }
+    }
+
+    /// Kills the child; its runs end when its socket closes. The first reason
+    /// counts.
+    pub fn kill(&self, death: Death) {
+        let mut state = self.state();
+        if state.death.is_none() {
+            state.blamed = state.suspect();
+            state.death = Some(death);
+        }
+        drop(state);
+        self.process.kill();
+        self.stirred.notify_waiters();
+    }
+
+    /// Ends every run; the child is gone.
+    pub fn close(&self, how: Death) {
+        self.permits.close();
+        let mut state = self.state();
+        state.closed = true;
+        if state.death.is_none() {
+            state.blamed = state.suspect();
+            state.death = Some(how);
+        }
+        state.end_all(&self.limits);
+        drop(state);
+        self.started.notify_waiters();
+        self.started.notify_one();
+        self.stirred.notify_waiters();
+        self.stirred.notify_one();
+        self.outbox.filled.notify_one();
+    }
+
+    /// Takes the bytes of a body into account; false when there are too many.
+    pub fn reserve_body(&self, bytes: usize, most: usize) -> bool {
+        let before = self.bodies_in_flight.fetch_add(bytes, Ordering::Relaxed);
+        if before > 0 && before + bytes > most {
+            self.release_body(bytes);
+            return false;
+        }
+        true
+    }
+
+    pub fn release_body(&self, bytes: usize) {
+        self.bodies_in_flight.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl State {
+    pub fn in_flight(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// A slot for a run, which begins now.
+    pub fn occupy(&mut self) -> Option<u32> {
+        let index = self.free.pop()?;
+        let slot = &mut self.slots[index as usize];
+        slot.generation = (slot.generation + 1) & (RUN_MASK >> SLOT_BITS);
+        // Number 0 is nobody's, and the numbers below 64 would be its slots'.
+        slot.generation = slot.generation.max(1);
+        slot.run = (slot.generation << SLOT_BITS) | index;
+        slot.began_at = Some(Instant::now());
+        Some(slot.run)
+    }
+
+    /// Frees the slot of a run and hands out what it wrote.
+    pub fn vacate(&mut self, run: u32) -> Vec<ConsoleLine> {
+        let Some(slot) = self.slot(run) else { return Vec::new() };
+        slot.run = 0;
+        slot.began_at = None;
+        slot.events.clear();
+        slot.waker = None;
+        slot.console_bytes = 0;
+        slot.calls = 0;
+        let console = std::mem::take(&mut slot.console);
+        self.free.push(run % MAX_IN_FLIGHT as u32);
+        console
+    }
+
+    /// The slot of a run that is still in flight.
+    pub fn slot(&mut self, run: u32) -> Option<&mut Slot> {
+        let slot = &mut self.slots[run as usize % MAX_IN_FLIGHT];
+        (run != 0 && slot.run == run).then_some(slot)
+    }
+
+    /// The run to blame for a host that does not answer: the only one, and it
+    /// was there when the unanswered ping was sent, or else the host would have
+    /// come to the ping.
+    fn suspect(&self) -> Option<u32> {
+        if self.tainted {
+            return None;
+        }
+        let mut runs = self.slots.iter().filter(|slot| slot.run != 0);
+        let alone = runs.next().filter(|_| runs.next().is_none())?;
+        let later = self.ping.is_some_and(|ping| alone.began_at.is_some_and(|at| at > ping.sent_at));
+        (!later).then_some(alone.run)
+    }
+
+    fn end_all(&mut self, limits: &Limits) {
+        let in_flight = self.in_flight();
+        let Some(death) = self.death.clone() else { return };
+        for slot in self.slots.iter_mut().filter(|slot| slot.run != 0) {
+            let blamed = self.blamed == Some(slot.run);
+            slot.push(Event::Ended(death.outcome(limits, blamed, in_flight)));
+        }
+    }
+}
+
+impl Slot {
+    pub fn push(&mut self, event: Event) {
+        self.events.push_back(event);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}

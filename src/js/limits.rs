@@ -1,0 +1,70 @@
+//! The figures that bound a run and a host, beside the target's own
+//! [`Limits`](crate::domain::target::Limits).
+
+use std::time::Duration;
+
+/// Most runs in flight in one host. Above it promises were lost in one
+/// measured set-up.
+pub const MAX_IN_FLIGHT: usize = 64;
+/// Most host calls of one run.
+pub const MAX_CALLS_PER_RUN: u32 = 1_000;
+/// Largest request body of a host call.
+pub const MAX_REQUEST_BODY: usize = 10 * 1024 * 1024;
+/// Most bytes of request bodies that one host may have on their way at once:
+/// the daemon keeps them in memory.
+pub const MAX_BODIES_IN_FLIGHT: usize = 64 * 1024 * 1024;
+/// Most console lines of one run.
+pub const MAX_CONSOLE_LINES: usize = 200;
+/// Most console bytes of one run.
+pub const MAX_CONSOLE_BYTES: usize = 64 * 1024;
+/// Largest returned value, as JSON.
+pub const MAX_RETURNED: usize = 1024 * 1024;
+/// Longest message of a thrown error that is kept.
+pub const MAX_MESSAGE: usize = 4 * 1024;
+/// Longest stack of a thrown error that is kept.
+pub const MAX_STACK: usize = 8 * 1024;
+
+/// Largest frame that a host may send: a request body with its head.
+pub const MAX_FRAME_FROM_HOST: usize = MAX_REQUEST_BODY + 2 * 1024 * 1024;
+/// Largest frame that a host is sent: a response body with its head.
+pub const MAX_FRAME_TO_HOST: usize = 64 * 1024 * 1024;
+
+/// How long a child may take until its globals stand, before any of the
+/// author's code. Far more than needed (0.1 s): a loaded machine is no failure.
+pub const BOOT_LIMIT: Duration = Duration::from_secs(30);
+/// How often a busy host is asked whether it still yields.
+pub const PING_INTERVAL: Duration = Duration::from_millis(100);
+/// How often an unanswered ping is looked at.
+pub const WATCH_INTERVAL: Duration = Duration::from_millis(50);
+/// A host whose ping is older than this is held up by one of its runs.
+pub const UNANSWERED: Duration = Duration::from_millis(250);
+
+/// Address space that a host's heap may not use up: the program itself, its
+/// stacks, buffers on their way and what the engine keeps outside its heap.
+pub const DATA_HEADROOM: u64 = 256 * 1024 * 1024;
+/// Descriptors that a host may hold: three standard ones, the socket and the
+/// reactor's.
+pub const MAX_DESCRIPTORS: u64 = 32;
+/// Threads that long cryptographic operations may use.
+pub const CRYPTO_THREADS: usize = 2;
+
+/// A duration as people write it in settings: `2 s`, `1.5 s`, `250 ms`.
+pub(super) fn figure(duration: Duration) -> String {
+    if duration < Duration::from_secs(1) {
+        format!("{} ms", duration.as_millis())
+    } else {
+        format!("{} s", duration.as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_read_naturally() {
+        assert_eq!(figure(Duration::from_millis(250)), "250 ms");
+        assert_eq!(figure(Duration::from_millis(1500)), "1.5 s");
+        assert_eq!(figure(Duration::from_secs(30)), "30 s");
+    }
+}

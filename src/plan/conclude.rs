@@ -1,0 +1,355 @@
+//! From a run's end to what is recorded and what comes next.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Map, Value};
+
+use super::backoff;
+use crate::domain::response::{Response, RunAgain, Verdict};
+use crate::domain::status::{ErrorClass, ProvisionStatus, Reason, Trigger};
+use crate::domain::target::RetryPolicy;
+
+/// What was known when the run began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunFacts {
+    /// Why logic ran.
+    pub reason: Reason,
+    /// What made it run.
+    pub trigger: Trigger,
+    /// Counts the attempts at this version, from 1.
+    pub attempt: u32,
+    /// The status before the run.
+    pub status_before: ProvisionStatus,
+    /// The external system may have held something.
+    pub present_before: bool,
+    /// The subject was in scope when the run began.
+    pub wanted: bool,
+    /// Logic made at least one host call.
+    pub made_calls: bool,
+}
+
+/// The settings that decide what comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Attempts and waits.
+    pub retry: RetryPolicy,
+    /// Logic cannot schedule itself sooner than this.
+    pub run_again_floor: Duration,
+    /// When to look again at an ongoing operation that named no time.
+    pub poll_interval: Duration,
+}
+
+/// How the run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ending {
+    /// Logic answered by the contract.
+    Answered {
+        /// What it said.
+        response: Response,
+        /// What the remote asked for, when the last call failed.
+        retry_after: Option<Duration>,
+    },
+    /// Logic threw, answered badly or broke a limit.
+    Failed {
+        /// One sentence.
+        message: String,
+        /// Decides about the retry.
+        class: ErrorClass,
+        /// What the remote asked for.
+        retry_after: Option<Duration>,
+    },
+    /// It was ended from outside through no fault of its own.
+    Interrupted(String),
+}
+
+/// The next run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Next {
+    /// Not before.
+    pub at: DateTime<Utc>,
+    /// With this trigger.
+    pub trigger: Trigger,
+    /// With the reason `deprovision`, whatever the filter says by then.
+    pub deprovision: bool,
+    /// Attempts to count as made.
+    pub attempts: u32,
+}
+
+/// What to record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conclusion {
+    /// The new status.
+    pub status: ProvisionStatus,
+    /// One sentence for people.
+    pub message: String,
+    /// The class of a failure.
+    pub error_class: Option<ErrorClass>,
+    /// The external system may hold something now.
+    pub present: bool,
+    /// The version is finished.
+    pub done: bool,
+    /// A failure that nothing will retry.
+    pub dead: bool,
+    /// `None` leaves the one known.
+    pub remote_id: Option<String>,
+    /// `None` leaves what is kept.
+    pub metadata: Option<Value>,
+    /// A merge patch for the subject.
+    pub attributes: Option<Map<String, Value>>,
+    /// The next run, unless a change comes first.
+    pub next: Option<Next>,
+}
+
+/// Concludes a run. `jitter` lies in `0.0..=1.0`.
+pub fn conclude(run: &RunFacts, end: Ending, policy: &Policy, now: DateTime<Utc>, jitter: f64) -> Conclusion {
+    match end {
+        Ending::Answered { response, retry_after } => {
+            answered(run, response, retry_after, policy, now, jitter)
+        }
+        Ending::Failed { message, class, retry_after } => {
+            let next = retry(run, class, retry_after, policy, now, jitter);
+            failed(run, message, class, next)
+        }
+        Ending::Interrupted(message) => interrupted(run, message, now),
+    }
+}
+
+fn answered(
+    run: &RunFacts,
+    response: Response,
+    retry_after: Option<Duration>,
+    policy: &Policy,
+    now: DateTime<Utc>,
+    jitter: f64,
+) -> Conclusion {
+    let again = response.run_again.map(|again| not_before(again, policy, now));
+    let mut conclusion = match response.verdict {
+        Verdict::Deprovision => asks_to_deprovision(run, now),
+        Verdict::Status(ProvisionStatus::ProvisionFailed) => {
+            let class = response.error_class.unwrap_or(ErrorClass::Logic);
+            let next = match again {
+                Some(at) => Some(scheduled(run, at)),
+                None => retry(run, class, retry_after, policy, now, jitter),
+            };
+            failed(run, String::new(), class, next)
+        }
+        Verdict::Status(ProvisionStatus::ProvisionOngoing) => {
+            let at = again.unwrap_or_else(|| later(now, policy.poll_interval));
+            ongoing(run, at)
+        }
+        Verdict::Status(status) => settled(run, status, again, now),
+    };
+    conclusion.message = response.message;
+    if conclusion.message.is_empty() && conclusion.status == ProvisionStatus::ProvisionFailed {
+        conclusion.message = "logic answered `provisionFailed` without a message".into();
+    }
+    conclusion.remote_id = response.remote_id;
+    conclusion.metadata = response.metadata;
+    conclusion.attributes = response.attributes;
+    conclusion
+}
+
+fn plain(status: ProvisionStatus, present: bool) -> Conclusion {
+    Conclusion {
+        status,
+        message: String::new(),
+        error_class: None,
+        present,
+        done: false,
+        dead: false,
+        remote_id: None,
+        metadata: None,
+        attributes: None,
+        next: None,
+    }
+}
+
+fn asks_to_deprovision(run: &RunFacts, now: DateTime<Utc>) -> Conclusion {
+    let next = Next { at: now, trigger: Trigger::Logic, deprovision: true, attempts: 0 };
+    let present = run.present_before || run.made_calls;
+    Conclusion { next: Some(next), ..plain(run.status_before, present) }
+}
+
+fn failed(run: &RunFacts, message: String, class: ErrorClass, next: Option<Next>) -> Conclusion {
+    Conclusion {
+        message,
+        error_class: Some(class),
+        dead: next.is_none(),
+        next,
+        ..plain(ProvisionStatus::ProvisionFailed, run.present_before || run.made_calls)
+    }
+}
+
+fn ongoing(run: &RunFacts, at: DateTime<Utc>) -> Conclusion {
+    let next = Some(scheduled(run, at));
+    Conclusion { done: true, next, ..plain(ProvisionStatus::ProvisionOngoing, true) }
+}
+
+/// Provisioned, deprovisioned or not needed.
+fn settled(
+    run: &RunFacts,
+    status: ProvisionStatus,
+    again: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Conclusion {
+    let present = match (status, run.reason) {
+        (ProvisionStatus::Provisioned, _) => true,
+        (_, Reason::Deprovision) => false,
+        _ => run.present_before,
+    };
+    let came_back = run.reason == Reason::Deprovision && run.wanted && run.trigger != Trigger::Logic;
+    let next = if came_back {
+        Some(Next { at: now, trigger: Trigger::EnteredFilter, deprovision: false, attempts: 0 })
+    } else {
+        again.map(|at| Next { deprovision: false, ..scheduled(run, at) })
+    };
+    Conclusion { done: !came_back, next, ..plain(status, present) }
+}
+
+fn interrupted(run: &RunFacts, message: String, now: DateTime<Utc>) -> Conclusion {
+    let next = Next {
+        at: now,
+        trigger: run.trigger,
+        deprovision: run.reason == Reason::Deprovision,
+        attempts: run.attempt.saturating_sub(1),
+    };
+    let present = run.present_before || run.made_calls;
+    Conclusion { message, next: Some(next), ..plain(run.status_before, present) }
+}
+
+fn scheduled(run: &RunFacts, at: DateTime<Utc>) -> Next {
+    let deprovision = run.reason == Reason::Deprovision;
+    Next { at, trigger: Trigger::Schedule, deprovision, attempts: 0 }
+}
+
+fn retry(
+    run: &RunFacts,
+    class: ErrorClass,
+    retry_after: Option<Duration>,
+    policy: &Policy,
+    now: DateTime<Utc>,
+    jitter: f64,
+) -> Option<Next> {
+    if !class.is_retried() || run.attempt >= policy.retry.max_attempts {
+        return None;
+    }
+    let wait = backoff::delay(&policy.retry, run.attempt, jitter).max(retry_after.unwrap_or_default());
+    Some(Next {
+        at: later(now, wait),
+        trigger: Trigger::Retry,
+        deprovision: run.reason == Reason::Deprovision,
+        attempts: run.attempt,
+    })
+}
+
+fn not_before(again: RunAgain, policy: &Policy, now: DateTime<Utc>) -> DateTime<Utc> {
+    let floor = later(now, policy.run_again_floor);
+    match again {
+        RunAgain::In(delay) => later(now, delay).max(floor),
+        RunAgain::At(time) => time.max(floor),
+    }
+}
+
+fn later(now: DateTime<Utc>, delay: Duration) -> DateTime<Utc> {
+    let delay = TimeDelta::from_std(delay).unwrap_or(TimeDelta::days(366));
+    now.checked_add_signed(delay).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    const RUN: RunFacts = RunFacts {
+        reason: Reason::Provision,
+        trigger: Trigger::Created,
+        attempt: 1,
+        status_before: ProvisionStatus::Pending,
+        present_before: false,
+        wanted: true,
+        made_calls: true,
+    };
+
+    fn policy() -> Policy {
+        Policy {
+            retry: RetryPolicy::default(),
+            run_again_floor: Duration::from_secs(10),
+            poll_interval: Duration::from_secs(60),
+        }
+    }
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+    }
+
+    fn after(run: &RunFacts, response: Value) -> Conclusion {
+        let response = Response::read(&response, run.reason).unwrap();
+        conclude(run, Ending::Answered { response, retry_after: None }, &policy(), now(), 0.5)
+    }
+
+    fn wait(conclusion: &Conclusion) -> Option<i64> {
+        conclusion.next.as_ref().map(|next| (next.at - now()).num_seconds())
+    }
+
+    #[test]
+    fn logic_cannot_schedule_itself_below_the_floor() {
+        let soon = after(&RUN, json!({"status": "provisioned", "runAgainIn": 1}));
+        assert_eq!(wait(&soon), Some(10));
+        let past = after(&RUN, json!({"status": "provisioned", "runAgainAt": "2001-01-01T00:00:00Z"}));
+        assert_eq!(wait(&past), Some(10));
+        let ongoing = after(&RUN, json!({"status": "provisionOngoing"}));
+        assert_eq!(wait(&ongoing), Some(60));
+    }
+
+    #[test]
+    fn failures_are_retried_by_class() {
+        let fail = |class, retry_after| {
+            let end = Ending::Failed { message: "x".into(), class, retry_after };
+            conclude(&RUN, end, &policy(), now(), 0.5)
+        };
+        assert_eq!(wait(&fail(ErrorClass::Transient, None)), Some(5));
+        assert_eq!(wait(&fail(ErrorClass::RateLimited, Some(Duration::from_secs(120)))), Some(120));
+        let permanent = fail(ErrorClass::Permanent, None);
+        assert!(permanent.dead && permanent.next.is_none());
+    }
+
+    #[test]
+    fn the_last_attempt_is_a_dead_letter() {
+        let run = RunFacts { attempt: 11, ..RUN };
+        let end = Ending::Failed { message: "x".into(), class: ErrorClass::Transient, retry_after: None };
+        assert!(conclude(&run, end, &policy(), now(), 0.5).dead);
+    }
+
+    #[test]
+    fn an_interrupted_run_counts_no_attempt() {
+        let conclusion = conclude(&RUN, Ending::Interrupted("stopped".into()), &policy(), now(), 0.5);
+        assert_eq!(conclusion.next.unwrap().attempts, 0);
+        assert!(conclusion.present, "a call was made: something may be there");
+    }
+
+    #[test]
+    fn a_subject_that_came_back_is_provisioned_again() {
+        let run = RunFacts { reason: Reason::Deprovision, trigger: Trigger::LeftFilter, ..RUN };
+        let conclusion = after(&run, json!({"status": "deprovisioned"}));
+        assert!(!conclusion.present && !conclusion.done);
+        assert_eq!(conclusion.next.unwrap().trigger, Trigger::EnteredFilter);
+        let asked = RunFacts { trigger: Trigger::Logic, ..run };
+        assert_eq!(after(&asked, json!({"status": "deprovisioned"})).next, None);
+    }
+
+    proptest! {
+        /// Whatever happens, a failure either has a next run or is a dead letter.
+        #[test]
+        fn nothing_is_dropped_silently(
+            class in proptest::sample::select(ErrorClass::ALL), attempt in 1_u32..30, jitter in 0.0_f64..1.0,
+        ) {
+            let run = RunFacts { attempt, ..RUN };
+            let end = Ending::Failed { message: "x".into(), class, retry_after: None };
+            let conclusion = conclude(&run, end, &policy(), now(), jitter);
+            prop_assert_eq!(conclusion.dead, conclusion.next.is_none());
+            prop_assert!(conclusion.next.is_none_or(|next| next.at > now()));
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The forms in which a secret value shows up elsewhere.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+/// A form of base64 shorter than this is found by chance in ordinary data.
+const SHORTEST_BASE64: usize = 6;
+
+/// `value` itself and what encodings make of it, without duplicates.
+pub(super) fn forms_of(value: &str) -> Vec<String> {
+    let mut forms = vec![value.to_owned()];
+    forms.extend(percent_forms(value));
+    forms.extend(json_forms(value));
+    forms.push(xml_escape(value));
+    for offset in 0..3 {
+        forms.extend(base64_forms(value, offset).into_iter().filter(|form| form.len() >= SHORTEST_BASE64));
+    }
+    forms.sort_unstable();
+    forms.dedup();
+    forms
+}
+
+/// Percent-encoded (RFC 3986 §2.1) as strict and as lax encoders do it, with
+/// either case of digits, and as a form field does it.
+fn percent_forms(value: &str) -> Vec<String> {
+    let form: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+    let strict = percent_encode(value, "");
+    let component = percent_encode(value, "!'()*");
+    let path = percent_encode(value, "!'()*$&+,;=:@/");
+    let lower = [&form, &strict, &component, &path].map(|form| lower_case_digits(form));
+    lower.into_iter().chain([form, strict, component, path]).collect()
+}
+
+/// Encodes every byte except the unreserved ones (RFC 3986 §2.3) and `also`.
+pub(crate) fn percent_encode(value: &str, also: &str) -> String {
+    let mut out = String::with_capacity(value.len() + 16);
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || also.as_bytes().contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            out.extend(
+                [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789ABCDEF"[usize::from(digit)])),
+            );
+        }
+    }
+    out
+}
+
+fn lower_case_digits(encoded: &str) -> String {
+    let mut after_percent = 0;
+    let lower = |c: char| {
+        let digit = after_percent > 0;
+        after_percent = if c == '%' { 2 } else { usize::saturating_sub(after_percent, 1) };
+        if digit { c.to_ascii_lowercase() } else { c }
+    };
+    encoded.chars().map(lower).collect()
+}
+
+/// Escaped for a JSON string (RFC 8259 §7): plain, with `\/`, and in ASCII only.
+fn json_forms(value: &str) -> [String; 3] {
+    let plain = json_escape(value);
+    let mut ascii = String::new();
+    for c in plain.chars() {
+        if c.is_ascii() {
+            ascii.push(c);
+        } else {
+            let units =
+                c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect::<String>();
+            ascii.push_str(&units);
+        }
+    }
+    [plain.replace('/', "\\/"), plain, ascii]
+}
+
+/// Escapes for the inside of a JSON string.
+pub(crate) fn json_escape(value: &str) -> String {
+    let quoted = serde_json::Value::from(value).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+/// Escapes for XML text and attributes.
+pub(crate) fn xml_escape(value: &str) -> String {
+    let mut out = String::with_capacity(value.len() + 16);
+    for c in value.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// The base64 characters (RFC 4648 §4 and §5) that `value` alone decides when
+/// it stands `offset` bytes after a multiple of three: `user:secret` in Basic
+/// authorization puts it at any of them.
+fn base64_forms(value: &str, offset: usize) -> [String; 2] {
+    let mut padded = vec![0; offset];
+    padded.extend_from_slice(value.as_bytes());
+    let (first, last) = ((offset * 8).div_ceil(6), padded.len() * 8 / 6);
+    let decided = |text: String| text.get(first..last).unwrap_or_default().to_owned();
+    [decided(STANDARD_NO_PAD.encode(&padded)), decided(URL_SAFE_NO_PAD.encode(&padded))]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lower_case_touches_only_digits() {
+        assert_eq!(lower_case_digits("A%2FB%C3%A9C"), "A%2fB%c3%a9C");
+    }
+
+    #[test]
+    fn encodings_are_those_of_their_standards() {
+        assert_eq!(percent_encode("a b/é!", "!"), "a%20b%2F%C3%A9!");
+        assert_eq!(json_escape("a\"\n/é"), "a\\\"\\n/é");
+        assert_eq!(xml_escape("<a&'\">"), "&lt;a&amp;&#39;&quot;&gt;");
+        assert_eq!(json_forms("é😀/"), ["é😀\\/", "é😀/", "\\u00e9\\ud83d\\ude00/"]);
+    }
+}

@@ -1,0 +1,179 @@
+//! Takes known secret values out of text.
+//!
+//! Systems echo what they were sent: in error messages, in redirects, in
+//! `Authorization` headers that a debugging page prints. One pass of an
+//! automaton finds every form of every secret; a text without any is neither
+//! copied nor changed.
+
+use std::borrow::Cow;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+use super::forms::forms_of;
+use super::{NamedSecret, Secret};
+
+/// Shorter values are only taken out where they are the whole text: they would
+/// tear holes into everything, and are no secrets worth the name.
+const SHORTEST: usize = 4;
+
+/// Replaces secret values, raw, in base64 (either alphabet, also in the middle
+/// of more), percent-encoded, and escaped for JSON or XML.
+#[derive(Debug, Clone, Default)]
+pub struct Redactor {
+    automaton: Option<AhoCorasick>,
+    /// For each pattern of the automaton, which label replaces it.
+    label_of: Vec<usize>,
+    labels: Vec<String>,
+    short: Vec<(Secret, usize)>,
+}
+
+impl Redactor {
+    /// Replaces each secret by `[secret:NAME]`.
+    pub fn new(secrets: &[NamedSecret]) -> Self {
+        Self::labelled(secrets.iter().map(|secret| (format!("[secret:{}]", secret.name), &secret.value)))
+    }
+
+    /// Replaces each secret by its label.
+    pub fn labelled<'a>(secrets: impl IntoIterator<Item = (String, &'a Secret)>) -> Self {
+        let mut redactor = Self::default();
+        let mut patterns = Vec::new();
+        for (label, value) in secrets {
+            let index = redactor.labels.len();
+            redactor.labels.push(label);
+            if value.expose().len() < SHORTEST {
+                redactor.short.push((value.clone(), index));
+                continue;
+            }
+            let forms = forms_of(value.expose());
+            redactor.label_of.resize(redactor.label_of.len() + forms.len(), index);
+            patterns.extend(forms);
+        }
+        redactor.automaton = automaton(&patterns);
+        redactor
+    }
+
+    /// Whether there is nothing to take out.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// The text without secrets; the same one when it holds none.
+    pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match self.redact_bytes(text.as_bytes()) {
+            // Patterns and labels are UTF-8, so this never replaces a character.
+            Some(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+            None => Cow::Borrowed(text),
+        }
+    }
+
+    /// The bytes without secrets, `None` when they hold none.
+    pub fn redact_bytes(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        if let Some((_, label)) = self.short.iter().find(|(value, _)| is_whole(value, bytes)) {
+            return Some(self.labels[*label].clone().into_bytes());
+        }
+        let automaton = self.automaton.as_ref()?;
+        let mut out = Vec::new();
+        let mut done = 0;
+        for found in automaton.find_iter(bytes) {
+            out.extend_from_slice(&bytes[done..found.start()]);
+            out.extend_from_slice(self.labels[self.label_of[found.pattern().as_usize()]].as_bytes());
+            done = found.end();
+        }
+        if done == 0 {
+            return None;
+        }
+        out.extend_from_slice(&bytes[done..]);
+        Some(out)
+    }
+}
+
+fn is_whole(value: &Secret, bytes: &[u8]) -> bool {
+    !bytes.is_empty() && value.expose().as_bytes() == bytes
+}
+
+/// `None` without patterns. Building fails only beyond the 2³¹ states that
+/// gigabytes of secrets would need; nothing is promised for those.
+fn automaton(patterns: &[String]) -> Option<AhoCorasick> {
+    if patterns.is_empty() {
+        return None;
+    }
+    AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(patterns).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn redactor(value: &str) -> Redactor {
+        Redactor::new(&[NamedSecret::new("token", value)])
+    }
+
+    #[test]
+    fn a_text_without_secrets_is_not_copied() {
+        let text = "nothing to see";
+        assert!(matches!(redactor("hunter2").redact(text), Cow::Borrowed(same) if same == text));
+        assert!(Redactor::new(&[]).is_empty());
+    }
+
+    #[test]
+    fn every_form_is_found() {
+        let value = "p@ss \"wörd\"/+&<?>";
+        let escaped = serde_json::to_string(value).unwrap();
+        let form: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+        for text in [
+            value.to_owned(),
+            STANDARD.encode(value),
+            URL_SAFE.encode(value),
+            STANDARD_NO_PAD.encode(value),
+            escaped[1..escaped.len() - 1].to_owned(),
+            form.to_lowercase(),
+            form,
+            "p%40ss%20%22w%C3%B6rd%22%2F%2B%26%3C%3F%3E".to_owned(),
+            "p@ss &quot;wörd&quot;/+&amp;&lt;?&gt;".to_owned(),
+        ] {
+            let shown = redactor(value).redact(&format!("a {text} b")).into_owned();
+            // Base64 keeps the character that the last byte shares, and the padding.
+            let rest = shown.strip_prefix("a [secret:token]").unwrap_or_else(|| panic!("{text}: {shown}"));
+            assert!(rest.len() <= 6, "{text}: {shown}");
+        }
+    }
+
+    #[test]
+    fn basic_authorization_is_found_at_each_offset() {
+        for user in ["u", "us", "use", "user"] {
+            let header = STANDARD.encode(format!("{user}:correct horse"));
+            let shown = redactor("correct horse").redact(&header).into_owned();
+            assert!(shown.contains("[secret:token]"), "{user}: {shown}");
+        }
+    }
+
+    #[test]
+    fn the_longest_secret_wins() {
+        let both = [NamedSecret::new("short", "abcd"), NamedSecret::new("long", "abcdefgh")];
+        assert_eq!(Redactor::new(&both).redact("abcdefgh abcd"), "[secret:long] [secret:short]");
+    }
+
+    #[test]
+    fn short_values_are_replaced_only_alone() {
+        assert_eq!(redactor("abc").redact("abc"), "[secret:token]");
+        assert_eq!(redactor("abc").redact("abcd"), "abcd");
+        assert_eq!(redactor("").redact(""), "");
+    }
+
+    proptest! {
+        #[test]
+        fn no_raw_or_base64_value_survives(before in ".{0,20}", value in "[!-~]{8,40}", after in ".{0,20}") {
+            let redactor = Redactor::labelled([("§".to_owned(), &Secret::new(value.as_str()))]);
+            let text = format!("{before}{value}{after}");
+            let raw = redactor.redact(&text);
+            prop_assert!(!raw.contains(&value));
+            let encoded = STANDARD.encode(&text);
+            let shown = redactor.redact(&encoded);
+            prop_assert!(shown.contains('§'));
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Taking due work: a lease, a fence and everything that a run needs, in one
+//! statement.
+
+use chrono::{DateTime, Utc};
+use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, SmallInt, Text, Timestamptz};
+use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
+use serde_json::Value;
+
+use super::DbError;
+use super::queue::{PRIORITY_CHANGE, PRIORITY_MANUAL, PRIORITY_SWEEP};
+use super::subject_row::SubjectRow;
+use crate::domain::ids::TargetId;
+use crate::domain::status::{ProvisionStatus, Trigger};
+use crate::domain::subject::Subject;
+use crate::plan::{Known, Work};
+
+/// Work that this node now runs, with what is known of its subject.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claimed {
+    /// The subject as it is now.
+    pub subject: Subject,
+    /// What the queue says.
+    pub work: Work,
+    /// What earlier runs left.
+    pub known: Known,
+    /// The id in the external system.
+    pub remote_id: Option<String>,
+    /// What logic kept.
+    pub metadata: Option<Value>,
+    /// When logic last ran.
+    pub last_run_at: Option<DateTime<Utc>>,
+    /// Names of what changed since the version last done.
+    pub changes: Vec<String>,
+    /// Which changes the claim covers.
+    pub change_seq: i64,
+    /// Proves that the completion belongs to this claim.
+    pub fence: i64,
+    /// Attempts at this version, this one included.
+    pub attempt: u32,
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(embed)]
+    subject: SubjectRow,
+    #[diesel(sql_type = BigInt)]
+    change_seq: i64,
+    #[diesel(sql_type = BigInt)]
+    fence: i64,
+    #[diesel(sql_type = Integer)]
+    attempts: i32,
+    #[diesel(sql_type = Bool)]
+    deprovision: bool,
+    #[diesel(sql_type = Text)]
+    trigger: String,
+    #[diesel(sql_type = Array<Text>)]
+    changes: Vec<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    known_status: Option<String>,
+    #[diesel(sql_type = Bool)]
+    present: bool,
+    #[diesel(sql_type = Bool)]
+    in_scope: bool,
+    #[diesel(sql_type = BigInt)]
+    done_version: i64,
+    #[diesel(sql_type = Nullable<Text>)]
+    remote_id: Option<String>,
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    metadata: Option<Value>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    last_run_at: Option<DateTime<Utc>>,
+}
+
+const CLAIM: &str = "WITH due AS MATERIALIZED ( \
+        SELECT subject_id FROM pending WHERE target_id = $1 AND priority = $2 AND due_at <= now() \
+        ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED), \
+    leased AS ( \
+        UPDATE pending p SET owner = $4, fence = nextval('fence_seq'), attempts = p.attempts + 1, \
+            due_at = now() + make_interval(secs => $5) \
+        FROM due WHERE p.target_id = $1 AND p.subject_id = due.subject_id \
+        RETURNING p.subject_id, p.change_seq, p.fence, p.attempts, p.reason, p.trigger, p.changes, p.priority) \
+    SELECT s.*, l.change_seq, l.fence, l.attempts, l.reason IS NOT NULL AS deprovision, l.trigger, l.changes, \
+        st.status AS known_status, coalesce(st.present, false) AS present, \
+        coalesce(st.in_scope, false) AS in_scope, coalesce(st.done_version, 0) AS done_version, \
+        st.remote_id, st.metadata, st.last_run_at \
+    FROM leased l \
+    JOIN LATERAL (SELECT";
+
+/// Claims at most `limit` due rows of a target: manual work first, then
+/// changes, then sweeps. `lease` is in seconds.
+pub fn claim(
+    connection: &mut PgConnection,
+    target: TargetId,
+    node: &str,
+    limit: usize,
+    lease: f64,
+) -> Result<Vec<Claimed>, DbError> {
+    connection.transaction(|connection| {
+        let mut claimed = Vec::with_capacity(limit);
+        for priority in [PRIORITY_MANUAL, PRIORITY_CHANGE, PRIORITY_SWEEP] {
+            if claimed.len() < limit {
+                let room = limit - claimed.len();
+                claimed.extend(claim_priority(connection, target, priority, node, room, lease)?);
+            }
+        }
+        Ok(claimed)
+    })
+}
+
+fn claim_priority(
+    connection: &mut PgConnection,
+    target: TargetId,
+    priority: i16,
+    node: &str,
+    limit: usize,
+    lease: f64,
+) -> Result<Vec<Claimed>, DbError> {
+    let columns = SubjectRow::COLUMNS;
+    let rows: Vec<Row> = sql_query(format!(
+        "{CLAIM} {columns} FROM subjects s WHERE s.id = l.subject_id) s ON true \
+         LEFT JOIN provision_state st ON st.target_id = $1 AND st.subject_id = l.subject_id"
+    ))
+    .bind::<BigInt, _>(target.0)
+    .bind::<SmallInt, _>(priority)
+    .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))
+    .bind::<Text, _>(node)
+    .bind::<Double, _>(lease)
+    .load(connection)?;
+    rows.into_iter().map(read).collect()
+}
+
+fn read(row: Row) -> Result<Claimed, DbError> {
+    let corrupt = |error: crate::domain::status::UnknownWord| DbError::Corrupt(error.to_string());
+    let trigger: Trigger = row.trigger.parse().map_err(corrupt)?;
+    let status = row.known_status.map(|word| word.parse::<ProvisionStatus>()).transpose().map_err(corrupt)?;
+    Ok(Claimed {
+        subject: row.subject.read()?,
+        work: Work { trigger, deprovision: row.deprovision },
+        known: Known {
+            status,
+            present: row.present,
+            in_scope: row.in_scope,
+            done_version: row.done_version,
+        },
+        remote_id: row.remote_id,
+        metadata: row.metadata,
+        last_run_at: row.last_run_at,
+        changes: row.changes,
+        change_seq: row.change_seq,
+        fence: row.fence,
+        attempt: u32::try_from(row.attempts).unwrap_or(1).max(1),
+    })
+}
+
+#[derive(QueryableByName)]
+struct DueIn {
+    #[diesel(sql_type = Nullable<Double>)]
+    seconds: Option<f64>,
+}
+
+/// Seconds until the next row of a target is due; zero or less when one is,
+/// `None` when there is none.
+pub fn next_due(connection: &mut PgConnection, target: TargetId) -> Result<Option<f64>, DbError> {
+    let row: DueIn = sql_query(
+        "SELECT extract(epoch FROM min(due) - now())::float8 AS seconds FROM ( \
+            SELECT (SELECT due_at FROM pending WHERE target_id = $1 AND priority = p ORDER BY due_at LIMIT 1) \
+            AS due FROM generate_series(0, 2) AS p) AS heads",
+    )
+    .bind::<BigInt, _>(target.0)
+    .get_result(connection)?;
+    Ok(row.seconds)
+}
+
+/// Makes leases last `lease` seconds from now, for runs that take long.
+pub fn renew(
+    connection: &mut PgConnection,
+    target: TargetId,
+    fences: &[(i64, i64)],
+    lease: f64,
+) -> Result<usize, DbError> {
+    let (subjects, numbers): (Vec<i64>, Vec<i64>) = fences.iter().copied().unzip();
+    let renewed = sql_query(
+        "UPDATE pending p SET due_at = now() + make_interval(secs => $4) \
+         FROM unnest($2, $3) AS i(subject_id, fence) \
+         WHERE p.target_id = $1 AND p.subject_id = i.subject_id AND p.fence = i.fence AND p.owner IS NOT NULL",
+    )
+    .bind::<BigInt, _>(target.0)
+    .bind::<Array<BigInt>, _>(subjects)
+    .bind::<Array<BigInt>, _>(numbers)
+    .bind::<Double, _>(lease)
+    .execute(connection)?;
+    Ok(renewed)
+}
+
+/// Gives back work that was claimed and not begun: due at once, no attempt
+/// counted. Rows whose fence is stale are left alone.
+pub fn release(
+    connection: &mut PgConnection,
+    target: TargetId,
+    fences: &[(i64, i64)],
+) -> Result<(), DbError> {
+    let (subjects, numbers): (Vec<i64>, Vec<i64>) = fences.iter().copied().unzip();
+    sql_query(
+        "UPDATE pending p SET owner = NULL, fence = nextval('fence_seq'), due_at = now(), \
+            attempts = greatest(p.attempts - 1, 0) \
+         FROM unnest($2, $3) AS i(subject_id, fence) \
+         WHERE p.target_id = $1 AND p.subject_id = i.subject_id AND p.fence = i.fence AND p.owner IS NOT NULL",
+    )
+    .bind::<BigInt, _>(target.0)
+    .bind::<Array<BigInt>, _>(subjects)
+    .bind::<Array<BigInt>, _>(numbers)
+    .execute(connection)?;
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! Accounts that a finished import did not name.
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+
+use super::{Import, MAX_BATCH};
+use crate::domain::ids::{SubjectId, TargetId};
+use crate::domain::subject::SubjectKind;
+use crate::storage::DbError;
+use crate::storage::subjects::{load, lock, lock_for_write, remove};
+
+/// How many accounts an import did not name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
+pub struct Missing {
+    /// Those that no line named.
+    #[diesel(sql_type = BigInt)]
+    pub missing: i64,
+    /// All that were there when the import began and still are.
+    #[diesel(sql_type = BigInt)]
+    pub accounts: i64,
+}
+
+impl Missing {
+    /// How many may be deleted unasked: 5 % of the accounts or 50, whichever
+    /// is larger.
+    pub fn allowed(self) -> i64 {
+        (self.accounts / 20).max(50)
+    }
+}
+
+/// Counts the accounts that the import did not name. Accounts that came in
+/// while it ran do not count.
+///
+/// # Errors
+/// Only what the database itself does.
+pub fn missing(connection: &mut PgConnection, import: Import) -> Result<Missing, DbError> {
+    let counted = diesel::sql_query(
+        "SELECT count(*) AS accounts, count(*) FILTER (WHERE seen.subject_id IS NULL) AS missing \
+         FROM subjects s LEFT JOIN import_seen seen ON seen.import_id = $2 AND seen.subject_id = s.id \
+         WHERE s.store_id = $1 AND s.kind = 'account' AND s.deleted_at IS NULL AND s.id <= $3",
+    )
+    .bind::<BigInt, _>(import.store.0)
+    .bind::<BigInt, _>(import.id)
+    .bind::<BigInt, _>(import.newest.0)
+    .get_result(connection)?;
+    Ok(counted)
+}
+
+#[derive(QueryableByName)]
+struct Id {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+}
+
+/// What [`delete_missing`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deletion {
+    /// How many were deleted.
+    pub deleted: u64,
+    /// None is left.
+    pub exhausted: bool,
+    /// The targets that got work, to be nudged.
+    pub nudge: Vec<TargetId>,
+}
+
+/// Deletes one chunk of the accounts that the import did not name, in its own
+/// transaction.
+///
+/// # Errors
+/// Only what the database itself does.
+pub fn delete_missing(connection: &mut PgConnection, import: Import) -> Result<Deletion, DbError> {
+    connection.transaction(|connection| {
+        lock_for_write(connection, import.store, SubjectKind::Account)?;
+        let ids = unnamed(connection, import)?;
+        lock(connection, &ids)?;
+        let mut live = load(connection, &ids)?;
+        live.retain(|subject| subject.deleted_at.is_none());
+        let (deleted, nudge) = remove(connection, import.store, live)?;
+        Ok(Deletion { deleted: deleted.len() as u64, exhausted: ids.is_empty(), nudge })
+    })
+}
+
+fn unnamed(connection: &mut PgConnection, import: Import) -> Result<Vec<SubjectId>, DbError> {
+    let ids: Vec<Id> = diesel::sql_query(
+        "SELECT s.id FROM subjects s WHERE s.store_id = $1 AND s.kind = 'account' AND s.deleted_at IS NULL \
+         AND s.id <= $3 AND NOT EXISTS \
+           (SELECT FROM import_seen seen WHERE seen.import_id = $2 AND seen.subject_id = s.id) \
+         ORDER BY s.id LIMIT $4",
+    )
+    .bind::<BigInt, _>(import.store.0)
+    .bind::<BigInt, _>(import.id)
+    .bind::<BigInt, _>(import.newest.0)
+    .bind::<BigInt, _>(i64::try_from(MAX_BATCH).unwrap_or(i64::MAX))
+    .load(connection)?;
+    Ok(ids.into_iter().map(|row| SubjectId(row.id)).collect())
+}

@@ -1,0 +1,207 @@
+//! The queue: a change becomes due work in the change's own transaction.
+//!
+//! One row per (target, subject). Work for the same pair coalesces: the row's
+//! `change_seq` rises, which is how a completion sees that something came in
+//! while it ran. A leased row is never pulled forward.
+
+use chrono::{DateTime, Utc};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Text};
+use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
+
+use super::DbError;
+use crate::domain::filter::Filter;
+use crate::domain::ids::{StoreId, SubjectId, TargetId};
+use crate::domain::status::Trigger;
+use crate::domain::subject::{Subject, SubjectKind, changes};
+
+/// Work that a person waits for.
+pub const PRIORITY_MANUAL: i16 = 0;
+/// Work from a change.
+pub const PRIORITY_CHANGE: i16 = 1;
+/// Work from a sweep over many subjects.
+pub const PRIORITY_SWEEP: i16 = 2;
+
+/// A committed-to change of one subject.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// The subject before, `None` when it is new.
+    pub before: Option<Subject>,
+    /// The subject after; a tombstone when deleted.
+    pub after: Subject,
+    /// What happened.
+    pub trigger: Trigger,
+}
+
+const STORE_LOCK: i32 = 7_002;
+
+/// Taken by every transaction that changes subjects, before it reads them. A
+/// filter edit takes the same lock exclusively, so that no change is judged by
+/// the old filter after the sweep for the new one has passed.
+pub fn lock_store_shared(connection: &mut PgConnection, store: StoreId) -> Result<(), DbError> {
+    lock_store(connection, store, "pg_advisory_xact_lock_shared")
+}
+
+/// The exclusive side of [`lock_store_shared`].
+pub fn lock_store_exclusive(connection: &mut PgConnection, store: StoreId) -> Result<(), DbError> {
+    lock_store(connection, store, "pg_advisory_xact_lock")
+}
+
+fn lock_store(connection: &mut PgConnection, store: StoreId, function: &str) -> Result<(), DbError> {
+    sql_query(format!("SELECT {function}($1, hashint8($2))"))
+        .bind::<diesel::sql_types::Integer, _>(STORE_LOCK)
+        .bind::<BigInt, _>(store.0)
+        .execute(connection)?;
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct FollowingTarget {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Text)]
+    filter: String,
+}
+
+fn following_targets(
+    connection: &mut PgConnection,
+    store: StoreId,
+    skip: Option<TargetId>,
+) -> Result<Vec<(TargetId, Filter)>, DbError> {
+    let rows: Vec<FollowingTarget> = sql_query(
+        "SELECT id, filter FROM targets WHERE store_id = $1 AND enabled AND mode = 'immediate' \
+         AND deleted_at IS NULL AND id IS DISTINCT FROM $2",
+    )
+    .bind::<BigInt, _>(store.0)
+    .bind::<Nullable<BigInt>, _>(skip.map(|target| target.0))
+    .load(connection)?;
+    rows.into_iter()
+        .map(|row| {
+            let filter = Filter::parse(&row.filter)
+                .map_err(|error| DbError::Corrupt(format!("filter of target {}: {error}", row.id)))?;
+            Ok((TargetId(row.id), filter))
+        })
+        .collect()
+}
+
+/// One row to insert.
+struct Entry {
+    target: TargetId,
+    subject: SubjectId,
+    trigger: Trigger,
+    deprovision: bool,
+    /// Only if the target may hold something for the subject.
+    only_if_present: bool,
+    changes: String,
+}
+
+/// Makes due work of changes for every target of the store that follows them,
+/// except `skip` (the target whose write-back this is). Returns the targets
+/// that got work, to be woken after the commit.
+pub fn enqueue(
+    connection: &mut PgConnection,
+    store: StoreId,
+    changes: &[Change],
+    skip: Option<TargetId>,
+) -> Result<Vec<TargetId>, DbError> {
+    let targets = following_targets(connection, store, skip)?;
+    let now = Utc::now();
+    let mut entries = Vec::new();
+    for change in changes.iter().filter(|change| change.after.kind == SubjectKind::Account) {
+        let names = changed_names(change);
+        for (target, filter) in &targets {
+            entries.push(entry(*target, filter, change, &names, now));
+        }
+    }
+    insert(connection, &entries)?;
+    let mut woken: Vec<TargetId> = entries.iter().map(|entry| entry.target).collect();
+    woken.sort_unstable();
+    woken.dedup();
+    Ok(woken)
+}
+
+fn changed_names(change: &Change) -> String {
+    let names = change.before.as_ref().map(|before| changes(&before.draft(), &change.after.draft()));
+    names.unwrap_or_default().into_iter().collect::<Vec<_>>().join("\n")
+}
+
+fn entry(target: TargetId, filter: &Filter, change: &Change, names: &str, now: DateTime<Utc>) -> Entry {
+    let matched = change.before.as_ref().is_some_and(|before| filter.matches(before, now));
+    let matches = change.after.deleted_at.is_none() && filter.matches(&change.after, now);
+    let trigger = match (matched, matches) {
+        (true, false) if change.trigger != Trigger::Deleted => Trigger::LeftFilter,
+        (false, true) if change.before.is_some() => Trigger::EnteredFilter,
+        _ => change.trigger,
+    };
+    Entry {
+        target,
+        subject: change.after.id,
+        trigger,
+        deprovision: matched && !matches,
+        only_if_present: !matched && !matches,
+        changes: names.to_owned(),
+    }
+}
+
+/// What happens when work comes in for a pair that has some already.
+const COALESCE: &str = "ON CONFLICT (target_id, subject_id) DO UPDATE SET \
+    change_seq = excluded.change_seq, \
+    reason = coalesce(excluded.reason, pending.reason), \
+    trigger = CASE WHEN pending.owner IS NULL AND pending.trigger IN ('manual', 'force', 'created') \
+        THEN pending.trigger ELSE excluded.trigger END, \
+    priority = least(pending.priority, excluded.priority), \
+    changes = CASE WHEN excluded.changes <@ pending.changes THEN pending.changes \
+        ELSE ARRAY(SELECT DISTINCT unnest(pending.changes || excluded.changes)) END, \
+    attempts = 0, \
+    due_at = CASE WHEN pending.owner IS NULL THEN least(pending.due_at, excluded.due_at) \
+        ELSE pending.due_at END";
+
+fn insert(connection: &mut PgConnection, entries: &[Entry]) -> Result<(), DbError> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let column = |pick: fn(&Entry) -> i64| entries.iter().map(pick).collect::<Vec<_>>();
+    let triggers: Vec<&str> = entries.iter().map(|entry| entry.trigger.as_str()).collect();
+    let deprovision: Vec<bool> = entries.iter().map(|entry| entry.deprovision).collect();
+    let only_if_present: Vec<bool> = entries.iter().map(|entry| entry.only_if_present).collect();
+    let changes: Vec<&str> = entries.iter().map(|entry| entry.changes.as_str()).collect();
+    sql_query(format!(
+        "INSERT INTO pending (target_id, subject_id, trigger, reason, priority, changes) \
+         SELECT i.target_id, i.subject_id, i.trigger, CASE WHEN i.deprovision THEN 'deprovision' END, $7, \
+            CASE WHEN i.changes = '' THEN '{{}}' ELSE string_to_array(i.changes, E'\\n') END \
+         FROM unnest($1, $2, $3, $4, $5, $6) \
+            AS i(target_id, subject_id, trigger, deprovision, only_if_present, changes) \
+         WHERE NOT i.only_if_present OR EXISTS (SELECT FROM provision_state st \
+            WHERE st.target_id = i.target_id AND st.subject_id = i.subject_id AND st.present) {COALESCE}"
+    ))
+    .bind::<Array<BigInt>, _>(column(|entry| entry.target.0))
+    .bind::<Array<BigInt>, _>(column(|entry| entry.subject.0))
+    .bind::<Array<Text>, _>(triggers)
+    .bind::<Array<Bool>, _>(deprovision)
+    .bind::<Array<Bool>, _>(only_if_present)
+    .bind::<Array<Text>, _>(changes)
+    .bind::<SmallInt, _>(PRIORITY_CHANGE)
+    .execute(connection)?;
+    Ok(())
+}
+
+/// Puts one subject ahead of the queue of a target.
+pub fn enqueue_manual(
+    connection: &mut PgConnection,
+    target: TargetId,
+    subject: SubjectId,
+) -> Result<(), DbError> {
+    sql_query(format!(
+        "INSERT INTO pending (target_id, subject_id, trigger, priority) VALUES ($1, $2, 'manual', $3) \
+         {COALESCE}"
+    ))
+    .bind::<BigInt, _>(target.0)
+    .bind::<BigInt, _>(subject.0)
+    .bind::<SmallInt, _>(PRIORITY_MANUAL)
+    .execute(connection)?;
+    Ok(())
+}
+
+/// The clause that sweeps use to insert beside changes.
+pub(super) const fn coalesce_clause() -> &'static str {
+    COALESCE
+}

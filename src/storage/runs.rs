@@ -1,0 +1,154 @@
+//! The execution log, newest first, and its daily partitions.
+
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use diesel::{QueryableByName, sql_query};
+use serde_json::Value;
+
+use super::DbError;
+use super::schema::runs;
+use crate::domain::ids::{RunId, SubjectId, TargetId};
+use crate::domain::status::ProvisionStatus;
+
+/// A run as the log holds it.
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = runs)]
+pub struct Run {
+    /// Rises with time.
+    pub id: i64,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub finished_at: DateTime<Utc>,
+    /// The target.
+    pub target_id: i64,
+    /// The subject.
+    pub subject_id: i64,
+    /// The version it saw.
+    pub subject_version: i64,
+    /// Why logic ran.
+    pub reason: String,
+    /// What made it run.
+    pub trigger: String,
+    /// Counts the attempts at the version, from 1.
+    pub attempt: i32,
+    /// The status before.
+    pub status_before: String,
+    /// The status after.
+    pub status: String,
+    /// The class of a failure.
+    pub error_class: Option<String>,
+    /// One sentence.
+    pub message: String,
+    /// The published version that ran.
+    pub logic_version: i32,
+    /// Console lines.
+    pub log: Value,
+    /// HTTP exchanges.
+    pub exchanges: Value,
+}
+
+/// Which runs to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunQuery {
+    /// Of one subject.
+    pub subject: Option<SubjectId>,
+    /// That ended so.
+    pub status: Option<ProvisionStatus>,
+    /// Begun at or after.
+    pub since: Option<DateTime<Utc>>,
+    /// Older than this number.
+    pub before: Option<i64>,
+}
+
+/// A page of a target's runs, newest first.
+pub fn list(
+    connection: &mut PgConnection,
+    target: TargetId,
+    query: &RunQuery,
+    limit: i64,
+) -> Result<Vec<Run>, DbError> {
+    let mut select = runs::table
+        .filter(runs::target_id.eq(target.0))
+        .order(runs::id.desc())
+        .limit(limit)
+        .select(Run::as_select())
+        .into_boxed();
+    if let Some(subject) = query.subject {
+        select = select.filter(runs::subject_id.eq(subject.0));
+    }
+    if let Some(status) = query.status {
+        select = select.filter(runs::status.eq(status.as_str()));
+    }
+    if let Some(since) = query.since {
+        select = select.filter(runs::started_at.ge(since));
+    }
+    if let Some(before) = query.before {
+        select = select.filter(runs::id.lt(before));
+    }
+    Ok(select.load(connection)?)
+}
+
+/// One run.
+pub fn find(connection: &mut PgConnection, id: RunId) -> Result<Option<Run>, DbError> {
+    Ok(runs::table
+        .filter(runs::target_id.eq(id.target.0).and(runs::id.eq(id.number)))
+        .select(Run::as_select())
+        .first(connection)
+        .optional()?)
+}
+
+/// Days of partitions made before and after today. Yesterday's is for runs that
+/// began before midnight and for a clock that was set back.
+const AHEAD: std::ops::RangeInclusive<i64> = -2..=7;
+
+/// Makes the partitions around `today`; those that exist stay.
+pub fn make_partitions(connection: &mut PgConnection, today: NaiveDate) -> Result<(), DbError> {
+    sql_query("SELECT pg_advisory_lock(7004)").execute(connection)?;
+    let made = AHEAD.filter_map(|days| shift(today, days)).try_for_each(|day| {
+        let Some(next) = shift(day, 1) else { return Ok(()) };
+        connection.batch_execute(&format!(
+            "CREATE TABLE IF NOT EXISTS {} PARTITION OF runs FOR VALUES FROM ('{day}') TO ('{next}') \
+             WITH (autovacuum_vacuum_insert_scale_factor = 1.0)",
+            partition_name(day)
+        ))
+    });
+    sql_query("SELECT pg_advisory_unlock(7004)").execute(connection)?;
+    Ok(made?)
+}
+
+fn shift(day: NaiveDate, days: i64) -> Option<NaiveDate> {
+    let distance = Days::new(days.unsigned_abs());
+    if days < 0 { day.checked_sub_days(distance) } else { day.checked_add_days(distance) }
+}
+
+fn partition_name(day: NaiveDate) -> String {
+    format!("runs_{}", day.format("%Y%m%d"))
+}
+
+#[derive(QueryableByName)]
+struct Name {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+/// Drops the partitions of days before `keep_from`; returns their names.
+pub fn drop_partitions(
+    connection: &mut PgConnection,
+    keep_from: NaiveDate,
+) -> Result<Vec<String>, DbError> {
+    let names: Vec<Name> = sql_query(
+        "SELECT c.relname::text AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
+         WHERE i.inhparent = 'runs'::regclass AND c.relname ~ '^runs_[0-9]{8}$' AND c.relname < $1 \
+         ORDER BY 1",
+    )
+    .bind::<Text, _>(partition_name(keep_from))
+    .load(connection)?;
+    let names: Vec<String> = names.into_iter().map(|row| row.name).collect();
+    for name in &names {
+        connection.batch_execute(&format!("DROP TABLE {name}"))?;
+    }
+    Ok(names)
+}

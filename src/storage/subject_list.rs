@@ -1,0 +1,58 @@
+//! Pages of subjects, by keyset: a page begins after an id, so that subjects
+//! that come or go meanwhile neither repeat nor hide others.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Nullable, Text};
+
+use super::DbError;
+use super::filter_sql;
+use super::subject_row::SubjectRow;
+use crate::domain::filter::Filter;
+use crate::domain::ids::StoreId;
+use crate::domain::subject::{Subject, SubjectKind};
+
+/// Which live subjects to list.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Their kind.
+    pub kind: SubjectKind,
+    /// Only the account with this log-in name, whatever the case of its ASCII letters.
+    pub user_name: Option<String>,
+    /// Only the one with this external id.
+    pub external_id: Option<String>,
+    /// Only those that match.
+    pub filter: Option<Filter>,
+}
+
+/// At most `limit` of the subjects wanted after the id `after`, in the order
+/// of their ids.
+///
+/// # Errors
+/// Only what the database itself does.
+pub fn page(
+    connection: &mut PgConnection,
+    store: StoreId,
+    wanted: &Wanted,
+    after: i64,
+    limit: i64,
+    now: DateTime<Utc>,
+) -> Result<Vec<Subject>, DbError> {
+    let filter = wanted.filter.as_ref().map(|filter| filter_sql::compile(filter, 7, now));
+    let condition = filter.as_ref().map_or("true", |filter| &filter.sql);
+    let rows: Vec<SubjectRow> = diesel::sql_query(format!(
+        "SELECT {} FROM subjects s WHERE s.store_id = $1 AND s.kind = $2 AND s.id > $3 AND s.deleted_at IS NULL \
+         AND ($4 IS NULL OR lower(s.user_name COLLATE \"C\") = $4) AND ($5 IS NULL OR s.external_id = $5) \
+         AND {condition} ORDER BY s.id LIMIT $6",
+        SubjectRow::COLUMNS
+    ))
+    .bind::<BigInt, _>(store.0)
+    .bind::<Text, _>(wanted.kind.as_str())
+    .bind::<BigInt, _>(after)
+    .bind::<Nullable<Text>, _>(wanted.user_name.as_ref().map(|name| name.to_ascii_lowercase()))
+    .bind::<Nullable<Text>, _>(wanted.external_id.as_deref())
+    .bind::<BigInt, _>(limit)
+    .bind::<Array<Text>, _>(filter.as_ref().map_or(&[][..], |filter| &filter.values))
+    .load(connection)?;
+    rows.into_iter().map(SubjectRow::read).collect()
+}

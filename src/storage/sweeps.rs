@@ -1,0 +1,192 @@
+//! Sweeps: work over every subject of a store, advanced in keyset chunks, each
+//! chunk in its own transaction together with the sweep's cursor. A sweep is
+//! resumable, cancellable and needs bounded memory.
+
+use chrono::{DateTime, Utc};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Text, Timestamptz};
+use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
+
+use super::DbError;
+use super::filter_sql;
+use super::queue::{PRIORITY_SWEEP, coalesce_clause};
+use crate::domain::filter::Filter;
+use crate::domain::ids::{SweepId, TargetId};
+use crate::domain::status::{Trigger, words};
+use crate::domain::target::Target;
+
+/// Subjects looked at in one transaction.
+pub const CHUNK: i64 = 5_000;
+
+words!(
+    /// What a sweep looks for.
+    SweepKind {
+        /// Everything in scope, done or not.
+        Force = "force",
+        /// What entered the scope, left it, or changed unseen.
+        Reconcile = "reconcile",
+    }
+);
+
+/// Where a sweep stands.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct Sweep {
+    /// Its id.
+    #[diesel(sql_type = BigInt)]
+    pub id: i64,
+    /// `force` or `reconcile`.
+    #[diesel(sql_type = Text)]
+    pub kind: String,
+    /// The trigger that its work gets.
+    #[diesel(sql_type = Text)]
+    pub trigger: String,
+    /// The last subject looked at.
+    #[diesel(sql_type = BigInt)]
+    pub cursor: i64,
+    /// The newest subject when it started.
+    #[diesel(sql_type = BigInt)]
+    pub last_subject: i64,
+    /// Subjects in scope when it started.
+    #[diesel(sql_type = BigInt)]
+    pub total: i64,
+    /// Work made so far.
+    #[diesel(sql_type = BigInt)]
+    pub enqueued: i64,
+    /// When it started.
+    #[diesel(sql_type = Timestamptz)]
+    pub created_at: DateTime<Utc>,
+    /// When it ended.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub finished_at: Option<DateTime<Utc>>,
+    /// A person ended it.
+    #[diesel(sql_type = Bool)]
+    pub cancelled: bool,
+}
+
+fn filter_of(target: &Target) -> Result<Filter, DbError> {
+    Filter::parse(&target.settings.filter)
+        .map_err(|error| DbError::Corrupt(format!("filter of target {}: {error}", target.id)))
+}
+
+/// Starts a sweep; an unfinished one of the same kind is replaced, since the
+/// new one covers it.
+pub fn start(
+    connection: &mut PgConnection,
+    target: &Target,
+    kind: SweepKind,
+    trigger: Trigger,
+) -> Result<Sweep, DbError> {
+    let filter = filter_sql::compile(&filter_of(target)?, 5, Utc::now());
+    sql_query("UPDATE sweeps SET finished_at = now(), cancelled = true \
+         WHERE target_id = $1 AND kind = $2 AND finished_at IS NULL")
+        .bind::<BigInt, _>(target.id.0)
+        .bind::<Text, _>(kind.as_str())
+        .execute(connection)?;
+    let sweep = sql_query(format!(
+        "INSERT INTO sweeps (target_id, kind, trigger, last_subject, total) \
+         SELECT $1, $2, $3, coalesce(max(s.id), 0), \
+            count(*) FILTER (WHERE s.deleted_at IS NULL AND {}) \
+         FROM subjects s WHERE s.store_id = $4 AND s.kind = 'account' RETURNING *",
+        filter.sql
+    ))
+    .bind::<BigInt, _>(target.id.0)
+    .bind::<Text, _>(kind.as_str())
+    .bind::<Text, _>(trigger.as_str())
+    .bind::<BigInt, _>(target.store.0)
+    .bind::<Array<Text>, _>(filter.values)
+    .get_result(connection)?;
+    Ok(sweep)
+}
+
+/// The unfinished sweeps of a target, oldest first.
+pub fn open(connection: &mut PgConnection, target: TargetId) -> Result<Vec<Sweep>, DbError> {
+    let sweeps = sql_query("SELECT * FROM sweeps WHERE target_id = $1 AND finished_at IS NULL ORDER BY id")
+        .bind::<BigInt, _>(target.0)
+        .load(connection)?;
+    Ok(sweeps)
+}
+
+/// The newest sweep of a target, finished or not.
+pub fn latest(connection: &mut PgConnection, target: TargetId) -> Result<Option<Sweep>, DbError> {
+    let sweeps: Vec<Sweep> = sql_query("SELECT * FROM sweeps WHERE target_id = $1 ORDER BY id DESC LIMIT 1")
+        .bind::<BigInt, _>(target.0)
+        .load(connection)?;
+    Ok(sweeps.into_iter().next())
+}
+
+/// What is due, per kind, of a chunk `c` joined with the state `st`.
+const fn due(kind: SweepKind) -> &'static str {
+    match kind {
+        SweepKind::Force => "c.wanted",
+        SweepKind::Reconcile => {
+            "CASE WHEN c.wanted THEN NOT coalesce(st.in_scope, false) \
+                OR coalesce(st.done_version, 0) < c.version ELSE coalesce(st.present, false) END"
+        }
+    }
+}
+
+/// Advances a sweep by one chunk; true when it has ended.
+pub fn advance(connection: &mut PgConnection, target: &Target, sweep: SweepId) -> Result<bool, DbError> {
+    connection.transaction(|connection| {
+        let found: Vec<Sweep> =
+            sql_query("SELECT * FROM sweeps WHERE id = $1 AND finished_at IS NULL FOR UPDATE")
+                .bind::<BigInt, _>(sweep.0)
+                .load(connection)?;
+        let Some(sweep) = found.into_iter().next() else { return Ok(true) };
+        let kind: SweepKind = sweep.kind.parse().map_err(|_| DbError::Corrupt(sweep.kind.clone()))?;
+        let chunk = enqueue_chunk(connection, target, &sweep, kind)?;
+        let ended = chunk.last >= sweep.last_subject || chunk.seen < CHUNK;
+        sql_query(
+            "UPDATE sweeps SET cursor = greatest(cursor, $2), enqueued = enqueued + $3, \
+             finished_at = CASE WHEN $4 THEN now() END WHERE id = $1",
+        )
+        .bind::<BigInt, _>(sweep.id)
+        .bind::<BigInt, _>(chunk.last)
+        .bind::<BigInt, _>(chunk.enqueued)
+        .bind::<Bool, _>(ended)
+        .execute(connection)?;
+        Ok(ended)
+    })
+}
+
+#[derive(QueryableByName)]
+struct Chunk {
+    #[diesel(sql_type = BigInt)]
+    last: i64,
+    #[diesel(sql_type = BigInt)]
+    seen: i64,
+    #[diesel(sql_type = BigInt)]
+    enqueued: i64,
+}
+
+fn enqueue_chunk(
+    connection: &mut PgConnection,
+    target: &Target,
+    sweep: &Sweep,
+    kind: SweepKind,
+) -> Result<Chunk, DbError> {
+    let filter = filter_sql::compile(&filter_of(target)?, 8, Utc::now());
+    let chunk = sql_query(format!(
+        "WITH c AS MATERIALIZED ( \
+            SELECT s.id, s.version, s.deleted_at IS NULL AND {} AS wanted FROM subjects s \
+            WHERE s.store_id = $2 AND s.kind = 'account' AND s.id > $3 AND s.id <= $4 \
+            ORDER BY s.id LIMIT $5), \
+         made AS (INSERT INTO pending (target_id, subject_id, trigger, priority) \
+            SELECT $1, c.id, $6, $7 FROM c \
+            LEFT JOIN provision_state st ON st.target_id = $1 AND st.subject_id = c.id \
+            WHERE {} {} RETURNING 1) \
+         SELECT coalesce(max(id), $3) AS last, count(*) AS seen, (SELECT count(*) FROM made) AS enqueued FROM c",
+        filter.sql,
+        due(kind),
+        coalesce_clause()
+    ))
+    .bind::<BigInt, _>(target.id.0)
+    .bind::<BigInt, _>(target.store.0)
+    .bind::<BigInt, _>(sweep.cursor)
+    .bind::<BigInt, _>(sweep.last_subject)
+    .bind::<BigInt, _>(CHUNK)
+    .bind::<Text, _>(&sweep.trigger)
+    .bind::<SmallInt, _>(PRIORITY_SWEEP)
+    .bind::<Array<Text>, _>(filter.values)
+    .get_result(connection)?;
+    Ok(chunk)
+}

@@ -1,0 +1,347 @@
+//! Targets: settings, life cycle, secrets, and which node serves which.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use diesel::dsl::now;
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use serde_json::Value;
+
+use super::DbError;
+use super::queue::lock_store_exclusive;
+use super::schema::{target_secrets, targets};
+use super::subject_row::object;
+use super::sweeps::{self, SweepKind};
+use crate::domain::ids::{StoreId, TargetId};
+use crate::domain::status::{Trigger, UnknownWord};
+use crate::domain::target::{Limits, RetryPolicy, Target, TargetSettings};
+
+/// Why a target was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// No such target.
+    #[error("there is no such target")]
+    NotFound,
+    /// The name is taken.
+    #[error("the store has a target of the name `{0}` already")]
+    NameTaken(String),
+    /// The settings changed since they were read.
+    #[error("the target is at version {0} by now")]
+    VersionMismatch(i64),
+    /// The instance's limit is reached.
+    #[error("this instance may have {0} targets: delete one or raise `limits.maxTargets`")]
+    TooMany(i64),
+    /// Enabling needs published logic.
+    #[error("the target has no published logic: publish some, then enable it")]
+    NoLogic,
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+impl From<DieselError> for TargetError {
+    fn from(error: DieselError) -> Self {
+        Self::Db(error.into())
+    }
+}
+
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = targets)]
+struct TargetRow {
+    id: i64,
+    store_id: i64,
+    name: String,
+    description: String,
+    enabled: bool,
+    mode: String,
+    paused: bool,
+    ordering: i32,
+    max_parallel_jobs: i32,
+    filter: String,
+    egress_allow: Vec<Option<String>>,
+    config: Value,
+    connection: Value,
+    cpu_limit_ms: i32,
+    wall_limit_ms: i32,
+    heap_limit_mib: i32,
+    retry_attempts: i32,
+    retry_first_secs: i32,
+    retry_max_secs: i32,
+    logic_version: Option<i32>,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl TargetRow {
+    fn read(self) -> Result<Target, DbError> {
+        let word = |error: UnknownWord| DbError::Corrupt(error.to_string());
+        let settings = TargetSettings {
+            mode: self.mode.parse().map_err(word)?,
+            name: self.name,
+            description: self.description,
+            enabled: self.enabled,
+            order: self.ordering,
+            max_parallel_jobs: self.max_parallel_jobs.unsigned_abs(),
+            filter: self.filter,
+            egress_allow: self.egress_allow.into_iter().flatten().collect(),
+            config: object(self.config),
+            connection: object(self.connection),
+            limits: Limits {
+                cpu_ms: self.cpu_limit_ms.unsigned_abs(),
+                wall_ms: self.wall_limit_ms.unsigned_abs(),
+                heap_mib: self.heap_limit_mib.unsigned_abs(),
+            },
+            retry: RetryPolicy {
+                max_attempts: self.retry_attempts.unsigned_abs(),
+                first_delay_secs: self.retry_first_secs.unsigned_abs(),
+                max_delay_secs: self.retry_max_secs.unsigned_abs(),
+            },
+        };
+        Ok(Target {
+            id: TargetId(self.id),
+            store: StoreId(self.store_id),
+            version: self.version,
+            settings,
+            paused: self.paused,
+            logic_version: self.logic_version,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        })
+    }
+}
+
+#[derive(Insertable, AsChangeset)]
+#[diesel(table_name = targets)]
+struct SettingsRow<'a> {
+    name: &'a str,
+    description: &'a str,
+    enabled: bool,
+    mode: &'static str,
+    ordering: i32,
+    max_parallel_jobs: i32,
+    filter: &'a str,
+    egress_allow: &'a [String],
+    config: Value,
+    connection: Value,
+    cpu_limit_ms: i32,
+    wall_limit_ms: i32,
+    heap_limit_mib: i32,
+    retry_attempts: i32,
+    retry_first_secs: i32,
+    retry_max_secs: i32,
+}
+
+fn settings_row(settings: &TargetSettings) -> SettingsRow<'_> {
+    let int = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+    SettingsRow {
+        name: &settings.name,
+        description: &settings.description,
+        enabled: settings.enabled,
+        mode: settings.mode.as_str(),
+        ordering: settings.order,
+        max_parallel_jobs: int(settings.max_parallel_jobs),
+        filter: &settings.filter,
+        egress_allow: &settings.egress_allow,
+        config: Value::Object(settings.config.clone()),
+        connection: Value::Object(settings.connection.clone()),
+        cpu_limit_ms: int(settings.limits.cpu_ms),
+        wall_limit_ms: int(settings.limits.wall_ms),
+        heap_limit_mib: int(settings.limits.heap_mib),
+        retry_attempts: int(settings.retry.max_attempts),
+        retry_first_secs: int(settings.retry.first_delay_secs),
+        retry_max_secs: int(settings.retry.max_delay_secs),
+    }
+}
+
+/// A sealed secret by name; `None` removes it.
+pub type SealedSecrets = BTreeMap<String, Option<Vec<u8>>>;
+
+/// Makes a target. `most` is how many an instance may have.
+pub fn create(
+    connection: &mut PgConnection,
+    store: StoreId,
+    settings: &TargetSettings,
+    most: i64,
+) -> Result<Target, TargetError> {
+    connection.transaction(|connection| {
+        diesel::sql_query("SELECT pg_advisory_xact_lock(7003)").execute(connection)?;
+        let existing: i64 =
+            targets::table.filter(targets::deleted_at.is_null()).count().get_result(connection)?;
+        if existing >= most {
+            return Err(TargetError::TooMany(most));
+        }
+        let row: TargetRow = diesel::insert_into(targets::table)
+            .values((targets::store_id.eq(store.0), settings_row(settings)))
+            .returning(TargetRow::as_returning())
+            .get_result(connection)
+            .map_err(|error| name_taken(error, settings))?;
+        Ok(row.read()?)
+    })
+}
+
+fn name_taken(error: DieselError, settings: &TargetSettings) -> TargetError {
+    match error {
+        DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => {
+            TargetError::NameTaken(settings.name.clone())
+        }
+        other => other.into(),
+    }
+}
+
+/// A live target.
+pub fn find(connection: &mut PgConnection, id: TargetId) -> Result<Target, TargetError> {
+    let row: Option<TargetRow> = targets::table
+        .find(id.0)
+        .filter(targets::deleted_at.is_null())
+        .select(TargetRow::as_select())
+        .first(connection)
+        .optional()?;
+    Ok(row.ok_or(TargetError::NotFound)?.read()?)
+}
+
+/// The live targets of a store by order, then id; of all stores without one.
+pub fn list(connection: &mut PgConnection, store: Option<StoreId>) -> Result<Vec<Target>, DbError> {
+    let mut query = targets::table
+        .filter(targets::deleted_at.is_null())
+        .order((targets::ordering, targets::id))
+        .select(TargetRow::as_select())
+        .into_boxed();
+    if let Some(store) = store {
+        query = query.filter(targets::store_id.eq(store.0));
+    }
+    query.load(connection)?.into_iter().map(TargetRow::read).collect()
+}
+
+/// Changes settings by `edit`, which sees them under a lock. Enabling a target
+/// or editing its filter starts a sweep that finds what entered and what left.
+pub fn update<E: From<TargetError>>(
+    connection: &mut PgConnection,
+    id: TargetId,
+    if_match: Option<&[i64]>,
+    secrets: &SealedSecrets,
+    edit: impl FnOnce(&mut TargetSettings) -> Result<(), E>,
+) -> Result<Target, E> {
+    let store = find(connection, id)?.store;
+    let result: Result<Result<Target, E>, TargetError> = connection.transaction(|connection| {
+        lock_store_exclusive(connection, store)?;
+        let before = find(connection, id)?;
+        if if_match.is_some_and(|versions| !versions.contains(&before.version)) {
+            return Err(TargetError::VersionMismatch(before.version));
+        }
+        let mut settings = before.settings.clone();
+        if let Err(error) = edit(&mut settings) {
+            return Ok(Err(error));
+        }
+        save(connection, &before, &settings, secrets).map(Ok)
+    });
+    result?
+}
+
+fn save(
+    connection: &mut PgConnection,
+    before: &Target,
+    settings: &TargetSettings,
+    secrets: &SealedSecrets,
+) -> Result<Target, TargetError> {
+    if settings == &before.settings && secrets.is_empty() {
+        return Ok(before.clone());
+    }
+    if settings.is_served() && before.logic_version.is_none() {
+        return Err(TargetError::NoLogic);
+    }
+    save_secrets(connection, before.id, secrets)?;
+    let row: TargetRow = diesel::update(targets::table.find(before.id.0))
+        .set((settings_row(settings), targets::version.eq(before.version + 1), targets::updated_at.eq(now)))
+        .returning(TargetRow::as_returning())
+        .get_result(connection)
+        .map_err(|error| name_taken(error, settings))?;
+    let after = row.read()?;
+    sweep_after(connection, before, &after)?;
+    Ok(after)
+}
+
+fn sweep_after(connection: &mut PgConnection, before: &Target, after: &Target) -> Result<(), DbError> {
+    if !after.settings.follows_changes() {
+        return Ok(());
+    }
+    if !before.settings.follows_changes() {
+        sweeps::start(connection, after, SweepKind::Reconcile, Trigger::Enabled)?;
+    } else if before.settings.filter != after.settings.filter {
+        sweeps::start(connection, after, SweepKind::Reconcile, Trigger::FilterChanged)?;
+    }
+    Ok(())
+}
+
+/// Stores, replaces and removes sealed secrets.
+pub fn save_secrets(
+    connection: &mut PgConnection,
+    target: TargetId,
+    secrets: &SealedSecrets,
+) -> Result<(), DbError> {
+    for (name, sealed) in secrets {
+        let Some(sealed) = sealed else {
+            diesel::delete(target_secrets::table.find((target.0, name))).execute(connection)?;
+            continue;
+        };
+        diesel::insert_into(target_secrets::table)
+            .values((
+                target_secrets::target_id.eq(target.0),
+                target_secrets::name.eq(name),
+                target_secrets::sealed.eq(sealed),
+            ))
+            .on_conflict((target_secrets::target_id, target_secrets::name))
+            .do_update()
+            .set((target_secrets::sealed.eq(sealed), target_secrets::updated_at.eq(now)))
+            .execute(connection)?;
+    }
+    Ok(())
+}
+
+/// The sealed secrets of a target by name.
+pub fn secrets(
+    connection: &mut PgConnection,
+    target: TargetId,
+) -> Result<BTreeMap<String, Vec<u8>>, DbError> {
+    let rows: Vec<(String, Vec<u8>)> = target_secrets::table
+        .filter(target_secrets::target_id.eq(target.0))
+        .select((target_secrets::name, target_secrets::sealed))
+        .load(connection)?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Holds or frees the work of a target.
+pub fn set_paused(connection: &mut PgConnection, id: TargetId, paused: bool) -> Result<Target, TargetError> {
+    let row: Option<TargetRow> = diesel::update(targets::table.find(id.0))
+        .filter(targets::deleted_at.is_null())
+        .set(targets::paused.eq(paused))
+        .returning(TargetRow::as_returning())
+        .get_result(connection)
+        .optional()?;
+    Ok(row.ok_or(TargetError::NotFound)?.read()?)
+}
+
+/// Deletes a target: its logic, secrets and due work go, what it provisioned
+/// where stays known.
+pub fn delete(connection: &mut PgConnection, id: TargetId) -> Result<(), TargetError> {
+    connection.transaction(|connection| {
+        let deleted = diesel::update(targets::table.find(id.0))
+            .filter(targets::deleted_at.is_null())
+            .set((targets::deleted_at.eq(now), targets::enabled.eq(false), targets::logic_version.eq(None::<i32>)))
+            .execute(connection)?;
+        if deleted == 0 {
+            return Err(TargetError::NotFound);
+        }
+        for statement in [
+            "DELETE FROM target_secrets WHERE target_id = $1",
+            "DELETE FROM logic_drafts WHERE target_id = $1",
+            "DELETE FROM logic_versions WHERE target_id = $1",
+            "DELETE FROM pending WHERE target_id = $1",
+            "DELETE FROM sweeps WHERE target_id = $1",
+        ] {
+            diesel::sql_query(statement).bind::<diesel::sql_types::BigInt, _>(id.0).execute(connection)?;
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,9 @@
+//! The REST API against a real database, over real connections.
+
+mod accounts;
+mod bad_input;
+mod containers;
+mod import;
+mod support;
+mod tokens;
+mod transport;

@@ -1,0 +1,131 @@
+//! The layering that `src/lib.rs` promises, proved from the source.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Which module may use which: the table of `src/lib.rs`.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("plan", &["domain"]),
+    ("config", &["domain", "security"]),
+    ("security", &["domain"]),
+    ("storage", &["domain", "plan", "security"]),
+    ("js", &["domain"]),
+    ("egress", &["domain", "security"]),
+    ("logic", &["domain", "storage", "js"]),
+    ("observe", &["domain"]),
+    ("engine", &["domain", "plan", "storage", "security", "js", "egress", "observe"]),
+    ("http", &["domain", "security", "storage", "observe"]),
+    (
+        "api",
+        &["http", "domain", "plan", "storage", "security", "config", "logic", "js", "egress", "engine"],
+    ),
+    ("cli", &["app", "config", "security", "js"]),
+];
+
+/// Crates that live in one place only.
+const HOMES: &[(&str, &[&str])] = &[
+    ("diesel", &["storage"]),
+    ("r2d2", &["storage"]),
+    ("deno_core", &["js"]),
+    ("deno_web", &["js"]),
+    ("deno_fetch", &["js"]),
+    ("reqwest", &["egress", "cli"]),
+    ("actix_web", &["http", "api", "app"]),
+    ("actix", &["engine"]),
+    ("clap", &["cli"]),
+];
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn modules() -> BTreeMap<String, Vec<PathBuf>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let mut modules: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for file in files {
+        let relative = file.strip_prefix(&root).unwrap();
+        let module = relative.components().next().unwrap().as_os_str().to_string_lossy();
+        modules.entry(module.trim_end_matches(".rs").to_owned()).or_default().push(file);
+    }
+    modules
+}
+
+/// Code without comments, strings left in: what `crate::` and `::` stand in.
+fn code(file: &Path) -> String {
+    let text = std::fs::read_to_string(file).unwrap();
+    let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn words_after<'a>(code: &'a str, prefix: &str) -> BTreeSet<&'a str> {
+    let word = |rest: &'a str| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
+    let mut words: BTreeSet<&str> = code.split(prefix).skip(1).map(word).collect();
+    words.remove("");
+    words
+}
+
+#[test]
+fn modules_use_only_what_the_map_allows() {
+    let mut faults = Vec::new();
+    let modules = modules();
+    for (module, files) in &modules {
+        let Some((_, allowed)) = MAY_USE.iter().find(|(name, _)| name == module) else { continue };
+        for file in files {
+            let code = code(file);
+            for used in words_after(&code, "crate::") {
+                let other = modules.contains_key(used) && used != module;
+                if other && !allowed.contains(&used) {
+                    faults.push(format!("{} uses {used}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn crates_stay_in_their_homes() {
+    let mut faults = Vec::new();
+    for (module, files) in modules() {
+        for file in files {
+            let code = code(&file);
+            for (name, homes) in HOMES.iter().filter(|(_, homes)| !homes.contains(&module.as_str())) {
+                let used = code
+                    .split(&format!("{name}::"))
+                    .zip(code.split(&format!("{name}::")).skip(1))
+                    .any(|(before, _)| !before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'));
+                if used {
+                    faults.push(format!("{} uses {name}, which lives in {homes:?}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn unsafe_code_lives_in_the_sandbox_alone() {
+    for (_, files) in modules() {
+        for file in files.iter().filter(|file| !file.ends_with("js/sandbox.rs")) {
+            assert!(!code(file).contains("unsafe "), "{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn the_map_names_every_module() {
+    let map = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    for module in modules().keys().filter(|module| !["lib", "main"].contains(&module.as_str())) {
+        assert!(map.contains(&format!("[`{module}`]")), "src/lib.rs does not say what `{module}` is for");
+    }
+}

@@ -1,0 +1,131 @@
+//! Where a request may go.
+
+use std::sync::Arc;
+
+use provisiond::domain::host_call::HostCalls as _;
+use provisiond::domain::status::ErrorClass;
+use provisiond::egress::TargetPolicy;
+
+use super::server::{Server, answer};
+use super::{allow, egress, error_of, get, session};
+
+#[tokio::test]
+async fn every_spelling_of_an_inner_address_is_refused() {
+    let session = session(&[]);
+    for host in [
+        "127.0.0.1",
+        "2130706433",
+        "0x7f.1",
+        "017700000001",
+        "127.1",
+        "0",
+        "[::1]",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::]",
+        "10.0.0.1",
+        "192.168.0.1",
+        "100.64.0.1",
+        "169.254.169.254",
+        "[fd00:ec2::254]",
+        "[fe80::1]",
+        "127。0。0。1",
+        "①②⑦.0.0.1",
+    ] {
+        let error = error_of(&session, get(format!("http://{host}:1/"))).await;
+        assert_eq!(error.class, ErrorClass::Permanent, "{host}: {error}");
+        assert!(error.message.contains("is not a public address; add"), "{host}: {error}");
+    }
+    assert_eq!(session.last_failure(), Some((ErrorClass::Permanent, None)));
+}
+
+#[tokio::test]
+async fn a_name_that_resolves_inside_is_refused() {
+    let server = Server::start(|_| answer("200 OK", "", "")).await;
+    let system = session(&[]);
+    let error = error_of(&system, get(format!("http://localhost:{}/", server.address.port()))).await;
+    assert_eq!(error.class, ErrorClass::Permanent, "{error}");
+    assert!(error.message.contains("is not a public address; add \"localhost\" to `egressAllow`"), "{error}");
+
+    let names = egress(&[("evil.example", &["127.0.0.1"])]);
+    let session = names.session(Arc::new(TargetPolicy::new(allow(&[]), Vec::new())));
+    let error = error_of(&session, get(format!("http://evil.example:{}/", server.address.port()))).await;
+    assert!(error.message.contains("127.0.0.1 is not a public address"), "{error}");
+    assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_listed_name_may_be_inside() {
+    let server = Server::start(|_| answer("200 OK", "", "hello")).await;
+    let port = server.address.port();
+    let names = egress(&[("app.example", &["127.0.0.1"])]);
+    let policy = TargetPolicy::new(allow(&[format!("app.example:{port}")]), Vec::new());
+    let session = names.session(Arc::new(policy));
+    let response = session.fetch(get(format!("http://APP.example:{port}/"))).await.unwrap();
+    assert_eq!(&response.body[..], b"hello");
+    let error = error_of(&session, get("http://app.example:1/")).await;
+    assert!(error.message.contains("`egressAllow` of the target does not name it"), "{error}");
+}
+
+#[tokio::test]
+async fn a_network_allows_names_that_resolve_into_it_and_only_its_addresses() {
+    let server = Server::start(|_| answer("200 OK", "", "")).await;
+    let port = server.address.port();
+    let names = egress(&[("both.example", &["127.0.0.2", "127.0.0.1"]), ("other.example", &["127.0.0.2"])]);
+    let inner = tokio::net::TcpListener::bind(("127.0.0.2", port)).await.unwrap();
+    let policy = TargetPolicy::new(allow(&[format!("127.0.0.1/32:{port}")]), Vec::new());
+    let session = names.session(Arc::new(policy));
+    assert_eq!(session.fetch(get(format!("http://both.example:{port}/"))).await.unwrap().status, 200);
+    let error = error_of(&session, get(format!("http://other.example:{port}/"))).await;
+    assert_eq!(error.class, ErrorClass::Permanent, "{error}");
+    let nobody = tokio::time::timeout(std::time::Duration::from_millis(50), inner.accept()).await;
+    assert!(nobody.is_err(), "an unchecked address was connected to");
+}
+
+#[tokio::test]
+async fn only_http_without_credentials_is_spoken() {
+    let session = session(&["127.0.0.1".to_owned()]);
+    for (url, message) in [
+        ("ftp://127.0.0.1/", "`ftp:` URLs are refused: only http and https are allowed"),
+        ("file:///etc/passwd", "`file:` URLs are refused: only http and https are allowed"),
+        (
+            "http://u:p@127.0.0.1/",
+            "a URL must not hold a user name or password; set the `authorization` header",
+        ),
+        (
+            "http://127.0.0.1@evil.example/",
+            "a URL must not hold a user name or password; set the `authorization` header",
+        ),
+        ("/relative", "the URL is invalid: relative URL without a base"),
+        ("http://", "the URL is invalid: empty host"),
+        ("http://[fe80::1%25eth0]/", "the URL is invalid: invalid IPv6 address"),
+    ] {
+        let error = error_of(&session, get(url)).await;
+        assert_eq!((error.class, error.message.as_str()), (ErrorClass::Permanent, message), "{url}");
+    }
+    let trace =
+        provisiond::domain::host_call::FetchRequest { method: "TRACE".into(), ..get("http://127.0.0.1/") };
+    assert_eq!(error_of(&session, trace).await.message, "method `TRACE` is forbidden");
+}
+
+#[tokio::test]
+async fn a_name_without_an_address_is_transient() {
+    let session = egress(&[]).session(Arc::new(TargetPolicy::new(allow(&[]), Vec::new())));
+    let error = error_of(&session, get("https://gone.example/")).await;
+    assert_eq!(error.class, ErrorClass::Transient);
+    assert_eq!(error.message, "cannot connect to `gone.example:443`: no such name");
+}
+
+#[test]
+fn proxies_of_the_environment_are_ignored() {
+    let own = std::env::current_exe().unwrap();
+    let output = std::process::Command::new(own)
+        .args(["--exact", "egress::pooling::runs_of_one_policy_share_connections"])
+        .envs(["http_proxy", "HTTP_PROXY", "ALL_PROXY"].map(|name| (name, "http://127.0.0.1:1")))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}

@@ -1,0 +1,88 @@
+//! The way out, against servers on loopback that misbehave.
+
+mod guard;
+mod limits;
+mod pooling;
+mod redirects;
+mod secrets;
+mod server;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use provisiond::domain::host_call::{FetchRequest, FetchResponse, HostCallError, HostCalls, Redirect};
+use provisiond::egress::{AllowList, Egress, EgressLimits, Looking, Lookup, Session, TargetPolicy};
+use provisiond::security::NamedSecret;
+
+/// Answers names from a table; the port does not matter to it.
+struct Names(HashMap<String, Vec<IpAddr>>);
+
+impl Lookup for Names {
+    fn lookup(&self, name: &str) -> Looking {
+        let found = self.0.get(name).cloned();
+        Box::pin(async move { found.ok_or_else(|| std::io::Error::other("no such name")) })
+    }
+}
+
+/// An egress that knows these names alone.
+fn egress(names: &[(&str, &[&str])]) -> Egress {
+    let parse = |addresses: &[&str]| addresses.iter().map(|address| address.parse().unwrap()).collect();
+    let table = names.iter().map(|(name, addresses)| ((*name).to_owned(), parse(addresses))).collect();
+    Egress::with_lookup(Arc::new(Names(table)))
+}
+
+fn allow(entries: &[String]) -> AllowList {
+    AllowList::parse(entries).unwrap()
+}
+
+/// Limits that make a test short.
+fn quick() -> EgressLimits {
+    EgressLimits { request_timeout: Duration::from_millis(400), ..EgressLimits::default() }
+}
+
+/// A run that may only talk to `entries`, with secret `token` = `hunter2 &"x"`.
+fn session_with(entries: &[String], limits: EgressLimits) -> (Session, Arc<TargetPolicy>) {
+    let secrets = vec![NamedSecret::new("token", SECRET)];
+    let policy = Arc::new(TargetPolicy::with_limits(allow(entries), secrets, limits));
+    (Egress::new().session(policy.clone()), policy)
+}
+
+fn session(entries: &[String]) -> Session {
+    session_with(entries, EgressLimits::default()).0
+}
+
+const SECRET: &str = "hunter2 &\"x\"";
+
+fn get(url: impl Into<String>) -> FetchRequest {
+    FetchRequest {
+        method: "GET".to_owned(),
+        url: url.into(),
+        headers: Vec::new(),
+        body: None,
+        redirect: Redirect::Follow,
+    }
+}
+
+fn post(url: impl Into<String>, content_type: &str, body: impl Into<String>) -> FetchRequest {
+    FetchRequest {
+        method: "POST".to_owned(),
+        headers: vec![("content-type".to_owned(), content_type.to_owned())],
+        body: Some(body.into().into()),
+        ..get(url)
+    }
+}
+
+fn with_header(mut request: FetchRequest, name: &str, value: &str) -> FetchRequest {
+    request.headers.push((name.to_owned(), value.to_owned()));
+    request
+}
+
+fn header<'a>(response: &'a FetchResponse, name: &str) -> &'a str {
+    response.headers.iter().find(|(own, _)| own == name).map_or("", |(_, value)| value)
+}
+
+async fn error_of(session: &Session, request: FetchRequest) -> HostCallError {
+    session.fetch(request).await.unwrap_err()
+}

@@ -1,0 +1,147 @@
+//! Secrets go out as values and come back as handles.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use provisiond::domain::host_call::{FetchRequest, HostCalls as _};
+use provisiond::domain::status::ErrorClass;
+use provisiond::egress::EgressLimits;
+
+use super::server::{Server, answer};
+use super::{SECRET, error_of, get, header, post, session_with, with_header};
+
+/// Sends the request to a server that echoes; gives back what the server got,
+/// what logic got and what the log has.
+async fn echoed(make: impl Fn(&str, &str) -> FetchRequest) -> (super::server::Received, Vec<u8>, String) {
+    let echo = |request: &super::server::Received| {
+        let fields = format!("x-echo: {}\r\n", request.header("authorization").unwrap_or("none"));
+        answer("200 OK", &fields, &format!("{}{}", request.head, request.body))
+    };
+    let server = Server::start(echo).await;
+    let (session, policy) = session_with(&[server.entry()], EgressLimits::default());
+    let handle = policy.handles()["token"].clone();
+    let response = session.fetch(make(&server.url(""), &handle)).await.unwrap();
+    let seen = format!("{:?} {} {}", response.headers, response.url, String::from_utf8_lossy(&response.body));
+    assert!(!seen.contains("hunter2"), "logic saw it: {seen}");
+    let log = serde_json::to_string(&session.take_exchanges()).unwrap();
+    assert!(!log.contains("hunter2") && !log.contains("__secret_"), "the log has it: {log}");
+    let body = response.body.to_vec();
+    assert!(!header(&response, "x-echo").contains("hunter2"));
+    (server.received()[0].clone(), body, log)
+}
+
+#[tokio::test]
+async fn a_header_carries_the_value() {
+    let (got, body, log) = echoed(|url, handle| {
+        with_header(get(format!("{url}/")), "authorization", &format!("Bearer {handle}"))
+    })
+    .await;
+    assert_eq!(got.header("authorization"), Some(format!("Bearer {SECRET}").as_str()));
+    assert!(String::from_utf8(body).unwrap().contains("authorization: Bearer __secret_token_"));
+    assert!(log.contains(r#"["authorization","Bearer [secret:token]"]"#), "{log}");
+}
+
+#[tokio::test]
+async fn basic_authorization_carries_the_value_and_its_echo_is_hidden() {
+    let (got, body, log) = echoed(|url, handle| {
+        let credentials = STANDARD.encode(format!("admin:{handle}"));
+        with_header(get(format!("{url}/")), "authorization", &format!("Basic {credentials}"))
+    })
+    .await;
+    let expected = format!("Basic {}", STANDARD.encode(format!("admin:{SECRET}")));
+    assert_eq!(got.header("authorization"), Some(expected.as_str()));
+    assert!(!String::from_utf8(body).unwrap().contains(&STANDARD.encode(SECRET)[3..12]));
+    assert!(log.contains(r#"["authorization","Basic [secret:token]"]"#), "{log}");
+}
+
+#[tokio::test]
+async fn a_url_carries_the_value_encoded() {
+    let (got, _, log) =
+        echoed(|url, handle| get(format!("{url}/a/{handle}?key={handle}&b=1#{handle}"))).await;
+    assert_eq!(got.path(), "/a/hunter2%20%26%22x%22?key=hunter2%20%26%22x%22&b=1");
+    assert!(log.contains("/a/[secret:token]?key=[secret:token]&b=1"), "{log}");
+}
+
+#[tokio::test]
+async fn bodies_carry_the_value_as_their_type_wants_it() {
+    for (content_type, expected) in [
+        ("application/json", r#"{"password":"hunter2 &\"x\""}"#),
+        ("application/x-www-form-urlencoded", r#"{"password":"hunter2+%26%22x%22"}"#),
+        ("application/soap+xml; charset=utf-8", r#"{"password":"hunter2 &amp;&quot;x&quot;"}"#),
+        ("text/plain", r#"{"password":"hunter2 &"x""}"#),
+    ] {
+        let (got, body, _) = echoed(|url, handle| {
+            post(format!("{url}/"), content_type, format!(r#"{{"password":"{handle}"}}"#))
+        })
+        .await;
+        assert_eq!(got.body, expected);
+        assert_eq!(got.header("content-length"), Some(expected.len().to_string().as_str()));
+        assert!(String::from_utf8(body).unwrap().contains("__secret_token_"));
+    }
+}
+
+#[tokio::test]
+async fn a_base64_echo_is_hidden() {
+    let server =
+        Server::start(|_| answer("200 OK", "", &format!("debug {} end", STANDARD.encode(SECRET)))).await;
+    let (session, _) = session_with(&[server.entry()], EgressLimits::default());
+    let response = session.fetch(get(server.url("/"))).await.unwrap();
+    let text = String::from_utf8(response.body.to_vec()).unwrap();
+    assert!(text.starts_with("debug __secret_token_") && text.ends_with(" end"), "{text}");
+    let exchanges = session.take_exchanges();
+    assert!(
+        exchanges[0].response.as_ref().unwrap().body.as_deref().unwrap().starts_with("debug [secret:token]")
+    );
+}
+
+#[tokio::test]
+async fn secrets_do_not_cross_origins() {
+    let other = Server::start(|_| answer("200 OK", "", "")).await;
+    let to = other.url("/end");
+    let server =
+        Server::start(move |_| answer("307 Temporary Redirect", &format!("location: {to}\r\n"), "")).await;
+    let (session, policy) = session_with(&[server.entry(), other.entry()], EgressLimits::default());
+    let handle = policy.handles()["token"].clone();
+    session.fetch(with_header(get(server.url("/")), "x-api", &handle)).await.unwrap();
+    assert_eq!(server.received()[0].header("x-api"), Some(SECRET));
+    assert_eq!(other.received()[0].header("x-api"), None);
+    let error = error_of(&session, post(server.url("/"), "text/plain", handle)).await;
+    assert!(error.message.contains("it would carry a body with secrets"), "{error}");
+    assert_eq!(other.received().len(), 1);
+}
+
+#[tokio::test]
+async fn an_echo_in_a_redirect_is_hidden() {
+    let server = Server::start(|request| match request.path() {
+        "/end?key=hunter2%20%26%22x%22" => answer("200 OK", "", ""),
+        _ => answer("302 Found", "location: /end?key=hunter2%20%26%22x%22\r\n", ""),
+    })
+    .await;
+    let (session, _) = session_with(&[server.entry()], EgressLimits::default());
+    let response = session.fetch(get(server.url("/"))).await.unwrap();
+    assert_eq!(response.status, 200);
+    assert!(response.url.contains("/end?key=__secret_token_"), "{}", response.url);
+    let log = serde_json::to_string(&session.take_exchanges()).unwrap();
+    assert!(!log.contains("hunter2") && log.contains("/end?key=[secret:token]"), "{log}");
+}
+
+#[tokio::test]
+async fn secrets_need_tls_or_a_listed_host() {
+    let (session, policy) = session_with(&[], EgressLimits::default());
+    let handle = &policy.handles()["token"];
+    let error = error_of(&session, with_header(get("http://api.example/"), "x-api", handle)).await;
+    assert_eq!(error.class, ErrorClass::Permanent);
+    assert!(
+        error.message.starts_with("secrets are not sent over plain http to `api.example`; use https"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn messages_have_no_secrets() {
+    let (session, policy) = session_with(&["127.0.0.1".to_owned()], EgressLimits::default());
+    let handle = &policy.handles()["token"];
+    let error = error_of(&session, get(format!("http://{handle}.example/"))).await;
+    assert!(!error.message.contains("hunter2"), "{error}");
+    let refused = with_header(get("http://127.0.0.1/"), "x\n", handle);
+    assert!(!error_of(&session, refused).await.message.contains("hunter2"));
+}

@@ -1,0 +1,201 @@
+//! The engine in the test's own process, for what cannot be seen from outside:
+//! actors that panic, fences that went stale.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use diesel::PgConnection;
+use provisiond::domain::ids::{StoreId, SubjectId, TargetId};
+use provisiond::domain::status::{ErrorClass, ProvisionStatus};
+use provisiond::domain::subject::{SubjectDraft, SubjectKind, SubjectStatus};
+use provisiond::domain::target::{RetryPolicy, TargetSettings};
+use provisiond::egress::Egress;
+use provisiond::engine::{self, Deps, EngineHandle, Settings};
+use provisiond::js::HostProgram;
+use provisiond::plan::Conclusion;
+use provisiond::security::{MasterKey, Sealer};
+use provisiond::storage::claim::{self, Claimed};
+use provisiond::storage::complete::{Completion, complete};
+use provisiond::storage::{Db, logic, runs, state, stores, subjects, targets};
+use serde_json::{Map, json};
+
+use super::RECORD;
+use crate::support::db::TestDb;
+use crate::support::sink::Sink;
+
+fn draft(user_name: &str) -> SubjectDraft {
+    SubjectDraft {
+        external_id: None,
+        user_name: Some(user_name.into()),
+        display_name: None,
+        status: SubjectStatus::Active,
+        attributes: Map::new(),
+        groups: BTreeSet::new(),
+        organization: None,
+    }
+}
+
+/// A store with one enabled target.
+struct World {
+    db: TestDb,
+    store: StoreId,
+    target: TargetId,
+}
+
+impl World {
+    async fn new(sink: &Sink) -> Self {
+        let db = TestDb::new().await;
+        let mut connection = db.connection();
+        runs::make_partitions(&mut connection, chrono::Utc::now().date_naive()).unwrap();
+        let store = stores::create(&mut connection, "people").unwrap().id;
+        let config = json!({ "url": sink.url }).as_object().unwrap().clone();
+        let retry = RetryPolicy { first_delay_secs: 1, ..RetryPolicy::default() };
+        let egress_allow = vec![sink.address.clone()];
+        let settings = TargetSettings { config, egress_allow, retry, ..TargetSettings::named("crm") };
+        let target = targets::create(&mut connection, store, &settings, 8).unwrap().id;
+        logic::save_draft(&mut connection, target, RECORD, &json!({})).unwrap();
+        logic::publish(&mut connection, target, "test").unwrap();
+        targets::update::<targets::TargetError>(&mut connection, target, None, &Default::default(), |settings| {
+            settings.enabled = true;
+            Ok(())
+        })
+        .unwrap();
+        Self { db, store, target }
+    }
+
+    fn account(&self, user_name: &str) -> SubjectId {
+        let mut connection = self.db.connection();
+        subjects::create(&mut connection, self.store, SubjectKind::Account, draft(user_name)).unwrap().subject.id
+    }
+
+    fn status(&self, subject: SubjectId) -> Option<String> {
+        state::find(&mut self.db.connection(), self.target, subject).unwrap().status
+    }
+
+    async fn until(&self, subject: SubjectId, status: &str) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.status(subject).as_deref() != Some(status) {
+            assert!(Instant::now() < deadline, "{subject} is not {status} but {:?}", state::find(&mut self.db.connection(), self.target, subject));
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The engine, on a thread of its own.
+    fn engine(&self, before_run: Option<Arc<dyn Fn(SubjectId) + Send + Sync>>) -> EngineHandle {
+        let deps = Deps {
+            db: Db::connect(&self.db.url, 2, 4),
+            egress: Arc::new(Egress::new()),
+            program: HostProgram { executable: PathBuf::from(env!("CARGO_BIN_EXE_provisiond")) },
+            sealer: Arc::new(Sealer::new(MasterKey::generate())),
+            settings: Arc::new(Settings {
+                node: "test".into(),
+                run_again_floor: Duration::from_secs(1),
+                poll_interval: Duration::from_secs(1),
+                log_retention_days: 30,
+            }),
+            before_run,
+        };
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let system = actix::System::new();
+            system.block_on(async move { sender.send(engine::start(deps)).unwrap() });
+            system.run().unwrap();
+        });
+        receiver.recv().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_panics_is_replaced_and_its_work_done() {
+    let sink = Sink::start().await;
+    let world = World::new(&sink).await;
+    let panics = Arc::new(AtomicUsize::new(0));
+    let counted = panics.clone();
+    let engine = world.engine(Some(Arc::new(move |_| {
+        assert!(counted.fetch_add(1, Ordering::SeqCst) >= 2, "a worker that panics, as the test wants it");
+    })));
+    let accounts = [world.account("ada"), world.account("bob"), world.account("eve")];
+    (engine.nudge())(&[world.target]);
+    for account in accounts {
+        world.until(account, "provisioned").await;
+    }
+    assert!(panics.load(Ordering::SeqCst) >= 5);
+    let seen = engine.observe(world.target).await.unwrap();
+    assert_eq!(seen.worker_restarts, 2);
+    assert_eq!(seen.leased, 0);
+    engine.shutdown(Duration::from_secs(5)).await;
+}
+
+fn success(claimed: &Claimed, target: TargetId) -> Completion {
+    let conclusion = Conclusion {
+        status: ProvisionStatus::Provisioned,
+        message: String::new(),
+        error_class: None::<ErrorClass>,
+        present: true,
+        done: true,
+        dead: false,
+        remote_id: Some("r".into()),
+        metadata: None,
+        attributes: None,
+        next: None,
+    };
+    Completion {
+        target,
+        subject: claimed.subject.id,
+        fence: claimed.fence,
+        change_seq: claimed.change_seq,
+        version: claimed.subject.version,
+        in_scope: true,
+        conclusion,
+        run: None,
+    }
+}
+
+fn claim_one(connection: &mut PgConnection, target: TargetId, node: &str) -> Option<Claimed> {
+    claim::claim(connection, target, node, 1, 0.0).unwrap().pop()
+}
+
+#[tokio::test]
+async fn a_completion_with_a_stale_fence_writes_nothing() {
+    let sink = Sink::start().await;
+    let world = World::new(&sink).await;
+    let account = world.account("ada");
+    let mut connection = world.db.connection();
+    let late = claim_one(&mut connection, world.target, "one").unwrap();
+    let current = claim_one(&mut connection, world.target, "two").unwrap();
+    assert!(current.fence > late.fence && current.attempt == 2);
+    let with_attributes = {
+        let mut completion = success(&late, world.target);
+        completion.conclusion.attributes = json!({ "a": 1 }).as_object().cloned();
+        completion
+    };
+    assert_eq!(complete(&mut connection, &[with_attributes]).unwrap().written, 0);
+    assert_eq!(world.status(account), None);
+    assert_eq!(subjects::load(&mut connection, &[account]).unwrap()[0].attributes, Map::new());
+    assert_eq!(complete(&mut connection, &[success(&current, world.target)]).unwrap().written, 1);
+    assert_eq!(world.status(account).as_deref(), Some("provisioned"));
+    assert_eq!(complete(&mut connection, &[success(&current, world.target)]).unwrap().written, 0);
+}
+
+#[tokio::test]
+async fn a_change_during_a_run_keeps_the_row_due() {
+    let sink = Sink::start().await;
+    let world = World::new(&sink).await;
+    let account = world.account("ada");
+    let mut connection = world.db.connection();
+    let claimed = claim::claim(&mut connection, world.target, "one", 1, 60.0).unwrap().pop().unwrap();
+    let patch = json!({ "title": "Director" });
+    let before = subjects::load(&mut connection, &[account]).unwrap().remove(0);
+    let mut draft = before.draft();
+    draft.attributes = patch.as_object().cloned().unwrap();
+    subjects::replace(&mut connection, SubjectKind::Account, account, draft, None).unwrap();
+    assert_eq!(claim_one(&mut connection, world.target, "one"), None, "a leased row is not pulled forward");
+    let completed = complete(&mut connection, &[success(&claimed, world.target)]).unwrap();
+    assert_eq!((completed.written, completed.next_in), (1, Some(0.0)));
+    let again = claim_one(&mut connection, world.target, "one").unwrap();
+    assert_eq!((again.subject.version, again.attempt, again.changes.len()), (2, 1, 1));
+    assert_eq!(again.known.done_version, 1);
+}

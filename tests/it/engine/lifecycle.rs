@@ -1,0 +1,110 @@
+//! Pausing, stopping, draining, and actors that die.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{RECORD, settings, settings_with};
+use crate::support::app::TestApp;
+use crate::support::sink::{Answer, Sink};
+
+#[tokio::test]
+async fn never_more_than_the_maximum_of_parallel_jobs() {
+    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    sink.answer(Answer::new(200).after(Duration::from_millis(60)));
+    let store = app.store("people").await;
+    for number in 0..40 {
+        app.account(&store, &format!("user{number}"), json!({})).await;
+    }
+    let three = json!({ "maxParallelJobs": 3 });
+    let target = app.target(&store, settings_with("crm", &sink, three), RECORD).await;
+    let calls = sink.wait_for(40).await;
+    app.until_idle(&target).await;
+    let most = calls
+        .iter()
+        .map(|call| calls.iter().filter(|other| other.start <= call.start && other.end > Some(call.start)).count())
+        .max();
+    assert!((2..=3).contains(&most.unwrap()), "{most:?} at once");
+}
+
+#[tokio::test]
+async fn a_paused_target_keeps_its_work() {
+    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    let store = app.store("people").await;
+    let target = app.target(&store, settings("crm", &sink), RECORD).await;
+    app.post(&format!("/targets/{}/pause", target.id), json!({})).await.expect(200);
+    app.until("the pause".into(), async || {
+        let status = app.get(&format!("/targets/{}/status", target.id)).await;
+        if status["engine"]["paused"] == true { Ok(()) } else { Err(status) }
+    })
+    .await;
+    let ada = app.account(&store, "ada", json!({})).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(sink.calls().len(), 0);
+    let shown = app.provision(&ada, &target).await;
+    assert!(shown["why"].as_str().unwrap().contains("paused"), "{shown}");
+    app.post(&format!("/targets/{}/resume", target.id), json!({})).await.expect(200);
+    app.until_status(&ada, &target, "provisioned").await;
+}
+
+#[tokio::test]
+async fn stop_ends_what_runs_and_resume_does_it_again() {
+    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    sink.answer(Answer::new(200).after(Duration::from_secs(20)).times(1));
+    let store = app.store("people").await;
+    let target = app.target(&store, settings("crm", &sink), RECORD).await;
+    let ada = app.account(&store, "ada", json!({})).await;
+    sink.wait_until(|calls| calls.len() == 1).await;
+    app.post(&format!("/targets/{}/stop", target.id), json!({})).await.expect(200);
+    sink.wait_until(|calls| calls[0].end.is_some()).await;
+    let runs = app.until_runs(&target, &ada, 1).await;
+    assert!(runs[0]["message"].as_str().unwrap().contains("interrupted") || runs[0]["status"] == "pending", "{runs:?}");
+    app.post(&format!("/targets/{}/resume", target.id), json!({})).await.expect(200);
+    app.until_status(&ada, &target, "provisioned").await;
+    assert_eq!(sink.calls()[0].header("idempotency-key"), sink.calls()[1].header("idempotency-key"));
+}
+
+#[tokio::test]
+async fn sigterm_lets_runs_end() {
+    let (mut app, sink) = (TestApp::start().await, Sink::start().await);
+    sink.answer(Answer::new(200).after(Duration::from_millis(1_500)));
+    let store = app.store("people").await;
+    let target = app.target(&store, settings("crm", &sink), RECORD).await;
+    let mut accounts = Vec::new();
+    for number in 0..12 {
+        accounts.push(app.account(&store, &format!("user{number}"), json!({})).await);
+    }
+    sink.wait_until(|calls| calls.len() == 5).await;
+    let (took, well) = app.terminate();
+    assert!(well && took < Duration::from_secs(30), "{took:?} {}", app.log());
+    assert!(sink.calls().iter().all(|call| call.status == Some(200)), "a call was cut off");
+    sink.answer_well();
+    app.restart().await;
+    for account in &accounts {
+        app.until_status(account, &target, "provisioned").await;
+    }
+    app.until_idle(&target).await;
+    assert_eq!(sink.calls().len(), 12, "a run that had ended was done again");
+}
+
+#[tokio::test]
+async fn new_logic_runs_only_when_something_asks_for_it() {
+    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    let store = app.store("people").await;
+    let target = app.target(&store, settings("crm", &sink), RECORD).await;
+    let ada = app.account(&store, "ada", json!({})).await;
+    app.until_status(&ada, &target, "provisioned").await;
+    let code = r#"export default () => ({ status: "provisionNotNeeded", message: "second" })"#;
+    app.put(&format!("/targets/{}/logic", target.id), json!({ "code": code })).await.expect(200);
+    let version = app.post(&format!("/targets/{}/logic/publish", target.id), json!({})).await.expect(200);
+    assert_eq!(version["version"], 2);
+    app.until("the new version to be served".into(), async || {
+        let status = app.get(&format!("/targets/{}/status", target.id)).await;
+        if status["engine"]["logicVersion"] == 2 { Ok(()) } else { Err(status) }
+    })
+    .await;
+    assert_eq!(app.runs(&target, &ada).await.len(), 1);
+    app.post(&format!("/targets/{}/force", target.id), json!({})).await.expect(202);
+    let runs = app.until_runs(&target, &ada, 2).await;
+    assert_eq!((&runs[1]["logicVersion"], &runs[1]["message"]), (&json!(2), &json!("second")));
+}

@@ -1,0 +1,86 @@
+//! Every status, and what the run log keeps of a run.
+
+use serde_json::{Value, json};
+
+use super::{settings, settings_with};
+use crate::support::app::TestApp;
+use crate::support::sink::{Answer, Sink};
+
+const ANSWER: &str = r#"export default async (ctx) => ctx.account.attributes.answer"#;
+
+#[tokio::test]
+async fn every_status_is_shown() {
+    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    let store = app.store("people").await;
+    let target = app.target(&store, settings("crm", &sink), ANSWER).await;
+    for (user, answer, message) in [
+        ("ok", json!({ "status": "provisioned", "message": "made" }), "made"),
+        ("no", json!({ "status": "provisionNotNeeded", "message": "guest" }), "guest"),
+        ("slow", json!({ "status": "provisionOngoing", "message": "building" }), "building"),
+        ("bad", json!({ "status": "provisionFailed", "message": "refused" }), "refused"),
+    ] {
+        let account = app.account(&store, user, json!({ "answer": answer })).await;
+        let status = answer["status"].as_str().unwrap();
+        let shown = app.until_status(&account, &target, status).await;
+        assert_eq!(shown["message"], message, "{shown}");
+        assert_ne!(shown["lastRunAt"], Value::Null);
+        assert_eq!(shown["nextRunAt"].is_string(), ["slow", "bad"].contains(&user), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn bad_answers_say_what_was_wrong() {
+    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    let store = app.store("people").await;
+    let target = app.target(&store, settings("crm", &sink), ANSWER).await;
+    for (user, answer, part) in [
+        ("null", Value::Null, "must return an object"),
+        ("text", json!("provisioned"), "but returned a string"),
+        ("word", json!({ "status": "done" }), "not `done`"),
+        ("typo", json!({ "status": "provisioned", "remoteid": "x" }), "`remoteid`"),
+    ] {
+        let account = app.account(&store, user, json!({ "answer": answer })).await;
+        let shown = app.until_status(&account, &target, "provisionFailed").await;
+        assert!(shown["message"].as_str().unwrap().contains(part), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_keeps_lines_and_exchanges_without_secrets() {
+    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    sink.answer(Answer::new(201).body(json!({ "id": "77", "echo": "s3cret-Value" })).method("POST"));
+    let store = app.store("people").await;
+    let code = r#"export default async (ctx) => {
+        console.log("hello", ctx.account.userName, { deep: [1] });
+        console.warn(ctx.connection.secrets.token);
+        const response = await fetch(ctx.connection.baseUrl + "/users", {
+            method: "POST",
+            headers: { authorization: "Bearer " + ctx.connection.secrets.token },
+            body: JSON.stringify({ userName: ctx.account.userName }),
+        });
+        const body = await response.json();
+        console.log(JSON.stringify(body));
+        return { status: "provisioned", remoteId: body.id };
+    }"#;
+    let connection = json!({ "connection": {
+        "properties": { "baseUrl": sink.url }, "secrets": { "token": "s3cret-Value" },
+    }});
+    let target = app.target(&store, settings_with("crm", &sink, connection), code).await;
+    let ada = app.account(&store, "ada", json!({})).await;
+    app.until_status(&ada, &target, "provisioned").await;
+    assert_eq!(sink.calls()[0].header("authorization"), Some("Bearer s3cret-Value"));
+
+    let run = app.runs(&target, &ada).await.remove(0);
+    let whole = app.get(&format!("/runs/{}", run["id"].as_str().unwrap())).await;
+    assert_eq!(whole, run);
+    assert_eq!(run["log"][0]["text"], "hello ada { deep: [ 1 ] }");
+    assert_eq!(run["log"][1]["level"], "warn");
+    let exchange = &run["exchanges"][0];
+    assert_eq!((&exchange["request"]["method"], &exchange["response"]["status"]), (&json!("POST"), &json!(201)));
+    assert_eq!((&run["statusBefore"], &run["status"]), (&json!("pending"), &json!("provisioned")));
+    let shown = app.get(&format!("/targets/{}", target.id)).await;
+    assert_eq!(shown["secretNames"], json!(["token"]));
+    for text in [run.to_string(), shown.to_string(), app.log()] {
+        assert!(!text.contains("s3cret-Value"), "{text}");
+    }
+}

@@ -1,0 +1,182 @@
+//! What logic sees, and what it cannot change.
+
+use serde_json::json;
+
+use super::support::{evaluate, run, run_once, start, value};
+
+#[tokio::test]
+async fn globals_are_exactly_these() {
+    let names = evaluate(
+        "const names = Reflect.ownKeys(globalThis).map(String).sort();
+        return names;",
+    )
+    .await;
+    insta::assert_snapshot!(
+        names.as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect::<Vec<_>>().join("\n")
+    );
+}
+
+#[tokio::test]
+async fn nothing_leads_to_the_host() {
+    let found = evaluate(
+        "const seen = new Set(), todo = [globalThis], names = [];
+        const bad = /^(Deno|__bootstrap|gc|ops|core|internals|op_.*|__v8x.*|Atomics|SharedArrayBuffer|WebAssembly|ShadowRealm)$/;
+        while (todo.length) {
+            const value = todo.pop();
+            if ((typeof value !== 'object' && typeof value !== 'function') || value === null || seen.has(value)) continue;
+            seen.add(value);
+            todo.push(Reflect.getPrototypeOf(value));
+            for (const key of Reflect.ownKeys(value)) {
+                if (typeof key === 'string' && bad.test(key)) names.push(key);
+                const d = Reflect.getOwnPropertyDescriptor(value, key);
+                todo.push(d.value, d.get, d.set);
+            }
+        }
+        return names;",
+    )
+    .await;
+    assert_eq!(found, json!([]));
+}
+
+#[tokio::test]
+async fn everything_reachable_is_frozen() {
+    let open = evaluate(
+        "const seen = new Set([globalThis]), todo = [], open = [];
+        const add = (value, path) => todo.push([value, path]);
+        for (const key of Reflect.ownKeys(globalThis)) add(globalThis[key], String(key));
+        add(Reflect.getPrototypeOf(async function* () {}), 'async generator');
+        add(Reflect.getPrototypeOf(function* () {}), 'generator');
+        add(Reflect.getPrototypeOf(async () => {}), 'async');
+        add(Reflect.getPrototypeOf([][Symbol.iterator]()), 'array iterator');
+        add(Reflect.getPrototypeOf(new URLSearchParams()[Symbol.iterator]()), 'params iterator');
+        add(Reflect.getPrototypeOf('a'.matchAll(/a/g)), 'match iterator');
+        while (todo.length) {
+            const [value, path] = todo.pop();
+            if ((typeof value !== 'object' && typeof value !== 'function') || value === null || seen.has(value)) continue;
+            seen.add(value);
+            if (!Object.isFrozen(value)) open.push(path);
+            add(Reflect.getPrototypeOf(value), path + '.__proto__');
+            for (const key of Reflect.ownKeys(value)) {
+                const d = Reflect.getOwnPropertyDescriptor(value, key);
+                for (const part of ['value', 'get', 'set']) add(d[part], path + '.' + String(key));
+            }
+        }
+        return open;",
+    )
+    .await;
+    assert_eq!(open, json!([]));
+}
+
+#[tokio::test]
+async fn globals_cannot_be_replaced() {
+    let results = evaluate(
+        "const tries = [
+            () => { Object.prototype.polluted = 1 }, () => { Array.prototype.map = 1 }, () => { fetch = 1 },
+            () => { globalThis.fetch = 1 }, () => { delete globalThis.fetch; if (!fetch) throw new TypeError() },
+            () => { JSON.parse = 1 }, () => { Headers.prototype.get = 1 }, () => { Object.prototype.toString = 1 },
+            () => { console.log = 1 }, () => { Promise.prototype.then = 1 }, () => { ({}).__proto__.x = 1 },
+            () => { Object.setPrototypeOf(Array.prototype, null) }, () => { crypto.subtle.digest = 1 },
+        ];
+        return tries.filter((attempt) => { try { attempt(); return true } catch (e) { return !(e instanceof TypeError) } }).map(String);",
+    )
+    .await;
+    assert_eq!(results, json!([]));
+}
+
+#[tokio::test]
+async fn innocent_assignments_work() {
+    let code = "
+        class Base { toString() { return 'base' } }
+        class Mine extends Error { constructor(m) { super(m); this.name = 'Mine'; this.message = m + '!'; } }
+        function Old() {}
+        Old.prototype.toString = function () { return 'old' };
+        Old.prototype.constructor = Old;
+        function Sub() {} Sub.prototype = Object.create(Error.prototype); Sub.prototype.constructor = Sub; Sub.prototype.name = 'Sub';
+        export default () => {
+            const object = {}; object.toString = () => 'own'; object.hasOwnProperty = 1; object.constructor = 2; object.valueOf = 3;
+            const array = []; array.toString = () => 'array';
+            const instance = new Base(); instance.toString = () => 'instance';
+            const date = new Date(0); date.toJSON = () => 'date';
+            const f = () => {}; f.toString = () => 'function';
+            const e = new Error('a'); e.message = 'b'; e.name = 'N'; e.stack = 's';
+            Error.stackTraceLimit = 50; Error.prepareStackTrace = () => 'x';
+            const { ...copy } = object;
+            const parsed = JSON.parse('{\"toString\": 1, \"constructor\": 2, \"__proto__\": 3}');
+            return [String(object), Object.keys(object), String(array), String(instance), JSON.stringify(date), String(f), String(e),
+                String(new Mine('m')), String(new Old()), String(new Sub()), Object.keys(copy).length, Object.keys(parsed)];
+        }";
+    let expected = json!([
+        "own",
+        ["toString", "hasOwnProperty", "constructor", "valueOf"],
+        "array",
+        "instance",
+        "\"date\"",
+        "function",
+        "N: b",
+        "Mine: m!",
+        "old",
+        "Sub",
+        4,
+        ["toString", "constructor", "__proto__"]
+    ]);
+    assert_eq!(value(run_once(code).await), expected);
+}
+
+#[tokio::test]
+async fn pollution_does_not_cross_runs() {
+    let host = start(
+        "export default ({ attack }) => {
+            if (attack) {
+                'use strict';
+                for (const steal of [
+                    () => { Object.prototype.admin = true }, () => { Array.prototype.push = () => 0 },
+                    () => { ({}).constructor.prototype.admin = true }, () => { JSON.stringify = () => '1' },
+                    () => { globalThis.JSON = null }, () => { Map.prototype.get = () => 1 },
+                ]) try { steal() } catch {}
+            }
+            return [({}).admin ?? null, [1].push(2), JSON.stringify({ a: 1 }), new Map([[1, 2]]).get(1)];
+        }",
+    )
+    .await;
+    let clean = json!([null, 2, "{\"a\":1}", 2]);
+    assert_eq!(value(run(&host, json!({"attack": true})).await), clean);
+    assert_eq!(value(run(&host, json!({})).await), clean);
+}
+
+#[tokio::test]
+async fn the_webs_globals_work() {
+    let seen = evaluate(
+        "const key = await crypto.subtle.importKey('raw', new TextEncoder().encode('k'), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign']);
+        const mac = new Uint8Array(await crypto.subtle.sign('HMAC', key, new TextEncoder().encode('m')));
+        const pair = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify']);
+        const copy = structuredClone({ a: new Map([[1, new Date(5)]]), b: [1n] });
+        const stream = new Response('streamed').body.pipeThrough(new TextDecoderStream());
+        let text = ''; for await (const part of stream) text += part;
+        return {
+            mac: mac.length, key: key instanceof CryptoKey, pair: pair.publicKey.type,
+            uuid: crypto.randomUUID().length, random: crypto.getRandomValues(new Uint8Array(4)).length,
+            clone: copy.a.get(1).getTime(), big: String(copy.b[0]), base64: atob(btoa('hello')),
+            url: new URL('../b?c=1', 'https://a.example/x/y').href, params: [...new URLSearchParams('a=1&a=2')].length,
+            pattern: new URLPattern({ pathname: '/users/:id' }).exec('https://a.example/users/7').pathname.groups.id,
+            headers: [...new Headers([['B', '2'], ['a', '1']])], decoded: new TextDecoder('latin1').decode(new Uint8Array([233])),
+            text, now: typeof performance.now(), signal: ctx.signal instanceof AbortSignal, aborted: ctx.signal.aborted,
+            json: JSON.stringify(ctx), event: new CustomEvent('x', { detail: 1 }).detail,
+            file: new File(['a'], 'n').name, response: await Response.json({ a: 1 }).text(),
+        };",
+    )
+    .await;
+    let expected = json!({
+        "mac": 32, "key": true, "pair": "public", "uuid": 36, "random": 4, "clone": 5, "big": "1",
+        "base64": "hello", "url": "https://a.example/b?c=1", "params": 2, "pattern": "7",
+        "headers": [["a", "1"], ["b", "2"]], "decoded": "\u{e9}", "text": "streamed", "now": "number",
+        "signal": true, "aborted": false, "json": "{}", "event": 1, "file": "n",
+        "response": "{\"a\":1}",
+    });
+    assert_eq!(seen, expected);
+}
+
+#[tokio::test]
+async fn code_can_be_made_but_stays_inside() {
+    let seen = evaluate("return [eval('1 + 1'), new Function('a', 'return a + 1')(2), typeof new Function('return this')().Deno]").await;
+    assert_eq!(seen, json!([2, 3, "undefined"]));
+}

@@ -1,0 +1,46 @@
+//! What the process of a host has given up.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::support::{run, start, value};
+
+#[tokio::test]
+async fn a_host_holds_nothing_of_the_daemons() {
+    // Something that a careless library would leave open.
+    let leaked = fs::File::open("/etc/passwd").unwrap();
+    let host =
+        start("export default async () => { await crypto.subtle.digest('SHA-256', new Uint8Array(9)) }")
+            .await;
+    assert_eq!(value(run(&host, json!({})).await), json!(null));
+    let process = PathBuf::from(format!("/proc/{}", host.pid()));
+    assert_eq!(fs::read(process.join("environ")).unwrap(), b"V82JSC_NO_BC_CACHE=1\0");
+    let open: Vec<_> = fs::read_dir(process.join("fd"))
+        .unwrap()
+        .filter_map(|entry| fs::read_link(entry.unwrap().path()).ok())
+        .map(|target| target.to_string_lossy().split(['[', ':']).next().unwrap_or_default().to_owned())
+        .collect();
+    let expected = ["/dev/null", "anon_inode", "pipe", "socket"];
+    assert!(open.iter().all(|target| expected.contains(&target.as_str())), "{open:?}");
+    assert!(open.len() < 16, "{open:?}");
+    drop(leaked);
+}
+
+#[tokio::test]
+async fn a_host_is_bounded_by_the_kernel_too() {
+    let host = start("export default () => 1").await;
+    let process = PathBuf::from(format!("/proc/{}", host.pid()));
+    let status = fs::read_to_string(process.join("status")).unwrap();
+    assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+    let limits = fs::read_to_string(process.join("limits")).unwrap();
+    let limit = |name: &str| {
+        let line = limits.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        line[name.len()..].split_ascii_whitespace().next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(limit("Max core file size"), "0");
+    assert_eq!(limit("Max file size"), "0");
+    assert_eq!(limit("Max open files"), "32");
+    assert_eq!(limit("Max data size"), ((64 + 256) * 1024 * 1024).to_string());
+}
