@@ -39,12 +39,13 @@ class Client:
         request = urllib.request.Request(url, data, headers, method=method)
         try:
             with OPENER.open(request, timeout=60) as answer:
-                text = answer.read()
+                text, kind = answer.read(), answer.headers.get_content_subtype()
         except urllib.error.HTTPError as error:
             raise Refused(method, url, error.code, error.read().decode(errors="replace")) from None
         except OSError as error:
             raise Failure(f"{method} {url} was not answered: {error}") from None
-        return json.loads(text) if text else None
+        # Health answers are plain words.
+        return json.loads(text) if text and kind.endswith("json") else None
 
     def answers(self, path):
         """Whether a GET is answered well."""
