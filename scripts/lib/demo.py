@@ -166,6 +166,7 @@ class Demo:
         """Who would come in, before anything happens."""
         say(f"    filter: {FILTER}")
         preview = self.api.post(self.path("/filter/preview"), {"filter": FILTER})
+        self.in_scope = preview["total"]
         say(f"    preview: {preview['total']} in scope, {preview['entering']} entering, {preview['leaving']} leaving; such as")
         for account in preview["sample"][:6]:
             name = account.get("displayName") or account["userName"]
@@ -179,11 +180,12 @@ class Demo:
         if not self.is_new:
             say("    the SCIM server starts empty, so every account is forced")
             self.api.post(self.path("/force"), {})
-        self.wait("provisioned")
+        self.wait("provisioned", self.in_scope)
 
-    def wait(self, label):
-        """Until nothing is due and nothing is to be tried again, or nothing moves."""
-        progress, most, begin = Progress(label), 0, time.monotonic()
+    def wait(self, label, most):
+        """Until nothing is due and nothing is to be tried again, or nothing moves.
+        At least `most` runs were to be done, some of which have ended already."""
+        progress, begin = Progress(label), time.monotonic()
         moved, before = begin, None
         while True:
             left, status = self.left_to_do()
@@ -239,7 +241,7 @@ class Demo:
         for account in outside[:count]:
             self.change(account, {"status": "active", "groups": ["staff"]})
         say(f"    {len(outside[:count])} come back and are in scope again")
-        self.wait("followed")
+        self.wait("followed", 6 * count)
 
     def move_out(self, leaving, deleted, count):
         """Half of those that leave by their status, half by their groups."""
