@@ -49,7 +49,8 @@ impl Completer {
         context.spawn(written.map(move |completed, completer, context| {
             completer.writing = false;
             (completer.nudge)(&completed.woken);
-            let next_in = completed.next_in.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 3_600.0)));
+            let next_in =
+                completed.next_in.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 3_600.0)));
             completer.target.do_send(Committed { subjects, next_in });
             completer.flush(context);
         }));

@@ -117,7 +117,14 @@ pub async fn run(runtime: &Runtime, egress: &Egress, job: &Job, worker: usize, j
 /// The completion of a job that ended outside logic's power.
 pub fn abandoned(runtime: &Runtime, job: &Job, message: &str) -> Completion {
     let end = Ending::Failed { message: message.into(), class: ErrorClass::Transient, retry_after: None };
-    finish_with(runtime, job, end, Utc::now(), (Value::Array(Vec::new()), Value::Array(Vec::new()), false), 0.5)
+    finish_with(
+        runtime,
+        job,
+        end,
+        Utc::now(),
+        (Value::Array(Vec::new()), Value::Array(Vec::new()), false),
+        0.5,
+    )
 }
 
 struct Log<'a> {

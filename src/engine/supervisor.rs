@@ -141,7 +141,7 @@ impl Supervisor {
         log::info!("target {target} is no longer served here");
         let deps = self.deps.clone();
         let leave = async move {
-            drain(&[child.actor.clone()], Duration::from_secs(60)).await;
+            drain(std::slice::from_ref(&child.actor), Duration::from_secs(60)).await;
             let node = deps.settings.node.clone();
             let given_up = deps
                 .db

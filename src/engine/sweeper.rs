@@ -7,7 +7,7 @@ use actix::prelude::*;
 
 use super::target::Wake;
 use crate::domain::ids::{SweepId, TargetId};
-use crate::storage::{Db, DbError, Connection, Pool, sweeps, targets};
+use crate::storage::{Connection, Db, DbError, Pool, sweeps, targets};
 
 /// Rest after a failure.
 const REST: Duration = Duration::from_secs(1);

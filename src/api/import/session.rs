@@ -47,7 +47,7 @@ impl Session {
     pub(super) async fn delete_missing(&mut self, confirmed: bool) -> Result<(), Problem> {
         let import = self.noted.import;
         let missing = self.state.run(move |connection| import::missing(connection, import)).await?;
-        if let Some(problem) = self.summary.objection(missing, confirmed) {
+        if let Some(problem) = self.summary.objection(missing, &self.state.limits.deletion_guard, confirmed) {
             return Err(problem);
         }
         loop {

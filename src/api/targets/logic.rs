@@ -17,7 +17,7 @@ use crate::http::{Authorized, JsonBody, Kind, Problem};
 use crate::js::CompileError;
 use crate::logic::{LogicError, check};
 use crate::storage::logic::{self, Draft, Version};
-use crate::storage::{targets};
+use crate::storage::targets;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -125,7 +125,7 @@ async fn save(
 }
 
 async fn find(state: &ApiState, id: TargetId) -> Result<Target, Problem> {
-    Ok(state.run(move |connection| targets::find(connection, id)).await?)
+    state.run(move |connection| targets::find(connection, id)).await
 }
 
 async fn check_code(engine: &EngineState, target: &Target, code: &str) -> Result<(), Problem> {
