@@ -38,6 +38,8 @@ use crate::storage::{DbError, Pool};
 const REST: Duration = Duration::from_millis(500);
 /// How often workers are looked after and leases renewed.
 const TICK: Duration = Duration::from_secs(1);
+/// A sweep that another process has started is found after so many ticks.
+const SWEEP_TICKS: u64 = 5;
 
 /// Serves one target.
 pub struct TargetSupervisor {
@@ -58,6 +60,7 @@ pub struct TargetSupervisor {
     more: bool,
     helpers: Option<Helpers>,
     counters: Counters,
+    ticks: u64,
 }
 
 struct Slot {
@@ -183,6 +186,7 @@ impl TargetSupervisor {
             more: false,
             helpers: None,
             counters: Counters::default(),
+            ticks: 0,
         }
     }
 
@@ -345,6 +349,12 @@ impl TargetSupervisor {
     }
 
     fn tick(&mut self, context: &mut Context<Self>) {
+        self.ticks += 1;
+        if self.ticks % SWEEP_TICKS == 0
+            && let Some(helpers) = &self.helpers
+        {
+            helpers.sweeper.do_send(Sweep);
+        }
         self.look_after_workers(context);
         self.renew_leases(context);
         let rate = &mut self.counters.rate;
