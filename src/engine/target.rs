@@ -350,7 +350,7 @@ impl TargetSupervisor {
 
     fn tick(&mut self, context: &mut Context<Self>) {
         self.ticks += 1;
-        if self.ticks % SWEEP_TICKS == 0
+        if self.ticks.is_multiple_of(SWEEP_TICKS)
             && let Some(helpers) = &self.helpers
         {
             helpers.sweeper.do_send(Sweep);
