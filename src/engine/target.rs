@@ -48,6 +48,7 @@ pub struct TargetSupervisor {
     runtime: Arc<Runtime>,
     paused: bool,
     draining: bool,
+    uncertain: bool,
     workers: Vec<Slot>,
     idle: Vec<usize>,
     mailboxes: Mailboxes<Arc<Job>>,
@@ -152,6 +153,12 @@ pub struct Committed {
 #[rtype(result = "()")]
 pub struct Reload(pub Arc<Runtime>);
 
+/// Whether this node can still be sure that the target is its own. While it
+/// cannot, nothing runs here: another node may have taken over.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Certain(pub bool);
+
 /// Tell what you do.
 #[derive(Debug, Message)]
 #[rtype(result = "ObservableState")]
@@ -176,6 +183,7 @@ impl TargetSupervisor {
             nudge,
             runtime,
             draining: false,
+            uncertain: false,
             workers: Vec::new(),
             idle: Vec::new(),
             mailboxes: Mailboxes::default(),
@@ -268,6 +276,9 @@ impl TargetSupervisor {
     }
 
     fn hand_out(&mut self) {
+        if self.uncertain {
+            return;
+        }
         while let Some(number) = self.idle.pop() {
             if number >= self.most_workers() {
                 continue;
@@ -508,6 +519,24 @@ impl Handler<Reload> for TargetSupervisor {
             helpers.sweeper.do_send(Sweep);
         }
         context.notify(Wake);
+    }
+}
+
+impl Handler<Certain> for TargetSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, Certain(certain): Certain, _: &mut Self::Context) {
+        if self.uncertain != certain {
+            return;
+        }
+        self.uncertain = !certain;
+        if certain {
+            self.runtime.hosts.allow();
+            self.hand_out();
+        } else {
+            log::warn!("target {} stops its runs: its ownership cannot be renewed", self.runtime.target.id);
+            self.runtime.hosts.stop();
+        }
     }
 }
 
