@@ -3,6 +3,7 @@
 
 mod api;
 mod architecture;
+mod chaos;
 mod egress;
 mod embedded;
 mod engine;

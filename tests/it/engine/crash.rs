@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{RECORD, settings_with};
 use crate::support::app::{TestApp, TestTarget};
+use crate::support::postgres;
 use crate::support::sink::{Answer, Call, Sink};
 
 const ACCOUNTS: usize = 2_000;
@@ -103,24 +104,8 @@ async fn postgresql_restarted_under_load() {
     let target = app.target(&store, settings_with("crm", &sink, parallel), RECORD).await;
     for part in 1..=2 {
         sink.wait_until(|calls| calls.len() >= part * ACCOUNTS / 4).await;
-        restart_postgres(&app);
+        postgres::restart(&app);
     }
     until_all_provisioned(&app, &target).await;
     check(&sink.calls(), 2, 10);
-}
-
-/// What `pg_ctl restart -m immediate` does: no chance to say good-bye.
-fn restart_postgres(app: &TestApp) {
-    let cluster = app.data_dir.join("postgres");
-    let options = std::fs::read_to_string(cluster.join("postmaster.opts")).unwrap();
-    let program = options.split(' ').next().unwrap().trim_matches('"');
-    let folder = program.strip_suffix("/postgres").unwrap();
-    let command =
-        format!("{folder}/pg_ctl restart -m immediate -w -D '{}' > /dev/null 2>&1", cluster.display());
-    let root = nix::unistd::geteuid().is_root();
-    let mut shell = std::process::Command::new(if root { "su" } else { "sh" });
-    if root {
-        shell.args(["postgres", "-s", "/bin/sh"]);
-    }
-    assert!(shell.args(["-c", &command]).status().unwrap().success(), "{command}");
 }

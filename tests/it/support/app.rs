@@ -62,13 +62,18 @@ impl TestApp {
     pub async fn start_with(environment: &[(&str, &str)]) -> Self {
         let db = TestDb::new().await;
         let mut all = vec![("DATABASE_URL".to_owned(), db.url.clone())];
-        all.extend(environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        all.extend(owned(environment));
         Self::launch(Some(db), all).await
     }
 
     /// A daemon on its embedded PostgreSQL.
     pub async fn start_embedded() -> Self {
-        Self::launch(None, Vec::new()).await
+        Self::start_embedded_with(&[]).await
+    }
+
+    /// The same with environment variables.
+    pub async fn start_embedded_with(environment: &[(&str, &str)]) -> Self {
+        Self::launch(None, owned(environment)).await
     }
 
     async fn launch(db: Option<TestDb>, environment: Vec<(String, String)>) -> Self {
@@ -285,6 +290,10 @@ impl Drop for TestApp {
         }
         self.process.wait().ok();
     }
+}
+
+fn owned(environment: &[(&str, &str)]) -> Vec<(String, String)> {
+    environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 pub fn id_of(body: &Value) -> String {

@@ -3,5 +3,7 @@
 
 pub mod app;
 pub mod db;
+pub mod postgres;
+pub mod proxy;
 pub mod scim;
 pub mod sink;

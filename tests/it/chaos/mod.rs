@@ -1,0 +1,14 @@
+//! Chaos with an oracle: accounts change, things fail, and at rest every target
+//! has what the source has. See docs/reliability.md.
+
+mod faults;
+mod generator;
+mod ledger;
+mod oracle;
+mod profile;
+mod promises;
+mod reach;
+mod report;
+mod scenarios;
+mod verdict;
+mod world;

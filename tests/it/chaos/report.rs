@@ -1,0 +1,136 @@
+//! What a run did and what became of it: for people as text, for programs as
+//! one line of JSON.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::oracle::Findings;
+
+/// The sums of one world, or of several.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    pub seed: u64,
+    pub rounds: u64,
+    pub seconds: f64,
+    pub faults: BTreeMap<&'static str, u64>,
+    /// Of the faults called `network`.
+    pub weather: BTreeMap<String, u64>,
+    /// Acknowledged changes.
+    pub changes: u64,
+    /// Requests without a clear answer.
+    pub unclear: u64,
+    pub accounts: u64,
+    /// Calls that the sinks got.
+    pub calls: u64,
+    /// Of these, answered by a failure or given up by the daemon.
+    pub failed_calls: u64,
+    /// Calls that no failure explains.
+    pub duplicates: u64,
+    /// What the kills explain of them at most.
+    pub duplicates_allowed: u64,
+    pub overlaps: u64,
+    /// Calls with an older version than one before.
+    pub reordered: u64,
+    /// Accounts whose last call at a target is not the source's truth.
+    pub losses: u64,
+    /// Work that never came to rest.
+    pub pending: u64,
+    pub slowest_start_ms: u64,
+    /// From the last change to rest.
+    pub rest_ms: u64,
+    /// 95 % of changes reached the target so soon after their acknowledgement.
+    pub p95_ms: BTreeMap<String, u64>,
+    /// The first of what is wrong, in sentences.
+    pub problems: Vec<String>,
+    #[serde(skip)]
+    parallel: u64,
+}
+
+/// Calls that end while a batch of results is being written.
+const SMALL: u64 = 8;
+/// Problems told in full.
+const TOLD: usize = 20;
+
+impl Report {
+    pub fn new(seed: u64, parallel: usize) -> Self {
+        Self { seed, rounds: 1, parallel: parallel as u64, ..Self::default() }
+    }
+
+    pub fn problem(&mut self, sentence: String) {
+        if self.problems.len() < TOLD {
+            self.problems.push(sentence);
+        }
+    }
+
+    /// Adds what the oracle found at a target. What was claimed and not yet
+    /// committed when the daemon died may be called again, as may what was in a
+    /// host that died or was ended because a run broke a `limit`.
+    pub fn absorb(&mut self, target: &str, findings: Findings, p95: u64, limits: u64) {
+        self.calls += findings.calls;
+        self.failed_calls += findings.failed;
+        self.duplicates += findings.duplicates;
+        self.overlaps += findings.overlaps;
+        self.reordered += findings.reordered;
+        self.losses += findings.losses;
+        self.p95_ms.insert(target.to_owned(), p95);
+        let count = |fault| self.faults.get(fault).copied().unwrap_or(0);
+        let deaths = count("killDaemon") + count("killHosts") + limits;
+        self.duplicates_allowed += deaths * (self.parallel + SMALL);
+        findings.problems.into_iter().for_each(|what| self.problem(format!("{target}: {what}")));
+    }
+
+    /// Adds another round.
+    pub fn add(&mut self, other: Self) {
+        self.rounds += other.rounds;
+        self.seconds += other.seconds;
+        other.faults.into_iter().for_each(|(fault, count)| *self.faults.entry(fault).or_default() += count);
+        other.weather.into_iter().for_each(|(kind, count)| *self.weather.entry(kind).or_default() += count);
+        self.changes += other.changes;
+        self.unclear += other.unclear;
+        self.accounts += other.accounts;
+        self.calls += other.calls;
+        self.failed_calls += other.failed_calls;
+        self.duplicates += other.duplicates;
+        self.duplicates_allowed += other.duplicates_allowed;
+        self.overlaps += other.overlaps;
+        self.reordered += other.reordered;
+        self.losses += other.losses;
+        self.pending += other.pending;
+        self.slowest_start_ms = self.slowest_start_ms.max(other.slowest_start_ms);
+        self.rest_ms = self.rest_ms.max(other.rest_ms);
+        for (target, p95) in other.p95_ms {
+            let worst = self.p95_ms.entry(target).or_default();
+            *worst = p95.max(*worst);
+        }
+        other.problems.into_iter().for_each(|sentence| self.problem(sentence));
+    }
+
+    pub fn print(&self, title: &str) {
+        let faults: Vec<String> = self.faults.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        println!("chaos: {title}, seed {}, {:.0} s, {} rounds", self.seed, self.seconds, self.rounds);
+        println!("  faults      {}", faults.join(", "));
+        println!("  changes     {} acknowledged, {} answers lost", self.changes, self.unclear);
+        println!("  accounts    {}", self.accounts);
+        println!("  calls       {}, {} of them failed", self.calls, self.failed_calls);
+        println!("  duplicates  {} of at most {}", self.duplicates, self.duplicates_allowed);
+        println!("  overlaps    {}", self.overlaps);
+        println!("  reordered   {}", self.reordered);
+        println!("  losses      {}, {} pending", self.losses, self.pending);
+        println!("  p95         {:?} ms from acknowledgement to call", self.p95_ms);
+        println!("  ready again in {} ms at worst, at rest after {} ms", self.slowest_start_ms, self.rest_ms);
+        self.problems.iter().for_each(|problem| println!("  problem: {problem}"));
+        println!("{}", serde_json::json!({ "chaos": title, "report": self }));
+    }
+
+    /// Panics unless every promise was kept.
+    #[track_caller]
+    pub fn assert_kept(&self) {
+        let broken = self.overlaps + self.reordered + self.losses + self.pending;
+        assert!(broken == 0 && self.problems.is_empty(), "seed {}: {:#?}", self.seed, self.problems);
+        let (got, most) = (self.duplicates, self.duplicates_allowed);
+        assert!(got <= most, "seed {}: {got} duplicates, at most {most} are explained", self.seed);
+        assert!(self.slowest_start_ms <= 10_000, "ready only after {} ms", self.slowest_start_ms);
+    }
+}
