@@ -57,7 +57,7 @@ impl Fault {
         match self {
             Self::KillDaemon => kill_daemon(world).await,
             Self::KillHosts => kill_hosts(world).await,
-            Self::RestartPostgres => tokio::task::block_in_place(|| postgres::restart(&world.app)),
+            Self::RestartPostgres => tokio::task::block_in_place(|| postgres::stop_at_once(&world.app)),
             Self::TerminateBackends => tokio::task::block_in_place(|| terminate_backends(world)),
             Self::Network => network(world).await,
             Self::Answers => answers(world).await,

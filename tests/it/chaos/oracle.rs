@@ -129,16 +129,18 @@ impl Findings {
     }
 
     /// Whoever left after the target had got it was deprovisioned, even if it
-    /// came back since.
+    /// came back since. One deprovision may stand for several leaves.
     fn leaving(&mut self, scope: Scope, account: &Account, told: &[Told]) {
         for pair in account.changes.windows(2) {
             let (before, after) = (pair[0], pair[1]);
             if !scope.wants(&before) || scope.wants(&after) {
                 continue;
             }
-            let had = told.iter().rfind(|call| call.end.is_some_and(|end| end <= after.asked));
-            let removed = told.iter().any(|call| call.deprovision && call.version >= after.version);
-            if had.is_some_and(|call| !call.deprovision && call.succeeded()) && !removed {
+            let had = told.iter().rposition(|call| call.end.is_some_and(|end| end <= after.asked));
+            let Some(had) = had.filter(|at| !told[*at].deprovision && told[*at].succeeded()) else {
+                continue;
+            };
+            if !told[had..].iter().any(|call| call.deprovision) {
                 self.losses += 1;
                 let what = format!("left with version {} and was not deprovisioned", after.version);
                 self.problem(account, &what, told);

@@ -41,8 +41,9 @@ const LOGIC: &str = r#"
 
 /// How long a sink takes for a call: long enough to be killed in.
 const SERVICE: Duration = Duration::from_millis(5);
-/// How long the way to rest may take: retries, probes of a breaker, leases.
-const REST: Duration = Duration::from_secs(60);
+/// How long the way to rest may take: retries, probes of a breaker, and the
+/// lease of a claim whose answer was lost with its connection (60 s).
+const REST: Duration = Duration::from_secs(80);
 
 /// A target with the system behind it.
 pub struct Place {
