@@ -74,21 +74,24 @@ struct Row {
 // A change may commit after the statement's snapshot and before the row is locked.
 // The locked row is then the new one, while the subject is read as it was. So
 // `change_seq` comes from the snapshot, too (`seen`): the completion finds the
-// row touched and the change is run.
+// row touched and the change is run. Whoever held a lease that ran out may have
+// called: the external system may hold something (`expired`).
 const CLAIM: &str = "WITH due AS MATERIALIZED ( \
-        SELECT subject_id FROM pending WHERE target_id = $1 AND priority = $2 AND due_at <= now() \
+        SELECT subject_id, owner IS NOT NULL AS expired FROM pending \
+        WHERE target_id = $1 AND priority = $2 AND due_at <= now() \
         ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED), \
     leased AS ( \
         UPDATE pending p SET owner = $4, fence = nextval('fence_seq'), attempts = p.attempts + 1, \
             due_at = now() + make_interval(secs => $5) \
         FROM due WHERE p.target_id = $1 AND p.subject_id = due.subject_id \
-        RETURNING p.subject_id, p.fence, p.attempts, p.reason, p.trigger, p.changes, p.priority) \
+        RETURNING p.subject_id, due.expired, p.fence, p.attempts, p.reason, p.trigger, p.changes, p.priority) \
     SELECT s.*, seen.change_seq, l.fence, l.attempts, l.reason IS NOT NULL AS deprovision, l.trigger, l.changes, \
-        st.status AS known_status, coalesce(st.present, false) AS present, \
+        st.status AS known_status, coalesce(st.present, false) OR l.expired AS present, \
         coalesce(st.in_scope, false) AS in_scope, coalesce(st.done_version, 0) AS done_version, \
         st.remote_id, st.metadata, st.last_run_at \
     FROM leased l \
-    JOIN pending seen ON seen.target_id = $1 AND seen.subject_id = l.subject_id \
+    JOIN LATERAL (SELECT change_seq FROM pending WHERE target_id = $1 AND subject_id = l.subject_id LIMIT 1) \
+        seen ON true \
     JOIN LATERAL (SELECT";
 
 /// Claims at most `limit` due rows of a target: manual work first, then

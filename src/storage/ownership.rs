@@ -53,11 +53,18 @@ pub fn take(
     })
 }
 
+/// What ran when its node died may have called, and nobody stored it: from now on
+/// the external system may hold something, so that a subject that leaves before
+/// it is run again is deprovisioned.
 fn free_leases(connection: &mut PgConnection, targets: &[i64]) -> Result<(), DbError> {
     if !targets.is_empty() {
         sql_query(
-            "UPDATE pending SET owner = NULL, fence = nextval('fence_seq'), due_at = now() \
-             WHERE target_id = ANY($1) AND owner IS NOT NULL",
+            "WITH freed AS ( \
+                UPDATE pending SET owner = NULL, fence = nextval('fence_seq'), due_at = now() \
+                WHERE target_id = ANY($1) AND owner IS NOT NULL RETURNING target_id, subject_id) \
+             INSERT INTO provision_state (target_id, subject_id, status, present, in_scope) \
+             SELECT target_id, subject_id, 'pending', true, true FROM freed \
+             ON CONFLICT (target_id, subject_id) DO UPDATE SET present = true",
         )
         .bind::<Array<BigInt>, _>(targets)
         .execute(connection)?;

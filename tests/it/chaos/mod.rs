@@ -2,9 +2,11 @@
 //! has what the source has. See docs/reliability.md.
 
 mod faults;
+mod forgotten;
 mod generator;
 mod ledger;
 mod oracle;
+mod oracle_works;
 mod profile;
 mod promises;
 mod reach;

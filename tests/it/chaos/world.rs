@@ -22,7 +22,7 @@ use crate::support::proxy::{FaultProxy, Weather};
 use crate::support::sink::{Answer, Sink};
 
 /// Posts every run to the sink; some accounts are poison to it.
-const LOGIC: &str = r#"
+pub const LOGIC: &str = r#"
     export default async function (ctx) {
         const { id, version, attributes } = ctx.account;
         const poison = ctx.reason === "provision" ? attributes.poison : null;
@@ -41,9 +41,8 @@ const LOGIC: &str = r#"
 
 /// How long a sink takes for a call: long enough to be killed in.
 const SERVICE: Duration = Duration::from_millis(5);
-/// How long the way to rest may take: retries, probes of a breaker, and the
-/// lease of a claim whose answer was lost with its connection (60 s).
-const REST: Duration = Duration::from_secs(80);
+/// How long the way to rest may take: retries, probes of a breaker.
+const REST: Duration = Duration::from_secs(60);
 
 /// A target with the system behind it.
 pub struct Place {
@@ -184,7 +183,7 @@ async fn place(app: &TestApp, store: &str, name: &str, scope: Scope, parallel: u
 }
 
 /// Retries come soon and do not end, so that rest is near and nothing is given up.
-fn settings(name: &str, scope: Scope, address: &str, parallel: usize) -> Value {
+pub fn settings(name: &str, scope: Scope, address: &str, parallel: usize) -> Value {
     json!({
         "name": name,
         "filter": scope.filter(),
