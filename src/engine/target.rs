@@ -56,6 +56,8 @@ pub struct TargetSupervisor {
     /// Claimed and not yet committed, by subject, with the time of the claim.
     leased: HashMap<SubjectId, (i64, Instant)>,
     claiming: bool,
+    /// The last claim failed: rows may be leased to this node without its knowledge.
+    unsure: bool,
     wake_again: bool,
     /// The last claim took all it asked for: there is more.
     more: bool,
@@ -190,6 +192,7 @@ impl TargetSupervisor {
             ready: VecDeque::new(),
             leased: HashMap::new(),
             claiming: false,
+            unsure: false,
             wake_again: false,
             more: false,
             helpers: None,
@@ -220,12 +223,16 @@ impl TargetSupervisor {
         }
         self.claiming = true;
         self.wake_again = false;
-        let claims = claim_work(self.deps.clone(), self.runtime.target.id, free);
+        let known = self.unsure.then(|| self.leased.keys().copied().collect());
+        let claims = claim_work(self.deps.clone(), self.runtime.target.id, free, known);
         context.spawn(claims.into_actor(self).map(move |claims, target, context| {
             target.claiming = false;
             match claims {
                 Ok(claims) => target.took_in(claims, free, context),
-                Err(error) => target.failed(&error.to_string(), context),
+                Err(error) => {
+                    target.unsure = true;
+                    target.failed(&error.to_string(), context);
+                }
             }
         }));
     }
@@ -237,6 +244,7 @@ impl TargetSupervisor {
     }
 
     fn took_in(&mut self, claims: Claims, asked: usize, context: &mut Context<Self>) {
+        self.unsure = false;
         self.more = claims.rows.len() == asked;
         self.counters.claimed += claims.rows.len() as u64;
         let now = Utc::now();
@@ -409,14 +417,19 @@ struct Claims {
     next_due: Option<Duration>,
 }
 
+/// With `known`, gives back first what is leased to this node and not known to it.
 async fn claim_work(
     deps: Deps,
     target: crate::domain::ids::TargetId,
     limit: usize,
+    known: Option<Vec<SubjectId>>,
 ) -> Result<Claims, DbError> {
     let node = deps.settings.node.clone();
     deps.db
         .run(Pool::Engine, move |connection| {
+            if let Some(known) = known {
+                claim::release_unknown(connection, target, &node, &known)?;
+            }
             let rows = claim::claim(connection, target, &node, limit, WORK_LEASE.as_secs_f64())?;
             let next_due = match rows.len() < limit {
                 true => claim::next_due(connection, target)?,

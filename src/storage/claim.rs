@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::DbError;
 use super::queue::{PRIORITY_CHANGE, PRIORITY_MANUAL, PRIORITY_SWEEP};
 use super::subject_row::SubjectRow;
-use crate::domain::ids::TargetId;
+use crate::domain::ids::{SubjectId, TargetId};
 use crate::domain::status::{ProvisionStatus, Trigger};
 use crate::domain::subject::Subject;
 use crate::plan::{Known, Work};
@@ -193,6 +193,27 @@ pub fn renew(
     .bind::<Double, _>(lease)
     .execute(connection)?;
     Ok(renewed)
+}
+
+/// Gives back what `node` claimed without getting to know it: the connection broke
+/// after the commit and before the answer. `known` is what it does know.
+pub fn release_unknown(
+    connection: &mut PgConnection,
+    target: TargetId,
+    node: &str,
+    known: &[SubjectId],
+) -> Result<(), DbError> {
+    let known: Vec<i64> = known.iter().map(|subject| subject.0).collect();
+    sql_query(
+        "UPDATE pending SET owner = NULL, fence = nextval('fence_seq'), due_at = now(), \
+            attempts = greatest(attempts - 1, 0) \
+         WHERE target_id = $1 AND owner = $2 AND subject_id <> ALL($3)",
+    )
+    .bind::<BigInt, _>(target.0)
+    .bind::<Text, _>(node)
+    .bind::<Array<BigInt>, _>(known)
+    .execute(connection)?;
+    Ok(())
 }
 
 /// Gives back work that was claimed and not begun: due at once, no attempt
