@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod containers;
 mod endpoint;
 pub mod health;
+mod held;
 pub mod import;
 mod provisions;
 mod runs;
@@ -38,6 +39,7 @@ pub fn endpoints() -> Vec<Endpoint> {
     endpoints.extend(import::endpoints());
     endpoints.extend(tokens::endpoints());
     endpoints.extend(targets::endpoints());
+    endpoints.extend(held::endpoints());
     endpoints.extend(runs::endpoints());
     endpoints.extend(provisions::endpoints());
     endpoints

@@ -15,7 +15,7 @@ use crate::engine::{self, Deps, EngineHandle, Settings};
 use crate::http::BodyLimit;
 use crate::js::HostProgram;
 use crate::observe;
-use crate::plan::DeletionGuard;
+use crate::plan::{DeletionGuard, GuardPolicy};
 use crate::storage::{Db, connect};
 
 /// Runs the daemon until SIGTERM or SIGINT.
@@ -88,6 +88,7 @@ async fn run(config: &Config, db: Db, signals: Signals) -> Result<(), AppError> 
             run_again_floor: config.engine.run_again_floor,
             poll_interval: config.engine.poll_interval,
             log_retention_days: config.limits.log_retention_days,
+            guard: guard(config),
         }),
         before_run: None,
     };
@@ -107,12 +108,16 @@ async fn run(config: &Config, db: Db, signals: Signals) -> Result<(), AppError> 
 }
 
 fn api_limits(config: &Config) -> ApiLimits {
+    ApiLimits { import_line: config.limits.import_line, guard: guard(config), ..ApiLimits::default() }
+}
+
+fn guard(config: &Config) -> GuardPolicy {
     let limits = &config.limits;
-    let deletion_guard = DeletionGuard {
+    let guard = DeletionGuard {
         count: limits.deletion_guard_count,
         percent: u64::from(limits.deletion_guard_percent),
     };
-    ApiLimits { import_line: limits.import_line, deletion_guard, ..ApiLimits::default() }
+    GuardPolicy { guard, window: limits.deletion_guard_window, expiry: limits.held_expiry }
 }
 
 fn listen(config: &Config) -> Result<std::net::TcpListener, AppError> {

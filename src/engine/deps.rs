@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::domain::ids::SubjectId;
 use crate::egress::Egress;
 use crate::js::HostProgram;
+use crate::plan::GuardPolicy;
 use crate::security::Sealer;
 use crate::storage::Db;
 
@@ -38,6 +39,8 @@ pub struct Settings {
     pub poll_interval: Duration,
     /// Days that the execution log is kept.
     pub log_retention_days: u32,
+    /// When removals wait for a person, at targets that do not say.
+    pub guard: GuardPolicy,
 }
 
 /// How long claimed work stays leased without a sign of life.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::context::context;
 use super::runtime::Runtime;
 use crate::domain::host_call::ConsoleLine;
+use crate::domain::ids::SubjectId;
 use crate::domain::response::{Response, cut_message};
 use crate::domain::status::{ErrorClass, ProvisionStatus, Reason, Trigger};
 use crate::egress::{Egress, Session};
@@ -16,6 +17,7 @@ use crate::js::{RunEnd, RunOutcome, StartError, Thrown};
 use crate::plan::{Conclusion, Decision, Ending, RunFacts, Scope, conclude, decide};
 use crate::storage::claim::Claimed;
 use crate::storage::complete::{Completion, RunLog};
+use crate::storage::guard::{Judged, Removal};
 
 /// Work that logic must do.
 #[derive(Debug, Clone)]
@@ -39,6 +41,20 @@ pub enum Planned {
     Record(Box<Completion>),
 }
 
+impl Judged for Planned {
+    fn removal(&self) -> Option<Removal> {
+        let Self::Run(job) = self else { return None };
+        let claimed = &job.claimed;
+        let removes = job.reason == Reason::Deprovision && claimed.known.present;
+        removes.then_some(Removal {
+            subject: claimed.subject.id,
+            fence: claimed.fence,
+            trigger: job.trigger,
+            departure: claimed.departure,
+        })
+    }
+}
+
 /// Decides about a claimed row.
 pub fn plan(runtime: &Runtime, claimed: Claimed, now: DateTime<Utc>) -> Planned {
     let scope = Scope {
@@ -59,6 +75,16 @@ pub fn plan(runtime: &Runtime, claimed: Claimed, now: DateTime<Utc>) -> Planned 
         Decision::Settled => {
             let status = status.unwrap_or(ProvisionStatus::Provisioned);
             Planned::Record(Box::new(record(runtime, claimed, status, true)))
+        }
+    }
+}
+
+impl Planned {
+    /// Whose work it is, and the fence of its claim.
+    pub fn lease(&self) -> (SubjectId, i64) {
+        match self {
+            Self::Run(job) => (job.claimed.subject.id, job.claimed.fence),
+            Self::Record(completion) => (completion.subject, completion.fence),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::hosts::Hosts;
 use crate::domain::filter::Filter;
 use crate::domain::target::Target;
 use crate::egress::{AllowList, TargetPolicy};
-use crate::plan::Policy;
+use crate::plan::{GuardPolicy, Policy};
 use crate::security::NamedSecret;
 use crate::storage::{Db, DbError, Pool, logic, targets};
 
@@ -30,6 +30,8 @@ pub struct Runtime {
     pub egress: Arc<TargetPolicy>,
     /// What follows a run.
     pub policy: Policy,
+    /// Which removals wait for a person.
+    pub guard: GuardPolicy,
     /// `ctx.target`.
     pub target_json: Box<RawValue>,
     /// `ctx.connection`, secrets as handles.
@@ -110,6 +112,7 @@ impl Runtime {
                 run_again_floor: deps.settings.run_again_floor,
                 poll_interval: deps.settings.poll_interval,
             },
+            guard: deps.settings.guard.with(settings.guard),
             target_json,
             connection_json,
             target: stored.target,

@@ -31,8 +31,8 @@ use super::sweeper::{Sweep, Sweeper};
 use super::timer::{Arm, Timer};
 use super::worker::{Run, Worker};
 use crate::domain::ids::SubjectId;
-use crate::storage::claim::{self, Claimed};
-use crate::storage::{DbError, Pool};
+use crate::storage::guard::{Admitted, Intake, claim_guarded};
+use crate::storage::{DbError, Pool, claim};
 
 /// Rest after the database failed.
 const REST: Duration = Duration::from_millis(500);
@@ -208,7 +208,7 @@ impl TargetSupervisor {
         }
         self.claiming = true;
         self.wake_again = false;
-        let claims = claim_work(self.deps.clone(), self.runtime.target.id, free);
+        let claims = claim_work(self.deps.clone(), self.runtime.clone(), free);
         context.spawn(claims.into_actor(self).map(move |claims, target, context| {
             target.claiming = false;
             match claims {
@@ -225,11 +225,10 @@ impl TargetSupervisor {
     }
 
     fn took_in(&mut self, claims: Claims, asked: usize, context: &mut Context<Self>) {
-        self.more = claims.rows.len() == asked;
+        self.more = claims.claimed == asked;
         self.counters.claimed += claims.rows.len() as u64;
-        let now = Utc::now();
-        for claimed in claims.rows {
-            self.accept(claimed, now);
+        for planned in claims.rows {
+            self.accept(planned);
         }
         self.hand_out();
         self.arm(claims.next_due);
@@ -244,10 +243,10 @@ impl TargetSupervisor {
         }
     }
 
-    fn accept(&mut self, claimed: Claimed, now: chrono::DateTime<Utc>) {
-        let subject = claimed.subject.id;
-        self.leased.insert(subject, (claimed.fence, Instant::now()));
-        match plan(&self.runtime, claimed, now) {
+    fn accept(&mut self, planned: Planned) {
+        let (subject, fence) = planned.lease();
+        self.leased.insert(subject, (fence, Instant::now()));
+        match planned {
             Planned::Record(completion) => self.complete(Finished(*completion)),
             Planned::Run(job) => {
                 if let Delivery::Start(job) = self.mailboxes.deliver(subject, Arc::from(job)) {
@@ -383,28 +382,36 @@ impl TargetSupervisor {
 }
 
 struct Claims {
-    rows: Vec<Claimed>,
+    /// What is to be done, planned by the settings that the guard has judged by.
+    rows: Vec<Planned>,
+    /// Rows that were due, held ones included.
+    claimed: usize,
     /// When the next row falls due, if fewer rows were due than asked for.
     next_due: Option<Duration>,
 }
 
-async fn claim_work(
-    deps: Deps,
-    target: crate::domain::ids::TargetId,
-    limit: usize,
-) -> Result<Claims, DbError> {
+async fn claim_work(deps: Deps, runtime: Arc<Runtime>, limit: usize) -> Result<Claims, DbError> {
     let node = deps.settings.node.clone();
     deps.db
         .run(Pool::Engine, move |connection| {
-            let rows = claim::claim(connection, target, &node, limit, WORK_LEASE.as_secs_f64())?;
-            let next_due = match rows.len() < limit {
-                true => claim::next_due(connection, target)?,
+            let now = Utc::now();
+            let intake = Intake {
+                target: &runtime.target,
+                node: &node,
+                limit,
+                lease: WORK_LEASE.as_secs_f64(),
+                policy: &runtime.guard,
+            };
+            let Admitted { rows, claimed } =
+                claim_guarded(connection, intake, |claimed| plan(&runtime, claimed, now))?;
+            let next_due = match claimed < limit {
+                true => claim::next_due(connection, runtime.target.id)?,
                 false => None,
             };
             // Never at once: a row that is due and was skipped is locked by a
             // writer, which wakes the target when it has committed.
             let next_due = next_due.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.02, 3_600.0)));
-            Ok(Claims { rows, next_due })
+            Ok(Claims { rows, claimed, next_due })
         })
         .await
 }
@@ -418,7 +425,7 @@ impl Actor for TargetSupervisor {
         self.helpers = Some(Helpers {
             timer: Timer::new(me.clone().recipient()).start(),
             completer: Completer::new(db.clone(), me.clone().recipient(), self.nudge.clone()).start(),
-            sweeper: Sweeper::new(db, id, me.recipient()).start(),
+            sweeper: Sweeper::new(db, id, self.deps.settings.guard, me.recipient()).start(),
         });
         self.staff(context);
         context.run_interval(TICK, Self::tick);

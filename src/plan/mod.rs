@@ -10,5 +10,5 @@ mod standing;
 pub use backoff::delay;
 pub use conclude::{Conclusion, Ending, Next, Policy, RunFacts, conclude};
 pub use decide::{Decision, Known, Scope, Work, decide};
-pub use guard::DeletionGuard;
+pub use guard::{DeletionGuard, GuardPolicy};
 pub use standing::{Due, Standing, standing};

@@ -7,9 +7,10 @@ use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use serde_json::Value;
 
 use super::DbError;
+use super::held::Departure;
 use super::queue::{PRIORITY_CHANGE, PRIORITY_MANUAL, PRIORITY_SWEEP};
 use super::subject_row::SubjectRow;
-use crate::domain::ids::TargetId;
+use crate::domain::ids::{HeldId, TargetId};
 use crate::domain::status::{ProvisionStatus, Trigger};
 use crate::domain::subject::Subject;
 use crate::plan::{Known, Work};
@@ -37,6 +38,8 @@ pub struct Claimed {
     pub fence: i64,
     /// Attempts at this version, this one included.
     pub attempt: u32,
+    /// What is known of it as a removal.
+    pub departure: Option<Departure>,
 }
 
 #[derive(QueryableByName)]
@@ -69,6 +72,10 @@ struct Row {
     metadata: Option<Value>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     last_run_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Text>)]
+    departure: Option<String>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    held_id: Option<i64>,
 }
 
 const CLAIM: &str = "WITH due AS MATERIALIZED ( \
@@ -78,11 +85,12 @@ const CLAIM: &str = "WITH due AS MATERIALIZED ( \
         UPDATE pending p SET owner = $4, fence = nextval('fence_seq'), attempts = p.attempts + 1, \
             due_at = now() + make_interval(secs => $5) \
         FROM due WHERE p.target_id = $1 AND p.subject_id = due.subject_id \
-        RETURNING p.subject_id, p.change_seq, p.fence, p.attempts, p.reason, p.trigger, p.changes, p.priority) \
+        RETURNING p.subject_id, p.change_seq, p.fence, p.attempts, p.reason, p.trigger, p.changes, p.priority, \
+            p.departure, p.held_id) \
     SELECT s.*, l.change_seq, l.fence, l.attempts, l.reason IS NOT NULL AS deprovision, l.trigger, l.changes, \
         st.status AS known_status, coalesce(st.present, false) AS present, \
         coalesce(st.in_scope, false) AS in_scope, coalesce(st.done_version, 0) AS done_version, \
-        st.remote_id, st.metadata, st.last_run_at \
+        st.remote_id, st.metadata, st.last_run_at, l.departure, l.held_id \
     FROM leased l \
     JOIN LATERAL (SELECT";
 
@@ -144,7 +152,16 @@ fn read(row: Row) -> Result<Claimed, DbError> {
         change_seq: row.change_seq,
         fence: row.fence,
         attempt: u32::try_from(row.attempts).unwrap_or(1).max(1),
+        departure: departure(row.departure.as_deref(), row.held_id),
     })
+}
+
+fn departure(word: Option<&str>, lot: Option<i64>) -> Option<Departure> {
+    match (word?, lot) {
+        ("held", Some(lot)) => Some(Departure::Held(HeldId(lot))),
+        ("cleared", _) => Some(Departure::Cleared),
+        _ => Some(Departure::Due),
+    }
 }
 
 #[derive(QueryableByName)]
@@ -158,8 +175,8 @@ struct DueIn {
 pub fn next_due(connection: &mut PgConnection, target: TargetId) -> Result<Option<f64>, DbError> {
     let row: DueIn = sql_query(
         "SELECT extract(epoch FROM min(due) - now())::float8 AS seconds FROM ( \
-            SELECT (SELECT due_at FROM pending WHERE target_id = $1 AND priority = p ORDER BY due_at LIMIT 1) \
-            AS due FROM generate_series(0, 2) AS p) AS heads",
+            SELECT (SELECT due_at FROM pending WHERE target_id = $1 AND priority = p \
+                AND due_at < 'infinity' ORDER BY due_at LIMIT 1) AS due FROM generate_series(0, 2) AS p) AS heads",
     )
     .bind::<BigInt, _>(target.0)
     .get_result(connection)?;
@@ -196,7 +213,8 @@ pub fn release(
 ) -> Result<(), DbError> {
     let (subjects, numbers): (Vec<i64>, Vec<i64>) = fences.iter().copied().unzip();
     sql_query(
-        "UPDATE pending p SET owner = NULL, fence = nextval('fence_seq'), due_at = now(), \
+        "UPDATE pending p SET owner = NULL, fence = nextval('fence_seq'), \
+            due_at = CASE WHEN p.departure = 'held' THEN 'infinity' ELSE now() END, \
             attempts = greatest(p.attempts - 1, 0) \
          FROM unnest($2, $3) AS i(subject_id, fence) \
          WHERE p.target_id = $1 AND p.subject_id = i.subject_id AND p.fence = i.fence AND p.owner IS NOT NULL",

@@ -103,7 +103,11 @@ gone AS ( \
     AND NOT l.touched AND l.next_at IS NULL), \
 kept AS ( \
     UPDATE pending p SET owner = NULL, \
-        due_at = CASE WHEN l.touched THEN now() ELSE l.next_at END, \
+        due_at = CASE WHEN l.touched AND p.departure = 'held' THEN 'infinity' \
+            WHEN l.touched THEN now() ELSE l.next_at END, \
+        departure = CASE WHEN l.touched THEN p.departure WHEN NOT l.next_deprovision THEN NULL \
+            WHEN l.reason = 'deprovision' THEN 'cleared' WHEN l.present THEN 'due' END, \
+        held_id = CASE WHEN l.touched OR l.next_deprovision THEN p.held_id END, \
         since = CASE WHEN l.touched THEN p.since ELSE l.next_at END, \
         attempts = CASE WHEN l.touched THEN 0 ELSE l.next_attempts END, \
         trigger = CASE WHEN l.touched THEN p.trigger ELSE l.next_trigger END, \

@@ -7,6 +7,8 @@ pub mod complete;
 mod db;
 pub mod embedded;
 pub mod filter_sql;
+pub mod guard;
+pub mod held;
 pub mod import;
 pub mod logic;
 pub mod memberships;

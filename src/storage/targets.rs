@@ -15,7 +15,7 @@ use super::subject_row::object;
 use super::sweeps::{self, SweepKind};
 use crate::domain::ids::{StoreId, TargetId};
 use crate::domain::status::{Trigger, UnknownWord};
-use crate::domain::target::{Limits, RetryPolicy, Target, TargetSettings};
+use crate::domain::target::{GuardSettings, Limits, RetryPolicy, Target, TargetSettings};
 
 /// Why a target was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +68,8 @@ struct TargetRow {
     retry_attempts: i32,
     retry_first_secs: i32,
     retry_max_secs: i32,
+    guard_count: Option<i32>,
+    guard_percent: Option<i32>,
     logic_version: Option<i32>,
     version: i64,
     created_at: DateTime<Utc>,
@@ -98,6 +100,10 @@ impl TargetRow {
                 first_delay_secs: self.retry_first_secs.unsigned_abs(),
                 max_delay_secs: self.retry_max_secs.unsigned_abs(),
             },
+            guard: GuardSettings {
+                count: self.guard_count.map(i32::unsigned_abs),
+                percent: self.guard_percent.map(i32::unsigned_abs),
+            },
         };
         Ok(Target {
             id: TargetId(self.id),
@@ -113,7 +119,7 @@ impl TargetRow {
 }
 
 #[derive(Insertable, AsChangeset)]
-#[diesel(table_name = targets)]
+#[diesel(table_name = targets, treat_none_as_null = true)]
 struct SettingsRow<'a> {
     name: &'a str,
     description: &'a str,
@@ -131,6 +137,8 @@ struct SettingsRow<'a> {
     retry_attempts: i32,
     retry_first_secs: i32,
     retry_max_secs: i32,
+    guard_count: Option<i32>,
+    guard_percent: Option<i32>,
 }
 
 fn settings_row(settings: &TargetSettings) -> SettingsRow<'_> {
@@ -152,6 +160,8 @@ fn settings_row(settings: &TargetSettings) -> SettingsRow<'_> {
         retry_attempts: int(settings.retry.max_attempts),
         retry_first_secs: int(settings.retry.first_delay_secs),
         retry_max_secs: int(settings.retry.max_delay_secs),
+        guard_count: settings.guard.count.map(int),
+        guard_percent: settings.guard.percent.map(int),
     }
 }
 
@@ -343,6 +353,8 @@ pub fn delete(connection: &mut PgConnection, id: TargetId) -> Result<(), TargetE
             "DELETE FROM logic_versions WHERE target_id = $1",
             "DELETE FROM pending WHERE target_id = $1",
             "DELETE FROM sweeps WHERE target_id = $1",
+            "DELETE FROM held WHERE target_id = $1",
+            "DELETE FROM guard_released WHERE target_id = $1",
         ] {
             diesel::sql_query(statement).bind::<diesel::sql_types::BigInt, _>(id.0).execute(connection)?;
         }

@@ -13,6 +13,7 @@ use crate::engine::ObservableState;
 use crate::http::auth::Viewer;
 use crate::http::path::Id;
 use crate::http::{Authorized, Problem};
+use crate::storage::held::{self, HeldCounts};
 use crate::storage::state::{self, Backlog, StatusCount};
 use crate::storage::sweeps::{self, Sweep};
 use crate::storage::targets;
@@ -71,15 +72,29 @@ struct StatusView {
     oldest_pending_seconds: Option<f64>,
     /// Subjects by the status of their last run.
     counts: BTreeMap<String, i64>,
+    held: HeldView,
     per_second: f64,
     sweep: Option<SweepView>,
     engine: Option<ObservableState>,
+}
+
+/// What a guard keeps from running.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HeldView {
+    /// Lots for someone to approve or reject.
+    lots: i64,
+    /// Removals in them.
+    waiting: i64,
+    /// Removals that someone rejected or nobody approved in time.
+    rejected: i64,
 }
 
 struct Stored {
     target: Target,
     backlog: Backlog,
     counts: Vec<StatusCount>,
+    held: HeldCounts,
     sweep: Option<Sweep>,
 }
 
@@ -95,6 +110,7 @@ async fn show(
                 target: targets::find(connection, id)?,
                 backlog: state::backlog(connection, id)?,
                 counts: state::counts(connection, id)?,
+                held: held::counts(connection, id)?,
                 sweep: sweeps::latest(connection, id)?,
             })
         })
@@ -104,7 +120,7 @@ async fn show(
 }
 
 fn view(stored: Stored, engine: Option<ObservableState>) -> StatusView {
-    let Stored { target, backlog, counts, sweep } = stored;
+    let Stored { target, backlog, counts, held, sweep } = stored;
     StatusView {
         target_id: target.id,
         name: target.settings.name,
@@ -118,6 +134,7 @@ fn view(stored: Stored, engine: Option<ObservableState>) -> StatusView {
         oldest_pending_at: backlog.oldest,
         oldest_pending_seconds: backlog.oldest_age.map(|age| age.max(0.0)),
         counts: counts.into_iter().map(|count| (count.status, count.count)).collect(),
+        held: HeldView { lots: held.lots, waiting: held.waiting, rejected: held.rejected },
         per_second: engine.as_ref().map_or(0.0, |engine| engine.per_second),
         sweep: sweep.as_ref().map(SweepView::of),
         engine,

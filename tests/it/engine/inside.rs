@@ -15,7 +15,7 @@ use provisiond::domain::target::{RetryPolicy, TargetSettings};
 use provisiond::egress::Egress;
 use provisiond::engine::{self, Deps, EngineHandle, Settings};
 use provisiond::js::HostProgram;
-use provisiond::plan::Conclusion;
+use provisiond::plan::{Conclusion, GuardPolicy};
 use provisiond::security::{MasterKey, Sealer};
 use provisiond::storage::claim::{self, Claimed};
 use provisiond::storage::complete::{Completion, complete};
@@ -108,6 +108,7 @@ impl World {
                 run_again_floor: Duration::from_secs(1),
                 poll_interval: Duration::from_secs(1),
                 log_retention_days: 30,
+                guard: GuardPolicy::default(),
             }),
             before_run,
         };
