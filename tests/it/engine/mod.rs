@@ -2,6 +2,7 @@
 
 mod crash;
 mod failures;
+mod held;
 mod inside;
 mod lifecycle;
 mod order;
