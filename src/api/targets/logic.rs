@@ -125,7 +125,7 @@ async fn save(
 }
 
 async fn find(state: &ApiState, id: TargetId) -> Result<Target, Problem> {
-    Ok(state.run(move |connection| targets::find(connection, id)).await?)
+    state.run(move |connection| targets::find(connection, id)).await
 }
 
 async fn check_code(engine: &EngineState, target: &Target, code: &str) -> Result<(), Problem> {

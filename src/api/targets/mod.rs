@@ -160,11 +160,8 @@ fn patched(
     let secrets = patch.pointer_mut("/connection/secrets").map(Value::take);
     let mut body = serde_json::to_value(TargetBody::of(settings)).map_err(Problem::internal)?;
     merge_patch(&mut body, &patch);
-    match (secrets, body.pointer_mut("/connection")) {
-        (Some(secrets), Some(Value::Object(connection))) => {
-            connection.insert("secrets".into(), secrets);
-        }
-        _ => {}
+    if let (Some(secrets), Some(Value::Object(connection))) = (secrets, body.pointer_mut("/connection")) {
+        connection.insert("secrets".into(), secrets);
     }
     read(json::read(&serde_json::to_vec(&body).map_err(Problem::internal)?)?)
 }

@@ -106,7 +106,7 @@ fn spawn(address: SocketAddr, token: &str) -> Child {
     command.spawn().unwrap_or_else(|error| panic!("{}: {error}; {hint}", program.display()))
 }
 
-/// The same rule as in `scripts/lib/common.sh`.
+/// The same rule as in `scripts/setup`.
 fn virtual_environment() -> PathBuf {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let home = || set("HOME").unwrap_or_default().join(".cache/provisiond");
