@@ -77,7 +77,9 @@ fn complete_all(url: &str, accounts: usize, mut results: mpsc::Receiver<Completi
     let mut batch = Vec::with_capacity(BATCH);
     while done < accounts {
         batch.push(results.blocking_recv().unwrap());
-        while batch.len() < BATCH && let Ok(more) = results.try_recv() {
+        while batch.len() < BATCH
+            && let Ok(more) = results.try_recv()
+        {
             batch.push(more);
         }
         done += complete(&mut connection, &batch).unwrap().written;
@@ -97,7 +99,8 @@ async fn call_all(
     loop {
         let job = waiting.lock().await.recv().await;
         let Some(job) = job else { return };
-        let body = json!({ "userName": job.subject.user_name, "attributes": job.subject.attributes }).to_string();
+        let body =
+            json!({ "userName": job.subject.user_name, "attributes": job.subject.attributes }).to_string();
         let length = body.len();
         let request =
             format!("POST /users HTTP/1.1\r\nhost: {address}\r\ncontent-length: {length}\r\n\r\n{body}");
