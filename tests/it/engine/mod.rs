@@ -4,6 +4,7 @@ mod crash;
 mod failures;
 mod inside;
 mod lifecycle;
+mod nodes;
 mod order;
 mod poison;
 mod scim;
