@@ -9,6 +9,7 @@ use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use serde_json::Value;
 
 use super::DbError;
+use super::prepared::prepared;
 use super::write_back::write_back;
 use crate::domain::ids::{SubjectId, TargetId};
 use crate::domain::status::{ProvisionStatus, Reason, Trigger};
@@ -88,6 +89,8 @@ struct Written {
     next_in: Option<f64>,
 }
 
+struct Complete;
+
 const STATEMENT: &str = "WITH input AS MATERIALIZED ( \
     SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
         $19, $20, $21, $22, $23, $24, $25, $26, $27, $28) \
@@ -138,7 +141,7 @@ fn write(connection: &mut PgConnection, batch: &[Completion], versions: &[i64]) 
         ends.iter().map(|end| end.next.as_ref().map(pick)).collect()
     };
     let runs: Vec<Option<&RunLog>> = batch.iter().map(|completion| completion.run.as_ref()).collect();
-    let written = sql_query(STATEMENT)
+    let query = sql_query(STATEMENT)
         .bind::<Array<BigInt>, _>(column(batch, |c| c.target.0))
         .bind::<Array<BigInt>, _>(column(batch, |c| c.subject.0))
         .bind::<Array<BigInt>, _>(column(batch, |c| c.fence))
@@ -168,9 +171,8 @@ fn write(connection: &mut PgConnection, batch: &[Completion], versions: &[i64]) 
         .bind::<Array<Nullable<Timestamptz>>, _>(column(&runs, |run| run.map(|run| run.started_at)))
         .bind::<Array<Nullable<Timestamptz>>, _>(column(&runs, |run| run.map(|run| run.finished_at)))
         .bind::<Array<Nullable<Jsonb>>, _>(column(&runs, |run| run.map(|run| &run.log)))
-        .bind::<Array<Nullable<Jsonb>>, _>(column(&runs, |run| run.map(|run| &run.exchanges)))
-        .get_result(connection)?;
-    Ok(written)
+        .bind::<Array<Nullable<Jsonb>>, _>(column(&runs, |run| run.map(|run| &run.exchanges)));
+    Ok(prepared::<Complete, _>(query).get_result(connection)?)
 }
 
 fn column<'a, T, U>(rows: &'a [T], pick: impl Fn(&'a T) -> U) -> Vec<U> {

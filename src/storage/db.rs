@@ -92,7 +92,10 @@ impl std::fmt::Debug for Db {
 impl Db {
     /// Makes the pools; connections are opened when they are first needed.
     pub fn connect(url: &str, api_connections: u32, engine_connections: u32) -> Self {
-        Self { api: pool(url, api_connections), engine: pool(url, engine_connections) }
+        Self {
+            api: pool(url, api_connections, Session { engine: false }),
+            engine: pool(url, engine_connections, Session { engine: true }),
+        }
     }
 
     /// Runs blocking Diesel code with a connection of `pool`, away from the
@@ -120,12 +123,12 @@ impl Db {
     }
 }
 
-fn pool(url: &str, connections: u32) -> ConnectionPool {
+fn pool(url: &str, connections: u32, session: Session) -> ConnectionPool {
     r2d2::Pool::builder()
         .max_size(connections)
         .min_idle(Some(1))
         .connection_timeout(Duration::from_secs(4))
-        .connection_customizer(Box::new(Session))
+        .connection_customizer(Box::new(session))
         .error_handler(Box::new(LogQuietly))
         .build_unchecked(ConnectionManager::new(url))
 }
@@ -133,7 +136,16 @@ fn pool(url: &str, connections: u32) -> ConnectionPool {
 /// Settings of every session: durable commits, no snapshot forgotten open, no
 /// statement that runs for ever, messages that [`by_message`] can read.
 #[derive(Debug)]
-struct Session;
+struct Session {
+    engine: bool,
+}
+
+/// The engine's statements find few rows by their keys, whatever the statistics
+/// say of tables that were empty a moment ago. They are parsed once and planned
+/// each time: a plan that was made for an empty queue is a disaster for a full
+/// one.
+const BY_KEY: &str = "SET plan_cache_mode TO force_custom_plan; SET enable_seqscan TO off; \
+    SET enable_hashjoin TO off; SET enable_mergejoin TO off";
 
 impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Session {
     fn on_acquire(&self, connection: &mut PgConnection) -> Result<(), diesel::r2d2::Error> {
@@ -144,7 +156,9 @@ impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Session {
                  SET idle_in_transaction_session_timeout TO '60s'; SET statement_timeout TO '120s'; \
                  SET lock_timeout TO '20s'; SET client_min_messages TO warning",
             )
-            .map_err(diesel::r2d2::Error::QueryError)
+            .map_err(diesel::r2d2::Error::QueryError)?;
+        let by_key = if self.engine { connection.batch_execute(BY_KEY) } else { Ok(()) };
+        by_key.map_err(diesel::r2d2::Error::QueryError)
     }
 }
 
@@ -162,7 +176,7 @@ impl<E: std::error::Error> r2d2::HandleError<E> for LogQuietly {
 pub fn connect(url: &str) -> Result<PgConnection, DbError> {
     let mut connection = <PgConnection as diesel::Connection>::establish(url)
         .map_err(|error| DbError::Unavailable(error.to_string()))?;
-    match Session.on_acquire(&mut connection) {
+    match (Session { engine: false }).on_acquire(&mut connection) {
         Ok(()) => Ok(connection),
         Err(error) => Err(DbError::Unavailable(error.to_string())),
     }

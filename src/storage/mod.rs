@@ -12,6 +12,7 @@ pub mod logic;
 pub mod memberships;
 pub mod migrate;
 pub mod ownership;
+mod prepared;
 pub mod preview;
 pub mod queue;
 pub mod runs;
