@@ -6,12 +6,7 @@ const USER = 'urn:ietf:params:scim:schemas:core:2.0:User';
 const ENTERPRISE = 'urn:ietf:params:scim:schemas:extension:enterprise:2.0:User';
 
 export default async function (ctx) {
-  try {
-    return ctx.reason === 'deprovision' ? await remove(ctx) : await save(ctx);
-  } catch (error) {
-    if (error instanceof Refused) return error.response();
-    throw error;
-  }
+  return ctx.reason === 'deprovision' ? remove(ctx) : save(ctx);
 }
 
 // Creates the user, or brings the one that is there up to date.
@@ -126,27 +121,12 @@ function provisioned(user, what) {
   return { status: 'provisioned', remoteId: user.id, message: `${what} user ${user.id}` };
 }
 
-// An answer that says no.
-class Refused extends Error {
-  constructor(message, status, retryAfter) {
-    super(message);
-    this.status = status;
-    this.retryAfter = retryAfter;
-  }
-
-  response() {
-    const response = { status: 'provisionFailed', message: this.message, errorClass: classOf(this.status) };
-    // A number of seconds; a date is rare and left to the daemon's own pace.
-    if (/^\d+$/.test(this.retryAfter ?? '')) response.runAgainIn = Number(this.retryAfter);
-    return response;
-  }
-}
-
+// An answer that says no. The daemon tells from the status whether and when to
+// try again, and honours Retry-After.
 async function refused(answer, what) {
   const text = await answer.text();
   const detail = detailOf(text) ?? text.slice(0, 200);
-  const retryAfter = answer.headers.get('retry-after');
-  return new Refused(`${what}: ${answer.status} ${detail}`.trim(), answer.status, retryAfter);
+  return new Error(`${what}: ${answer.status} ${detail}`.trim());
 }
 
 // SCIM errors are JSON with a `detail` (RFC 7644 §3.12); proxies answer otherwise.
@@ -156,12 +136,4 @@ function detailOf(text) {
   } catch {
     return undefined;
   }
-}
-
-// What is refused for its content is not tried again until the account changes.
-function classOf(status) {
-  if (status === 401 || status === 403) return 'auth';
-  if (status === 429) return 'rateLimited';
-  if (status === 408 || status === 425 || status >= 500) return 'transient';
-  return 'permanent';
 }

@@ -42,7 +42,9 @@ pub enum AppError {
         error: std::io::Error,
     },
     /// Another daemon has the data directory.
-    #[error("the data directory `{0}` is in use by another provisiond\nhint: stop that one, or name another directory with `--data-dir`")]
+    #[error(
+        "the data directory `{0}` is in use by another provisiond\nhint: stop that one, or name another directory with `--data-dir`"
+    )]
     InUse(String),
     /// The address is taken or not ours.
     #[error("cannot listen on `{address}`: {error}")]

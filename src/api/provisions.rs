@@ -131,7 +131,10 @@ async fn sync(
             let account = account(connection, id)?;
             let target = find_target(connection, &account, &wanted)?;
             if !target.settings.is_served() {
-                return Err(Problem::new(Kind::State, "the target is not enabled: enable it, then sync the account"));
+                return Err(Problem::new(
+                    Kind::State,
+                    "the target is not enabled: enable it, then sync the account",
+                ));
             }
             queue::enqueue_manual(connection, target.id, id)?;
             provision(connection, &target, &account).map(|view| (target.id, view))

@@ -105,6 +105,7 @@ async fn show(
     Id(id): Id<RunId>,
 ) -> Result<HttpResponse, Problem> {
     let run = state.run(move |connection| runs::find(connection, id)).await?;
-    let run = run.ok_or_else(|| Problem::new(Kind::NotFound, "there is no such run; the log may have been cut"))?;
+    let run =
+        run.ok_or_else(|| Problem::new(Kind::NotFound, "there is no such run; the log may have been cut"))?;
     Ok(HttpResponse::Ok().json(RunView::from(run)))
 }

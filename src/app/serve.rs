@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::AppError;
-use super::bootstrap::{file, first_token, node_name, own_database, prepare, sealer};
+use super::bootstrap::{Database, file, first_token, node_name, own_database, prepare, sealer};
 use crate::api::{self, ApiLimits, ApiState, EngineState};
 use crate::config::Config;
 use crate::egress::Egress;
@@ -15,30 +15,68 @@ use crate::engine::{self, Deps, EngineHandle, Settings};
 use crate::http::BodyLimit;
 use crate::js::HostProgram;
 use crate::observe;
+use crate::plan::DeletionGuard;
 use crate::storage::{Db, connect};
 
 /// Runs the daemon until SIGTERM or SIGINT.
 pub fn serve(config: &Config) -> Result<(), AppError> {
     observe::start_logging();
-    let database = own_database(config)?;
-    {
-        let mut connection = connect(&database.url)?;
-        for migration in prepare(&mut connection)? {
-            log::info!("applied migration {migration}");
+    actix_web::rt::System::new().block_on(async {
+        // Before anything is started: a signal that comes early must still find
+        // somebody who stops it again.
+        let signals = Signals::listen()?;
+        let starting = config.clone();
+        let started = tokio::task::spawn_blocking(move || start(&starting)).await;
+        let (db, database) =
+            started.map_err(|error| AppError::System(format!("the start failed: {error}")))??;
+        let served = run(config, db, signals).await;
+        if let Some(embedded) = database.embedded {
+            embedded.stop();
         }
-        first_token(&mut connection, &config.server.data_dir)?;
-    }
-    let db = Db::connect(&database.url, config.database.api_connections, config.database.engine_connections);
-    let served = actix_web::rt::System::new().block_on(run(config, db));
-    if let Some(embedded) = database.embedded {
-        embedded.stop();
-    }
-    log::info!("stopped");
-    served
+        log::info!("stopped");
+        served
+    })
 }
 
-async fn run(config: &Config, db: Db) -> Result<(), AppError> {
-    let program = HostProgram::current().map_err(|error| AppError::System(format!("no executable: {error}")))?;
+/// Database, schema and first token.
+fn start(config: &Config) -> Result<(Db, Database), AppError> {
+    let database = own_database(config)?;
+    let mut connection = connect(&database.url)?;
+    for migration in prepare(&mut connection)? {
+        log::info!("applied migration {migration}");
+    }
+    first_token(&mut connection, &config.server.data_dir)?;
+    let pools = &config.database;
+    let db = Db::connect(&database.url, pools.api_connections, pools.engine_connections);
+    Ok((db, database))
+}
+
+/// The signals that end the daemon.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, AppError> {
+        let fail = |error| AppError::System(format!("signals cannot be received: {error}"));
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(fail)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(fail)?,
+        })
+    }
+
+    async fn received(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+async fn run(config: &Config, db: Db, signals: Signals) -> Result<(), AppError> {
+    let program =
+        HostProgram::current().map_err(|error| AppError::System(format!("no executable: {error}")))?;
     let sealer = sealer(config)?;
     let deps = Deps {
         db: db.clone(),
@@ -61,7 +99,7 @@ async fn run(config: &Config, db: Db) -> Result<(), AppError> {
     let wiring = EngineState { engine: engine.clone(), program, sealer, most_targets };
     let server = start_server(listener, state, wiring, config.limits.body)?;
     let handle = server.handle();
-    let stopping = tokio::spawn(stop_on_signal(engine, handle, config.server.drain));
+    let stopping = tokio::spawn(stop_on_signal(signals, engine, handle, config.server.drain));
     server.await.map_err(|error| AppError::System(format!("the HTTP server failed: {error}")))?;
     stopping.await.map_err(|error| AppError::System(format!("not stopped in order: {error}")))?;
     _ = std::fs::remove_file(config.server.data_dir.join("address"));
@@ -69,7 +107,12 @@ async fn run(config: &Config, db: Db) -> Result<(), AppError> {
 }
 
 fn api_limits(config: &Config) -> ApiLimits {
-    ApiLimits { import_line: config.limits.import_line, ..ApiLimits::default() }
+    let limits = &config.limits;
+    let deletion_guard = DeletionGuard {
+        count: limits.deletion_guard_count,
+        percent: u64::from(limits.deletion_guard_percent),
+    };
+    ApiLimits { import_line: limits.import_line, deletion_guard, ..ApiLimits::default() }
 }
 
 fn listen(config: &Config) -> Result<std::net::TcpListener, AppError> {
@@ -108,17 +151,13 @@ fn start_server(
 }
 
 /// First the engine, so that the API can tell meanwhile what still runs.
-async fn stop_on_signal(engine: EngineHandle, server: ServerHandle, drain: std::time::Duration) {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        log::error!("signals cannot be received: only SIGKILL will stop the daemon");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => log::info!("SIGTERM: draining"),
-        _ = interrupt.recv() => log::info!("SIGINT: draining"),
-    }
+async fn stop_on_signal(
+    mut signals: Signals,
+    engine: EngineHandle,
+    server: ServerHandle,
+    drain: std::time::Duration,
+) {
+    log::info!("{}: draining", signals.received().await);
     engine.shutdown(drain).await;
     server.stop(true).await;
 }

@@ -19,9 +19,9 @@ pub enum Failure {
     /// Something else was in the way, or a guard holds it: exit code 4.
     #[error("{0}")]
     Conflict(String),
-    /// The JavaScript host's own exit code.
+    /// The JavaScript host has told what is wrong itself.
     #[error("the JavaScript host failed")]
-    Host,
+    Host(ExitCode),
 }
 
 impl From<AppError> for Failure {
@@ -37,14 +37,13 @@ impl Failure {
     /// Tells the person and gives the exit code.
     pub fn report(&self) -> ExitCode {
         let code = match self {
-            Self::Failed(_) | Self::Host => 1,
+            Self::Host(code) => return *code,
+            Self::Failed(_) => 1,
             Self::Usage(_) => 2,
             Self::Unreachable(_) => 3,
             Self::Conflict(_) => 4,
         };
-        if !matches!(self, Self::Host) {
-            complain(&self.to_string());
-        }
+        complain(&self.to_string());
         ExitCode::from(code)
     }
 }
@@ -65,7 +64,7 @@ pub fn say(line: &str) {
 
 /// Turns the JavaScript host's exit code into a result.
 pub fn from_code(code: ExitCode) -> Result<(), Failure> {
-    if code == ExitCode::SUCCESS { Ok(()) } else { Err(Failure::Host) }
+    if code == ExitCode::SUCCESS { Ok(()) } else { Err(Failure::Host(code)) }
 }
 
 /// Prints the doctor's findings; fails when one is bad.

@@ -46,9 +46,11 @@ pub async fn run(import: Import, as_json: bool) -> Result<(), Failure> {
 }
 
 async fn open(import: &Import) -> Result<(Box<dyn AsyncRead + Send + Unpin>, ProgressBar), Failure> {
-    let style = |template: &str| ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar());
+    let style =
+        |template: &str| ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar());
     if import.file.as_os_str() == "-" {
-        let bar = ProgressBar::new_spinner().with_style(style("{spinner} {bytes} sent, {binary_bytes_per_sec}"));
+        let bar =
+            ProgressBar::new_spinner().with_style(style("{spinner} {bytes} sent, {binary_bytes_per_sec}"));
         return Ok((Box::new(tokio::io::stdin()), bar));
     }
     let fail = |error| Failure::Usage(format!("cannot read `{}`: {error}", import.file.display()));

@@ -23,7 +23,11 @@ pub async fn run(command: TargetCommand, as_json: bool) -> Result<(), Failure> {
         TargetCommand::Status(name) => {
             let (client, id) = find(&name).await?;
             let status = client.get(&format!("/targets/{id}/status")).await?;
-            if as_json { say(&status.to_string()) } else { tell_status(&status) }
+            if as_json {
+                say(&status.to_string())
+            } else {
+                tell_status(&status)
+            }
             Ok(())
         }
         TargetCommand::Force { name, no_wait } => force(&name, no_wait, as_json).await,
@@ -133,7 +137,11 @@ async fn finish(client: &Client, id: &str, as_json: bool) -> Result<(), Failure>
         tokio::time::sleep(Duration::from_millis(250)).await;
     };
     bar.finish_and_clear();
-    if as_json { say(&status.to_string()) } else { tell_status(&status) }
+    if as_json {
+        say(&status.to_string())
+    } else {
+        tell_status(&status)
+    }
     Ok(())
 }
 

@@ -16,7 +16,7 @@ pub(super) const KEYS: &[&str] = &[
 /// `[limits]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitsConfig {
-    /// `maxTargets`: targets that are enabled at one time, by default 8.
+    /// `maxTargets`: targets that the instance may have, by default 8.
     pub max_targets: u32,
     /// `body`: largest request body of the API, in bytes, by default `1MiB`.
     pub body: usize,

@@ -169,7 +169,8 @@ impl TargetSettings {
         let mut errors = Vec::new();
         errors.extend(name_error(&self.name).map(|rule| FieldError::new("name", rule)));
         if self.description.chars().count() > MAX_DESCRIPTION || self.description.contains('\0') {
-            let rule = format!("must not be longer than {MAX_DESCRIPTION} characters or contain NUL (U+0000)");
+            let rule =
+                format!("must not be longer than {MAX_DESCRIPTION} characters or contain NUL (U+0000)");
             errors.push(FieldError::new("description", rule));
         }
         check_range(&mut errors, "maxParallelJobs", self.max_parallel_jobs, 1..=100);

@@ -13,7 +13,7 @@ use super::target::Committed;
 use crate::domain::ids::SubjectId;
 use crate::domain::status::{ErrorClass, ProvisionStatus};
 use crate::storage::complete::{Completed, Completion, complete};
-use crate::storage::{Db, DbError, Pool, runs};
+use crate::storage::{Db, DbError, JsonText, Pool, runs};
 
 /// Largest batch; larger ones gain little and hold locks longer.
 const MOST: usize = 500;
@@ -42,7 +42,15 @@ impl Completer {
     /// A completer that tells `target` what was committed, and nudges other
     /// targets that got work from written-back attributes.
     pub fn new(db: Db, target: Recipient<Committed>, nudge: Nudge) -> Self {
-        Self { db, target, nudge, waiting: Vec::new(), pace: Pace::new(Instant::now()), writing: false, lingering: None }
+        Self {
+            db,
+            target,
+            nudge,
+            waiting: Vec::new(),
+            pace: Pace::new(Instant::now()),
+            writing: false,
+            lingering: None,
+        }
     }
 
     /// Writes what waits, now or when the batch has grown to what the load of
@@ -76,7 +84,8 @@ impl Completer {
         context.spawn(written.map(move |completed, completer, context| {
             completer.writing = false;
             (completer.nudge)(&completed.woken);
-            let next_in = completed.next_in.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 3_600.0)));
+            let next_in =
+                completed.next_in.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 3_600.0)));
             completer.target.do_send(Committed { subjects, next_in });
             completer.flush_in_time(context);
         }));
@@ -156,8 +165,8 @@ fn without_content(mut completion: Completion, error: &str) -> Completion {
     (end.dead, end.done) = (true, false);
     (end.remote_id, end.metadata, end.attributes, end.next) = (None, None, None, None);
     if let Some(run) = &mut completion.run {
-        run.log = serde_json::json!([]);
-        run.exchanges = serde_json::json!([]);
+        run.log = JsonText::empty_list();
+        run.exchanges = JsonText::empty_list();
     }
     completion
 }

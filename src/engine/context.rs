@@ -93,9 +93,10 @@ pub fn context(
     })
 }
 
-/// Stable across retries of a version and reason. A version that was done
-/// before and is run again on purpose gets a key of its own, or the external
-/// system would take the new run for a repetition.
+/// Stable across retries of a version and reason, and across the looks that
+/// logic schedules for itself, which continue the same work. A version that was
+/// done before and is run again because a person asks gets a key of its own, or
+/// the external system would take the new run for a repetition.
 fn idempotency_key(runtime: &Runtime, claimed: &Claimed, reason: Reason) -> String {
     let Subject { id, version, .. } = claimed.subject;
     let key = format!("{}-{id}-{version}-{reason}", runtime.target.id);

@@ -6,7 +6,7 @@ use std::sync::{Arc, RwLock};
 use actix::prelude::*;
 
 use super::supervisor::{LookRound, Shutdown, Supervisor};
-use super::target::{Observe, ObservableState, StopRuns, Swept, TargetSupervisor, Wake};
+use super::target::{ObservableState, Observe, StopRuns, Swept, TargetSupervisor, Wake};
 use crate::domain::ids::TargetId;
 
 /// Wakes targets that got work.

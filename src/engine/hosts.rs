@@ -62,7 +62,8 @@ impl Hosts {
     ) -> Result<RunEnd, StartError> {
         let host = self.shared_host(worker / RUNS_PER_HOST % self.shared.len()).await?;
         let end = host.run(RunRequest { context: context.clone() }, calls.clone()).await;
-        let retry = matches!(end.outcome, RunOutcome::Interrupted(_)) && !self.stopped.load(Ordering::Acquire);
+        let retry =
+            matches!(end.outcome, RunOutcome::Interrupted(_)) && !self.stopped.load(Ordering::Acquire);
         if retry { self.run_alone(context, calls).await } else { Ok(end) }
     }
 
@@ -77,7 +78,8 @@ impl Hosts {
     }
 
     async fn run_alone(&self, context: String, calls: Arc<dyn HostCalls>) -> Result<RunEnd, StartError> {
-        let _permit = self.lone.acquire().await.map_err(|_| StartError::Spawn("the daemon is stopping".into()))?;
+        let _permit =
+            self.lone.acquire().await.map_err(|_| StartError::Spawn("the daemon is stopping".into()))?;
         let host = Arc::new(JsHost::start(&self.program, &self.code, &self.limits).await?);
         if let Ok(mut alone) = self.running_alone.lock() {
             alone.retain(|host| host.strong_count() > 0);
@@ -98,7 +100,8 @@ impl Hosts {
                 host.kill();
             }
         }
-        let alone = self.running_alone.lock().map(|mut alone| std::mem::take(&mut *alone)).unwrap_or_default();
+        let alone =
+            self.running_alone.lock().map(|mut alone| std::mem::take(&mut *alone)).unwrap_or_default();
         for host in alone.iter().filter_map(std::sync::Weak::upgrade) {
             host.kill();
         }

@@ -50,16 +50,6 @@ impl<J> Mailboxes<J> {
         }
         next
     }
-
-    /// Subjects with a job in hand.
-    pub fn len(&self) -> usize {
-        self.open.len()
-    }
-
-    /// Whether no subject has a job in hand.
-    pub fn is_empty(&self) -> bool {
-        self.open.is_empty()
-    }
 }
 
 #[cfg(test)]
@@ -105,7 +95,7 @@ mod tests {
                 }
             }
             prop_assert_eq!(newest, last_run);
-            prop_assert!(boxes.is_empty());
+            prop_assert!(boxes.open.is_empty());
         }
     }
 }

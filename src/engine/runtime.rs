@@ -12,8 +12,8 @@ use super::hosts::Hosts;
 use crate::domain::filter::Filter;
 use crate::domain::target::Target;
 use crate::egress::{AllowList, TargetPolicy};
-use crate::security::NamedSecret;
 use crate::plan::Policy;
+use crate::security::NamedSecret;
 use crate::storage::{Db, DbError, Pool, logic, targets};
 
 /// Everything that a run needs and that does not depend on the subject.

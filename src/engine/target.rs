@@ -46,6 +46,8 @@ const AHEAD: Duration = Duration::from_millis(100);
 const MOST_AHEAD: usize = 1_500;
 /// Small claims do not follow each other faster: what comes in meanwhile joins.
 const GATHER: Duration = Duration::from_millis(4);
+/// A sweep that another process has started is found after so many ticks.
+const SWEEP_TICKS: u64 = 5;
 
 /// Serves one target.
 pub struct TargetSupervisor {
@@ -54,6 +56,7 @@ pub struct TargetSupervisor {
     runtime: Arc<Runtime>,
     paused: bool,
     draining: bool,
+    uncertain: bool,
     workers: Vec<Slot>,
     idle: Vec<usize>,
     mailboxes: Mailboxes<Arc<Job>>,
@@ -72,6 +75,7 @@ pub struct TargetSupervisor {
     more: bool,
     helpers: Option<Helpers>,
     counters: Counters,
+    ticks: u64,
 }
 
 struct Slot {
@@ -163,6 +167,12 @@ pub struct Committed {
 #[rtype(result = "()")]
 pub struct Reload(pub Arc<Runtime>);
 
+/// Whether this node can still be sure that the target is its own. While it
+/// cannot, nothing runs here: another node may have taken over.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Certain(pub bool);
+
 /// Tell what you do.
 #[derive(Debug, Message)]
 #[rtype(result = "ObservableState")]
@@ -187,6 +197,7 @@ impl TargetSupervisor {
             nudge,
             runtime,
             draining: false,
+            uncertain: false,
             workers: Vec::new(),
             idle: Vec::new(),
             mailboxes: Mailboxes::default(),
@@ -200,6 +211,7 @@ impl TargetSupervisor {
             more: false,
             helpers: None,
             counters: Counters::default(),
+            ticks: 0,
         }
     }
 
@@ -300,6 +312,9 @@ impl TargetSupervisor {
     }
 
     fn hand_out(&mut self) {
+        if self.uncertain {
+            return;
+        }
         while let Some(number) = self.idle.pop() {
             if number >= self.most_workers() {
                 continue;
@@ -381,6 +396,12 @@ impl TargetSupervisor {
     }
 
     fn tick(&mut self, context: &mut Context<Self>) {
+        self.ticks += 1;
+        if self.ticks.is_multiple_of(SWEEP_TICKS)
+            && let Some(helpers) = &self.helpers
+        {
+            helpers.sweeper.do_send(Sweep);
+        }
         self.look_after_workers(context);
         self.renew_leases(context);
         let rate = &mut self.counters.rate;
@@ -536,6 +557,24 @@ impl Handler<Reload> for TargetSupervisor {
             helpers.sweeper.do_send(Sweep);
         }
         context.notify(Wake);
+    }
+}
+
+impl Handler<Certain> for TargetSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, Certain(certain): Certain, _: &mut Self::Context) {
+        if self.uncertain != certain {
+            return;
+        }
+        self.uncertain = !certain;
+        if certain {
+            self.runtime.hosts.allow();
+            self.hand_out();
+        } else {
+            log::warn!("target {} stops its runs: its ownership cannot be renewed", self.runtime.target.id);
+            self.runtime.hosts.stop();
+        }
     }
 }
 

@@ -55,7 +55,9 @@ impl Handler<Run> for Worker {
             let run = job::run(&runtime, &egress, &job, number, jitter);
             match std::panic::AssertUnwindSafe(run).catch_unwind().await {
                 Ok(completion) => completion,
-                Err(_) => job::abandoned(&runtime, &job, "the daemon failed while it ran this job: see its log"),
+                Err(_) => {
+                    job::abandoned(&runtime, &job, "the daemon failed while it ran this job: see its log")
+                }
             }
         };
         context.spawn(work.into_actor(self).map(|completion, worker, _| {

@@ -220,7 +220,13 @@ fn interrupted(run: &RunFacts, message: String, now: DateTime<Utc>) -> Conclusio
 
 fn scheduled(run: &RunFacts, at: DateTime<Utc>) -> Next {
     let deprovision = run.reason == Reason::Deprovision;
-    Next { at, trigger: Trigger::Schedule, deprovision, attempts: 0 }
+    Next { at, trigger: continuing(run, Trigger::Schedule), deprovision, attempts: 0 }
+}
+
+/// A deprovision that logic asked for stays marked as such until it is done:
+/// its end must not be followed by a provision, although the subject is in scope.
+fn continuing(run: &RunFacts, trigger: Trigger) -> Trigger {
+    if run.trigger == Trigger::Logic { Trigger::Logic } else { trigger }
 }
 
 fn retry(
@@ -237,7 +243,7 @@ fn retry(
     let wait = backoff::delay(&policy.retry, run.attempt, jitter).max(retry_after.unwrap_or_default());
     Some(Next {
         at: later(now, wait),
-        trigger: Trigger::Retry,
+        trigger: continuing(run, Trigger::Retry),
         deprovision: run.reason == Reason::Deprovision,
         attempts: run.attempt,
     })
@@ -337,6 +343,17 @@ mod tests {
         assert_eq!(conclusion.next.unwrap().trigger, Trigger::EnteredFilter);
         let asked = RunFacts { trigger: Trigger::Logic, ..run };
         assert_eq!(after(&asked, json!({"status": "deprovisioned"})).next, None);
+    }
+
+    #[test]
+    fn a_deprovision_that_logic_asked_for_is_not_undone_by_its_retry() {
+        let run = RunFacts { reason: Reason::Deprovision, trigger: Trigger::Logic, ..RUN };
+        let end = Ending::Failed { message: "x".into(), class: ErrorClass::Transient, retry_after: None };
+        let next = conclude(&run, end, &policy(), now(), 0.5).next.unwrap();
+        assert_eq!((next.trigger, next.deprovision), (Trigger::Logic, true));
+        let ongoing = after(&run, json!({"status": "provisionOngoing"})).next.unwrap();
+        let last = RunFacts { trigger: ongoing.trigger, ..run };
+        assert_eq!(after(&last, json!({"status": "deprovisioned"})).next, None);
     }
 
     proptest! {

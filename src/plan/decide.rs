@@ -109,12 +109,8 @@ mod tests {
     }
 
     const HERE: Scope = Scope { version: 3, deleted: false, matches: true };
-    const HELD: Known = Known {
-        status: Some(ProvisionStatus::Provisioned),
-        present: true,
-        in_scope: true,
-        done_version: 3,
-    };
+    const HELD: Known =
+        Known { status: Some(ProvisionStatus::Provisioned), present: true, in_scope: true, done_version: 3 };
 
     #[test]
     fn a_new_subject_is_provisioned() {

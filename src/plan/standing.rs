@@ -63,7 +63,9 @@ fn settled(mode: Mode, scope: Scope, known: Known, dead: bool) -> String {
     let sentence = match known.status {
         _ if dead => "failed, and will not be tried again until something changes or someone syncs it",
         None if !scope.is_wanted() => "does not match the filter of the target",
-        None if mode == Mode::Manual => "in scope; the target is in manual mode and waits for someone to sync it",
+        None if mode == Mode::Manual => {
+            "in scope; the target is in manual mode and waits for someone to sync it"
+        }
         None => "in scope; the target has not come to it yet",
         Some(_) if scope.is_wanted() && behind && mode == Mode::Manual => {
             "changed since the last run; the target is in manual mode"

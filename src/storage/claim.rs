@@ -136,12 +136,7 @@ fn read(row: Row) -> Result<Claimed, DbError> {
     Ok(Claimed {
         subject: row.subject.read()?,
         work: Work { trigger, deprovision: row.deprovision },
-        known: Known {
-            status,
-            present: row.present,
-            in_scope: row.in_scope,
-            done_version: row.done_version,
-        },
+        known: Known { status, present: row.present, in_scope: row.in_scope, done_version: row.done_version },
         remote_id: row.remote_id,
         metadata: row.metadata,
         last_run_at: row.last_run_at,

@@ -6,9 +6,9 @@
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, Text, Timestamptz};
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
-use serde_json::Value;
 
 use super::DbError;
+use super::json_text::JsonText;
 use super::prepared::prepared;
 use super::write_back::write_back;
 use crate::domain::ids::{SubjectId, TargetId};
@@ -54,9 +54,9 @@ pub struct RunLog {
     /// When it ended.
     pub finished_at: DateTime<Utc>,
     /// Console lines.
-    pub log: Value,
+    pub log: JsonText,
     /// HTTP exchanges, secrets removed.
-    pub exchanges: Value,
+    pub exchanges: JsonText,
 }
 
 /// What a batch of completions did.
@@ -161,7 +161,9 @@ fn write(connection: &mut PgConnection, batch: &[Completion], versions: &[i64]) 
             end.next.as_ref().map(|next| next.trigger.as_str())
         }))
         .bind::<Array<Bool>, _>(column(&ends, |end| end.next.as_ref().is_some_and(|next| next.deprovision)))
-        .bind::<Array<Integer>, _>(column(&ends, |end| end.next.as_ref().map_or(0, |next| next.attempts as i32)))
+        .bind::<Array<Integer>, _>(column(&ends, |end| {
+            end.next.as_ref().map_or(0, |next| next.attempts as i32)
+        }))
         .bind::<Array<Bool>, _>(column(&runs, |run| run.is_some()))
         .bind::<Array<Nullable<Text>>, _>(column(&runs, |run| run.map(|run| run.reason.as_str())))
         .bind::<Array<Nullable<Text>>, _>(column(&runs, |run| run.map(|run| run.trigger.as_str())))

@@ -8,6 +8,7 @@ mod db;
 pub mod embedded;
 pub mod filter_sql;
 pub mod import;
+mod json_text;
 pub mod logic;
 pub mod memberships;
 pub mod migrate;
@@ -30,3 +31,4 @@ mod write_back;
 
 pub use db::{Db, DbError, Pool, connect};
 pub use diesel::PgConnection as Connection;
+pub use json_text::JsonText;

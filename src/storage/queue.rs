@@ -142,10 +142,14 @@ fn entry(target: TargetId, filter: &Filter, change: &Change, names: &str, now: D
     }
 }
 
-/// What happens when work comes in for a pair that has some already.
+/// What happens when work comes in for a pair that has some already. A
+/// deprovision that was called for stays called for, unless it has run and
+/// waits for its next look (`schedule`) while the subject comes back.
 const COALESCE: &str = "ON CONFLICT (target_id, subject_id) DO UPDATE SET \
     change_seq = excluded.change_seq, \
-    reason = coalesce(excluded.reason, pending.reason), \
+    reason = CASE WHEN excluded.reason IS NULL AND excluded.trigger = 'enteredFilter' \
+            AND pending.trigger = 'schedule' AND pending.owner IS NULL THEN NULL \
+        ELSE coalesce(excluded.reason, pending.reason) END, \
     trigger = CASE WHEN pending.owner IS NULL AND pending.trigger IN ('manual', 'force', 'created') \
         THEN pending.trigger ELSE excluded.trigger END, \
     priority = least(pending.priority, excluded.priority), \

@@ -135,10 +135,7 @@ struct Name {
 }
 
 /// Drops the partitions of days before `keep_from`; returns their names.
-pub fn drop_partitions(
-    connection: &mut PgConnection,
-    keep_from: NaiveDate,
-) -> Result<Vec<String>, DbError> {
+pub fn drop_partitions(connection: &mut PgConnection, keep_from: NaiveDate) -> Result<Vec<String>, DbError> {
     let names: Vec<Name> = sql_query(
         "SELECT c.relname::text AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
          WHERE i.inhparent = 'runs'::regclass AND c.relname ~ '^runs_[0-9]{8}$' AND c.relname < $1 \

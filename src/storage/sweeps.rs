@@ -20,7 +20,7 @@ pub const CHUNK: i64 = 5_000;
 words!(
     /// What a sweep looks for.
     SweepKind {
-        /// Everything in scope, done or not.
+        /// Everything in scope, done or not, and what should have been removed.
         Force = "force",
         /// What entered the scope, left it, or changed unseen.
         Reconcile = "reconcile",
@@ -76,11 +76,13 @@ pub fn start(
     trigger: Trigger,
 ) -> Result<Sweep, DbError> {
     let filter = filter_sql::compile(&filter_of(target)?, 5, Utc::now());
-    sql_query("UPDATE sweeps SET finished_at = now(), cancelled = true \
-         WHERE target_id = $1 AND kind = $2 AND finished_at IS NULL")
-        .bind::<BigInt, _>(target.id.0)
-        .bind::<Text, _>(kind.as_str())
-        .execute(connection)?;
+    sql_query(
+        "UPDATE sweeps SET finished_at = now(), cancelled = true \
+         WHERE target_id = $1 AND kind = $2 AND finished_at IS NULL",
+    )
+    .bind::<BigInt, _>(target.id.0)
+    .bind::<Text, _>(kind.as_str())
+    .execute(connection)?;
     let sweep = sql_query(format!(
         "INSERT INTO sweeps (target_id, kind, trigger, last_subject, total) \
          SELECT $1, $2, $3, coalesce(max(s.id), 0), \
@@ -116,7 +118,7 @@ pub fn latest(connection: &mut PgConnection, target: TargetId) -> Result<Option<
 /// What is due, per kind, of a chunk `c` joined with the state `st`.
 const fn due(kind: SweepKind) -> &'static str {
     match kind {
-        SweepKind::Force => "c.wanted",
+        SweepKind::Force => "c.wanted OR coalesce(st.present, false)",
         SweepKind::Reconcile => {
             "CASE WHEN c.wanted THEN NOT coalesce(st.in_scope, false) \
                 OR coalesce(st.done_version, 0) < c.version ELSE coalesce(st.present, false) END"

@@ -328,7 +328,11 @@ pub fn delete(connection: &mut PgConnection, id: TargetId) -> Result<(), TargetE
     connection.transaction(|connection| {
         let deleted = diesel::update(targets::table.find(id.0))
             .filter(targets::deleted_at.is_null())
-            .set((targets::deleted_at.eq(now), targets::enabled.eq(false), targets::logic_version.eq(None::<i32>)))
+            .set((
+                targets::deleted_at.eq(now),
+                targets::enabled.eq(false),
+                targets::logic_version.eq(None::<i32>),
+            ))
             .execute(connection)?;
         if deleted == 0 {
             return Err(TargetError::NotFound);

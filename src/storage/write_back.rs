@@ -53,10 +53,7 @@ pub(super) fn write_back(
     Ok((versions, woken))
 }
 
-fn lock_subject(
-    connection: &mut PgConnection,
-    completion: &Completion,
-) -> Result<Option<Subject>, DbError> {
+fn lock_subject(connection: &mut PgConnection, completion: &Completion) -> Result<Option<Subject>, DbError> {
     let Some(store) = subjects::store_of(connection, completion.subject)? else { return Ok(None) };
     lock_store_shared(connection, store)?;
     subjects::load_for_update(connection, completion.subject)
@@ -83,10 +80,7 @@ fn apply(
 }
 
 /// The queue row's `change_seq` if the completion's fence still holds.
-fn live_change_seq(
-    connection: &mut PgConnection,
-    completion: &Completion,
-) -> Result<Option<i64>, DbError> {
+fn live_change_seq(connection: &mut PgConnection, completion: &Completion) -> Result<Option<i64>, DbError> {
     let claims: Vec<Claim> = sql_query(
         "SELECT change_seq FROM pending WHERE target_id = $1 AND subject_id = $2 AND fence = $3 \
          AND owner IS NOT NULL FOR UPDATE",

@@ -16,10 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("observe", &["domain"]),
     ("engine", &["domain", "plan", "storage", "security", "js", "egress", "observe"]),
     ("http", &["domain", "security", "storage", "observe"]),
-    (
-        "api",
-        &["http", "domain", "plan", "storage", "security", "config", "logic", "js", "egress", "engine"],
-    ),
+    ("api", &["http", "domain", "plan", "storage", "security", "config", "logic", "js", "egress", "engine"]),
     ("cli", &["app", "config", "security", "js"]),
 ];
 
@@ -68,7 +65,8 @@ fn code(file: &Path) -> String {
 }
 
 fn words_after<'a>(code: &'a str, prefix: &str) -> BTreeSet<&'a str> {
-    let word = |rest: &'a str| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
+    let word =
+        |rest: &'a str| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
     let mut words: BTreeSet<&str> = code.split(prefix).skip(1).map(word).collect();
     words.remove("");
     words
@@ -103,7 +101,9 @@ fn crates_stay_in_their_homes() {
                 let used = code
                     .split(&format!("{name}::"))
                     .zip(code.split(&format!("{name}::")).skip(1))
-                    .any(|(before, _)| !before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'));
+                    .any(|(before, _)| {
+                        !before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')
+                    });
                 if used {
                     faults.push(format!("{} uses {name}, which lives in {homes:?}", file.display()));
                 }

@@ -47,7 +47,8 @@ async fn up_down_up_gives_the_same_schema() {
 #[tokio::test]
 async fn the_printed_schema_names_every_column() {
     let db = TestDb::new().await;
-    let printed = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/storage/schema.rs")).unwrap();
+    let printed =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/storage/schema.rs")).unwrap();
     let columns: Vec<Column> = diesel::sql_query(
         "SELECT table_name || ' ' || column_name AS name FROM information_schema.columns \
          WHERE table_schema = 'public' AND table_name NOT LIKE 'runs\\_%' AND table_name NOT LIKE '\\_\\_%'",
@@ -58,6 +59,9 @@ async fn the_printed_schema_names_every_column() {
         let (table, name) = column.name.split_once(' ').unwrap();
         let part = printed.split(&format!("    {table} (")).nth(1).unwrap_or_default();
         let part = part.split("diesel::table!").next().unwrap();
-        assert!(part.contains(&format!("        {name} ->")), "{table}.{name} is not in schema.rs: print it again");
+        assert!(
+            part.contains(&format!("        {name} ->")),
+            "{table}.{name} is not in schema.rs: print it again"
+        );
     }
 }

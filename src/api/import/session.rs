@@ -47,7 +47,7 @@ impl Session {
     pub(super) async fn delete_missing(&mut self, confirmed: bool) -> Result<(), Problem> {
         let import = self.noted.import;
         let missing = self.state.run(move |connection| import::missing(connection, import)).await?;
-        if let Some(problem) = self.summary.objection(missing, confirmed) {
+        if let Some(problem) = self.summary.objection(missing, &self.state.limits.deletion_guard, confirmed) {
             return Err(problem);
         }
         loop {
@@ -78,7 +78,9 @@ fn understand(batch: Vec<RawLine>) -> (Vec<Line>, Vec<LineError>) {
         match account(&text) {
             Ok(body) => lines.push(Line { number, draft: body.into() }),
             Err(BadJsonText::Syntax(message)) => {
-                bad.push(LineError::new(number, format!("not JSON: {message}")))
+                // Each line is a text of its own, whose first line it is.
+                let message = message.replace(" at line 1 column ", " at column ");
+                bad.push(LineError::new(number, format!("not JSON: {message}")));
             }
             Err(BadJsonText::Rule(error)) => bad.push(BadLine { number, error }.into()),
         }

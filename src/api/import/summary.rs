@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::http::Problem;
 use crate::http::problem::Kind;
+use crate::plan::DeletionGuard;
 use crate::storage::import::{BadLine, BatchResult, Missing};
 
 /// A line that was not imported.
@@ -74,20 +75,24 @@ impl Summary {
     }
 
     /// Why accounts that no line named must stay, `None` when they need not.
-    pub(super) fn objection(&self, missing: Missing, confirmed: bool) -> Option<Problem> {
+    pub(super) fn objection(
+        &self,
+        missing: Missing,
+        guard: &DeletionGuard,
+        confirmed: bool,
+    ) -> Option<Problem> {
+        let allowed = missing.allowed(guard);
         let reason = if self.failed > 0 {
             format!("{} lines are bad and may name accounts that seem to be missing", self.failed)
         } else if confirmed || missing.missing == 0 {
             return None;
         } else if self.lines == 0 {
             "no line names an account; `confirmDeletions=true` allows it".to_owned()
-        } else if missing.missing > missing.allowed() {
+        } else if missing.missing > allowed {
             format!(
                 "{} of {} accounts are missing, more than the {} that may be deleted unasked; \
                  `confirmDeletions=true` allows it",
-                missing.missing,
-                missing.accounts,
-                missing.allowed()
+                missing.missing, missing.accounts, allowed
             )
         } else {
             return None;
@@ -95,7 +100,7 @@ impl Summary {
         let problem = Problem::new(Kind::DeletionGuard, reason)
             .with_member("missing", missing.missing.into())
             .with_member("accounts", missing.accounts.into())
-            .with_member("allowed", missing.allowed().into());
+            .with_member("allowed", allowed.into());
         let import = serde_json::to_value(self.clone().sorted()).unwrap_or_default();
         Some(problem.with_member("import", import))
     }

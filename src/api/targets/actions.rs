@@ -13,7 +13,7 @@ use crate::http::auth::Operator;
 use crate::http::path::Id;
 use crate::http::{Authorized, Kind, Problem};
 use crate::storage::sweeps::{self, SweepKind};
-use crate::storage::{targets};
+use crate::storage::targets;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -50,8 +50,7 @@ async fn set_paused(
     id: TargetId,
     paused: bool,
 ) -> Result<HttpResponse, Problem> {
-    let target =
-        state.run(move |connection| targets::set_paused(connection, id, paused)).await?;
+    let target = state.run(move |connection| targets::set_paused(connection, id, paused)).await?;
     engine.engine.look_round();
     Ok(HttpResponse::Ok().json(target_view(state, Arc::new(target)).await?))
 }

@@ -11,6 +11,9 @@ use crate::domain::subject::FieldError;
 use crate::domain::target::{Limits, Mode, RetryPolicy, Target, TargetSettings};
 use crate::egress::AllowList;
 
+/// Secrets by name; `None` removes one.
+pub type PlainSecrets = BTreeMap<String, Option<String>>;
+
 /// What a caller sets; also what a merge patch is applied to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -60,7 +63,7 @@ pub struct ConnectionBody {
     pub properties: Map<String, Value>,
     /// Write-only: a string sets, `null` removes.
     #[serde(skip_serializing)]
-    pub secrets: BTreeMap<String, Option<String>>,
+    pub secrets: PlainSecrets,
 }
 
 fn immediate() -> Mode {
@@ -84,17 +87,14 @@ impl TargetBody {
             filter: settings.filter.clone(),
             egress_allow: settings.egress_allow.clone(),
             config: settings.config.clone(),
-            connection: ConnectionBody {
-                properties: settings.connection.clone(),
-                secrets: BTreeMap::new(),
-            },
+            connection: ConnectionBody { properties: settings.connection.clone(), secrets: BTreeMap::new() },
             limits: settings.limits,
             retry: settings.retry,
         }
     }
 
     /// The settings, or every rule that they break.
-    pub fn read(self) -> Result<(TargetSettings, BTreeMap<String, Option<String>>), Vec<FieldError>> {
+    pub fn read(self) -> Result<(TargetSettings, PlainSecrets), Vec<FieldError>> {
         let settings = TargetSettings {
             name: self.name,
             description: self.description,
@@ -121,7 +121,7 @@ impl TargetBody {
     }
 }
 
-fn secret_errors(secrets: &BTreeMap<String, Option<String>>) -> Vec<FieldError> {
+fn secret_errors(secrets: &PlainSecrets) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for (name, value) in secrets {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';

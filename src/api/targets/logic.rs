@@ -17,7 +17,7 @@ use crate::http::{Authorized, JsonBody, Kind, Problem};
 use crate::js::CompileError;
 use crate::logic::{LogicError, check};
 use crate::storage::logic::{self, Draft, Version};
-use crate::storage::{targets};
+use crate::storage::targets;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value;
 
-use body::{TargetBody, TargetView};
+use body::{PlainSecrets, TargetBody, TargetView};
 
 use super::subject_json::AccountView;
 use super::{ApiState, Endpoint, EngineState};
@@ -24,7 +24,7 @@ use crate::http::auth::{Editor, Viewer};
 use crate::http::etag::etag;
 use crate::http::path::{Id, Path};
 use crate::http::{Authorized, IfMatch, JsonBody, Kind, Problem, json};
-use crate::security::{Sealer, Secret};
+use crate::security::{Role, Sealer, Secret};
 use crate::storage::targets::{self, SealedSecrets};
 use crate::storage::{Connection, preview, stores};
 
@@ -64,19 +64,17 @@ fn view(connection: &mut Connection, target: &Target) -> Result<TargetView, Prob
 }
 
 /// Reads a body into settings; a broken rule is a 422 that lists all of them.
-fn read(body: TargetBody) -> Result<(TargetSettings, BTreeMap<String, Option<String>>), Problem> {
+fn read(body: TargetBody) -> Result<(TargetSettings, PlainSecrets), Problem> {
     body.read().map_err(Problem::validation)
 }
 
-fn seal(
-    sealer: &Sealer,
-    target: TargetId,
-    secrets: &BTreeMap<String, Option<String>>,
-) -> Result<SealedSecrets, Problem> {
+fn seal(sealer: &Sealer, target: TargetId, secrets: &PlainSecrets) -> Result<SealedSecrets, Problem> {
     let owner = format!("target:{target}");
     let seal_one = |(name, value): (&String, &Option<String>)| {
         let sealed = match value {
-            Some(value) => Some(sealer.seal(&owner, name, &Secret::new(value.clone())).map_err(Problem::internal)?),
+            Some(value) => {
+                Some(sealer.seal(&owner, name, &Secret::new(value.clone())).map_err(Problem::internal)?)
+            }
             None => None,
         };
         Ok((name.clone(), sealed))
@@ -84,8 +82,18 @@ fn seal(
     secrets.iter().map(seal_one).collect()
 }
 
+/// Setting secrets needs a role of its own.
+fn may_set(editor: &Authorized<Editor>, secrets: &PlainSecrets) -> Result<(), Problem> {
+    let (needed, role) = (Role::SecretsAdmin, editor.caller.role);
+    if secrets.is_empty() || role.allows(needed) {
+        return Ok(());
+    }
+    let detail = format!("the role `{needed}` is needed to set secrets, the token has `{role}`");
+    Err(Problem::new(Kind::Forbidden, detail))
+}
+
 async fn create(
-    _: Authorized<Editor>,
+    editor: Authorized<Editor>,
     state: web::Data<ApiState>,
     engine: web::Data<EngineState>,
     Path(store): Path<String>,
@@ -96,6 +104,7 @@ async fn create(
         let rule = "cannot be true on creation: publish logic first, then enable the target";
         return Err(Problem::validation(vec![FieldError::new("enabled", rule)]));
     }
+    may_set(&editor, &secrets)?;
     let (sealer, most) = (engine.sealer.clone(), engine.most_targets);
     let target = state
         .run(move |connection| {
@@ -128,7 +137,7 @@ async fn show(
 
 /// JSON merge patch (RFC 7396) of the settings. Secrets are merged by name.
 async fn change(
-    _: Authorized<Editor>,
+    editor: Authorized<Editor>,
     state: web::Data<ApiState>,
     engine: web::Data<EngineState>,
     Id(id): Id<TargetId>,
@@ -139,11 +148,13 @@ async fn change(
     let changed = state
         .run(move |connection| {
             let secrets = patched(&targets::find(connection, id)?.settings, &patch)?.1;
+            may_set(&editor, &secrets)?;
             let sealed = seal(&sealer, id, &secrets)?;
-            let target = targets::update::<Problem>(connection, id, if_match.versions(), &sealed, |settings| {
-                *settings = patched(settings, &patch)?.0;
-                Ok(())
-            })?;
+            let target =
+                targets::update::<Problem>(connection, id, if_match.versions(), &sealed, |settings| {
+                    *settings = patched(settings, &patch)?.0;
+                    Ok(())
+                })?;
             view(connection, &target).map(|view| (target.version, view))
         })
         .await?;
@@ -151,10 +162,7 @@ async fn change(
     Ok(HttpResponse::Ok().insert_header(etag(changed.0)).json(changed.1))
 }
 
-fn patched(
-    settings: &TargetSettings,
-    patch: &Value,
-) -> Result<(TargetSettings, BTreeMap<String, Option<String>>), Problem> {
+fn patched(settings: &TargetSettings, patch: &Value) -> Result<(TargetSettings, PlainSecrets), Problem> {
     let mut patch = patch.clone();
     // `null` removes a secret; a merge would only drop the member.
     let secrets = patch.pointer_mut("/connection/secrets").map(Value::take);
@@ -180,7 +188,8 @@ async fn delete(
         .run(move |connection| {
             let name = targets::find(connection, id)?.settings.name;
             if confirmed.as_deref() != Some(name.as_str()) {
-                let rule = format!("must be the target's name, `{name}`, to confirm that it is deleted for good");
+                let rule =
+                    format!("must be the target's name, `{name}`, to confirm that it is deleted for good");
                 return Err(Problem::validation(vec![FieldError::new("name", rule)]));
             }
             Ok(targets::delete(connection, id)?)
@@ -225,9 +234,8 @@ async fn preview_filter(
         .run(move |connection| {
             let target = targets::find(connection, id)?;
             let source = wanted.unwrap_or(target.settings.filter);
-            let filter = Filter::parse(&source).map_err(|error| {
-                Problem::validation(vec![FieldError::new("filter", error.to_string())])
-            })?;
+            let filter = Filter::parse(&source)
+                .map_err(|error| Problem::validation(vec![FieldError::new("filter", error.to_string())]))?;
             Ok::<_, Problem>(preview::preview(connection, target.store, id, &filter)?)
         })
         .await?;

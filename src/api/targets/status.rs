@@ -15,7 +15,7 @@ use crate::http::path::Id;
 use crate::http::{Authorized, Problem};
 use crate::storage::state::{self, Backlog, StatusCount};
 use crate::storage::sweeps::{self, Sweep};
-use crate::storage::{targets};
+use crate::storage::targets;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![Endpoint::get("/targets/{id}/status", show)]

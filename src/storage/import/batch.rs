@@ -18,19 +18,38 @@ use crate::storage::subjects::{Edit, Outcome, SubjectError, errors, load, lock, 
 /// # Errors
 /// Only what the database itself does; the batch may be given again then.
 pub fn batch(connection: &mut PgConnection, import: Import, lines: &[Line]) -> Result<BatchResult, DbError> {
-    match attempt(connection, import, lines) {
-        Ok(result) => Ok(result),
-        Err(SubjectError::Db(error)) => Err(error),
-        // Somebody took a name between the check and the write: that line alone
-        // has to fail.
-        Err(_) => one_by_one(connection, import, lines),
+    for _ in 0..DEADLOCK_RETRIES {
+        match attempt(connection, import, lines) {
+            Ok(result) => return Ok(result),
+            Err(SubjectError::Db(error)) if is_deadlock(&error) => log::info!("again: {error}"),
+            Err(SubjectError::Db(error)) => return Err(error),
+            // Somebody took a name between the check and the write: that line
+            // alone has to fail.
+            Err(_) => return one_by_one(connection, import, lines),
+        }
     }
+    one_by_one(connection, import, lines)
+}
+
+/// How often a batch is tried as a whole when another import that names the
+/// same new accounts in another order is in its way.
+const DEADLOCK_RETRIES: usize = 3;
+
+fn is_deadlock(error: &DbError) -> bool {
+    matches!(error, DbError::Unavailable(message) if message.contains("deadlock detected"))
 }
 
 fn one_by_one(connection: &mut PgConnection, import: Import, lines: &[Line]) -> Result<BatchResult, DbError> {
     let mut all = BatchResult::default();
     for line in lines {
-        match attempt(connection, import, std::slice::from_ref(line)) {
+        // Whoever took the name has committed by now: the second time the line
+        // finds that account, or says whose the name is.
+        let once = attempt(connection, import, std::slice::from_ref(line));
+        let result = match once {
+            Err(SubjectError::Conflict { .. }) => attempt(connection, import, std::slice::from_ref(line)),
+            other => other,
+        };
+        match result {
             Ok(result) => all.add(result),
             Err(SubjectError::Db(error)) => return Err(error),
             Err(error) => all.bad.push(BadLine { number: line.number, error: blame(error) }),

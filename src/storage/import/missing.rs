@@ -6,6 +6,7 @@ use diesel::sql_types::BigInt;
 use super::{Import, MAX_BATCH};
 use crate::domain::ids::{SubjectId, TargetId};
 use crate::domain::subject::SubjectKind;
+use crate::plan::DeletionGuard;
 use crate::storage::DbError;
 use crate::storage::subjects::{load, lock, lock_for_write, remove};
 
@@ -21,10 +22,9 @@ pub struct Missing {
 }
 
 impl Missing {
-    /// How many may be deleted unasked: 5 % of the accounts or 50, whichever
-    /// is larger.
-    pub fn allowed(self) -> i64 {
-        (self.accounts / 20).max(50)
+    /// How many may be deleted unasked.
+    pub fn allowed(self, guard: &DeletionGuard) -> i64 {
+        i64::try_from(guard.most(self.accounts.unsigned_abs())).unwrap_or(i64::MAX)
     }
 }
 

@@ -48,7 +48,11 @@ fn check(calls: &[Call], kills: usize, parallel: usize) {
 async fn until_all_provisioned(app: &TestApp, target: &TestTarget) {
     app.until("all accounts to be provisioned".into(), async || {
         let status = app.get(&format!("/targets/{}/status", target.id)).await;
-        if status["counts"]["provisioned"] == ACCOUNTS && status["backlog"] == 0 { Ok(()) } else { Err(status) }
+        if status["counts"]["provisioned"] == ACCOUNTS && status["backlog"] == 0 {
+            Ok(())
+        } else {
+            Err(status)
+        }
     })
     .await;
 }
@@ -109,8 +113,10 @@ async fn postgresql_restarted_under_load() {
 fn restart_postgres(app: &TestApp) {
     let cluster = app.data_dir.join("postgres");
     let options = std::fs::read_to_string(cluster.join("postmaster.opts")).unwrap();
-    let program = options.split(' ').next().unwrap().trim_matches('"').replace("/postgres", "/pg_ctl");
-    let command = format!("{program} restart -m immediate -w -D '{}' > /dev/null 2>&1", cluster.display());
+    let program = options.split(' ').next().unwrap().trim_matches('"');
+    let folder = program.strip_suffix("/postgres").unwrap();
+    let command =
+        format!("{folder}/pg_ctl restart -m immediate -w -D '{}' > /dev/null 2>&1", cluster.display());
     let root = nix::unistd::geteuid().is_root();
     let mut shell = std::process::Command::new(if root { "su" } else { "sh" });
     if root {

@@ -70,7 +70,11 @@ async fn the_last_attempt_leaves_a_dead_letter() {
     app.until_runs(&target, &ada, 2).await;
     let dead = app.until("the dead letter".into(), async || {
         let shown = app.provision(&ada, &target).await;
-        if shown["nextRunAt"].is_null() && shown["status"] == "provisionFailed" { Ok(shown) } else { Err(shown) }
+        if shown["nextRunAt"].is_null() && shown["status"] == "provisionFailed" {
+            Ok(shown)
+        } else {
+            Err(shown)
+        }
     });
     assert!(dead.await["why"].as_str().unwrap().contains("will not be tried again"));
     sink.answer_well();

@@ -58,17 +58,26 @@ impl World {
         let target = targets::create(&mut connection, store, &settings, 8).unwrap().id;
         logic::save_draft(&mut connection, target, RECORD, &json!({})).unwrap();
         logic::publish(&mut connection, target, "test").unwrap();
-        targets::update::<targets::TargetError>(&mut connection, target, None, &Default::default(), |settings| {
-            settings.enabled = true;
-            Ok(())
-        })
+        targets::update::<targets::TargetError>(
+            &mut connection,
+            target,
+            None,
+            &Default::default(),
+            |settings| {
+                settings.enabled = true;
+                Ok(())
+            },
+        )
         .unwrap();
         Self { db, store, target }
     }
 
     fn account(&self, user_name: &str) -> SubjectId {
         let mut connection = self.db.connection();
-        subjects::create(&mut connection, self.store, SubjectKind::Account, draft(user_name)).unwrap().subject.id
+        subjects::create(&mut connection, self.store, SubjectKind::Account, draft(user_name))
+            .unwrap()
+            .subject
+            .id
     }
 
     fn status(&self, subject: SubjectId) -> Option<String> {
@@ -78,7 +87,11 @@ impl World {
     async fn until(&self, subject: SubjectId, status: &str) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while self.status(subject).as_deref() != Some(status) {
-            assert!(Instant::now() < deadline, "{subject} is not {status} but {:?}", state::find(&mut self.db.connection(), self.target, subject));
+            assert!(
+                Instant::now() < deadline,
+                "{subject} is not {status} but {:?}",
+                state::find(&mut self.db.connection(), self.target, subject)
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

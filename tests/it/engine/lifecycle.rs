@@ -22,7 +22,9 @@ async fn never_more_than_the_maximum_of_parallel_jobs() {
     app.until_idle(&target).await;
     let most = calls
         .iter()
-        .map(|call| calls.iter().filter(|other| other.start <= call.start && other.end > Some(call.start)).count())
+        .map(|call| {
+            calls.iter().filter(|other| other.start <= call.start && other.end > Some(call.start)).count()
+        })
         .max();
     assert!((2..=3).contains(&most.unwrap()), "{most:?} at once");
 }
@@ -58,7 +60,10 @@ async fn stop_ends_what_runs_and_resume_does_it_again() {
     app.post(&format!("/targets/{}/stop", target.id), json!({})).await.expect(200);
     sink.wait_until(|calls| calls[0].end.is_some()).await;
     let runs = app.until_runs(&target, &ada, 1).await;
-    assert!(runs[0]["message"].as_str().unwrap().contains("interrupted") || runs[0]["status"] == "pending", "{runs:?}");
+    assert!(
+        runs[0]["message"].as_str().unwrap().contains("interrupted") || runs[0]["status"] == "pending",
+        "{runs:?}"
+    );
     app.post(&format!("/targets/{}/resume", target.id), json!({})).await.expect(200);
     app.until_status(&ada, &target, "provisioned").await;
     assert_eq!(sink.calls()[0].header("idempotency-key"), sink.calls()[1].header("idempotency-key"));

@@ -73,9 +73,13 @@ async fn check(app: &TestApp, round: u32, acts: Vec<Act>) {
         let record = app.get(&format!("/accounts/{account}")).await;
         assert_eq!(Some(versions[account]), record["version"].as_i64());
     }
-    app.call(reqwest::Method::DELETE, &format!("/targets/{}", target.id), Some(json!({ "name": target.name })))
-        .await
-        .expect(204);
+    app.call(
+        reqwest::Method::DELETE,
+        &format!("/targets/{}", target.id),
+        Some(json!({ "name": target.name })),
+    )
+    .await
+    .expect(204);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -84,7 +88,8 @@ async fn runs_of_an_account_never_overlap_and_the_last_version_arrives() {
     let handle = tokio::runtime::Handle::current();
     tokio::task::block_in_place(|| {
         let rounds = std::cell::Cell::new(0);
-        let mut runner = TestRunner::new(Config { cases: 12, failure_persistence: None, ..Config::default() });
+        let mut runner =
+            TestRunner::new(Config { cases: 12, failure_persistence: None, ..Config::default() });
         runner
             .run(&prop::collection::vec(act(), 5..60), |acts| {
                 rounds.set(rounds.get() + 1);

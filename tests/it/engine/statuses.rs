@@ -76,7 +76,10 @@ async fn a_run_keeps_lines_and_exchanges_without_secrets() {
     assert_eq!(run["log"][0]["text"], "hello ada { deep: [ 1 ] }");
     assert_eq!(run["log"][1]["level"], "warn");
     let exchange = &run["exchanges"][0];
-    assert_eq!((&exchange["request"]["method"], &exchange["response"]["status"]), (&json!("POST"), &json!(201)));
+    assert_eq!(
+        (&exchange["request"]["method"], &exchange["response"]["status"]),
+        (&json!("POST"), &json!(201))
+    );
     assert_eq!((&run["statusBefore"], &run["status"]), (&json!("pending"), &json!("provisioned")));
     let shown = app.get(&format!("/targets/{}", target.id)).await;
     assert_eq!(shown["secretNames"], json!(["token"]));

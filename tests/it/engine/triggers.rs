@@ -103,7 +103,10 @@ async fn an_edited_filter_finds_who_enters_and_who_leaves() {
     app.until_status(&ada, &target, "provisioned").await;
     let path = format!("/targets/{}/filter/preview", target.id);
     let preview = app.post(&path, json!({ "filter": r#"site eq "Bonn""# })).await.expect(200);
-    assert_eq!((&preview["total"], &preview["entering"], &preview["leaving"]), (&json!(1), &json!(1), &json!(1)));
+    assert_eq!(
+        (&preview["total"], &preview["entering"], &preview["leaving"]),
+        (&json!(1), &json!(1), &json!(1))
+    );
     assert_eq!(preview["sample"][0]["userName"], "bob");
 
     let edit = json!({ "filter": r#"site eq "Bonn""# });
@@ -206,11 +209,8 @@ async fn a_deleted_target_needs_its_name_and_leaves_its_knowledge() {
     app.call(Method::DELETE, &path, Some(json!({ "name": "crm" }))).await.expect(204);
     app.delete(&path).await.expect(404);
     let mut connection = app.db.as_ref().unwrap().connection();
-    let kept = provisiond::storage::state::find(
-        &mut connection,
-        target.id.parse().unwrap(),
-        ada.parse().unwrap(),
-    )
-    .unwrap();
+    let kept =
+        provisiond::storage::state::find(&mut connection, target.id.parse().unwrap(), ada.parse().unwrap())
+            .unwrap();
     assert_eq!(kept.remote_id, Some(format!("r-{ada}")));
 }

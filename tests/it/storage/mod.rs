@@ -1,3 +1,4 @@
 //! Storage against a real database.
 
+mod contention;
 mod subjects;

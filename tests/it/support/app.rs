@@ -80,8 +80,7 @@ impl TestApp {
         let process = spawn(&data_dir, &environment);
         let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE * 2).build().unwrap();
         let (url, token) = (String::new(), String::new());
-        let mut app =
-            Self { url, token, data_dir, db, environment, process, client, _directory: directory };
+        let mut app = Self { url, token, data_dir, db, environment, process, client, _directory: directory };
         app.wait_until_ready().await;
         app.token = std::fs::read_to_string(app.data_dir.join("initial-token")).unwrap().trim().to_owned();
         app
@@ -143,7 +142,12 @@ impl TestApp {
     }
 
     /// The same, for a daemon that may be dying.
-    pub async fn try_call(&self, method: Method, path: &str, body: Option<Value>) -> reqwest::Result<Answered> {
+    pub async fn try_call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> reqwest::Result<Answered> {
         let mut request =
             self.client.request(method, format!("{}/api/v1{path}", self.url)).bearer_auth(&self.token);
         if let Some(body) = body {
