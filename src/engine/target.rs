@@ -12,7 +12,7 @@
 //! Everything here is a cache. When the actor dies, its hosts are killed with
 //! it, and the root supervisor starts another that claims the work anew.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,8 @@ use super::handle::Nudge;
 use super::hosts::HostState;
 use super::job::{Job, Planned, abandoned, plan};
 use super::mailbox::{Delivery, Mailboxes};
+use super::pace::Pace;
+use super::ready::Ready;
 use super::runtime::Runtime;
 use super::sweeper::{Sweep, Sweeper};
 use super::timer::{Arm, Timer};
@@ -38,6 +40,12 @@ use crate::storage::{DbError, Pool};
 const REST: Duration = Duration::from_millis(500);
 /// How often workers are looked after and leases renewed.
 const TICK: Duration = Duration::from_secs(1);
+/// How far ahead of its workers a fast target claims.
+const AHEAD: Duration = Duration::from_millis(100);
+/// Most rows that it claims because of that.
+const MOST_AHEAD: usize = 1_500;
+/// Small claims do not follow each other faster: what comes in meanwhile joins.
+const GATHER: Duration = Duration::from_millis(4);
 /// A sweep that another process has started is found after so many ticks.
 const SWEEP_TICKS: u64 = 5;
 
@@ -52,11 +60,17 @@ pub struct TargetSupervisor {
     workers: Vec<Slot>,
     idle: Vec<usize>,
     mailboxes: Mailboxes<Arc<Job>>,
-    ready: VecDeque<Arc<Job>>,
+    ready: Ready,
     /// Claimed and not yet committed, by subject, with the time of the claim.
     leased: HashMap<SubjectId, (i64, Instant)>,
+    pace: Pace,
     claiming: bool,
-    wake_again: bool,
+    /// When the last claim began.
+    claimed_at: Instant,
+    /// A claim waits for more to come in.
+    gathering: bool,
+    /// Something came in since the last claim.
+    woken: bool,
     /// The last claim took all it asked for: there is more.
     more: bool,
     helpers: Option<Helpers>,
@@ -187,10 +201,13 @@ impl TargetSupervisor {
             workers: Vec::new(),
             idle: Vec::new(),
             mailboxes: Mailboxes::default(),
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             leased: HashMap::new(),
+            pace: Pace::new(Instant::now()),
             claiming: false,
-            wake_again: false,
+            claimed_at: Instant::now(),
+            gathering: false,
+            woken: false,
             more: false,
             helpers: None,
             counters: Counters::default(),
@@ -203,28 +220,47 @@ impl TargetSupervisor {
     }
 
     /// Rows that may be claimed and uncommitted at one time: enough to keep
-    /// the workers busy over a claim and a commit, and no more.
+    /// the workers busy over a claim and a commit, and no more. A target that
+    /// is fast gets more, so that its batches are large.
     fn credits(&self) -> usize {
-        4 * self.most_workers() + 16
+        2 * self.most_workers() + 16 + self.pace.within(AHEAD, MOST_AHEAD)
+    }
+
+    /// How many rows to claim, if it is time to. What just came in may be
+    /// urgent: there is room for it also when a sweep has used all credits up.
+    fn room(&self) -> Option<usize> {
+        let reserve = if self.woken { self.most_workers() } else { 0 };
+        let room = (self.credits() + reserve).saturating_sub(self.leased.len());
+        let is_large = room * 2 >= self.credits() || self.ready.is_empty();
+        (room > 0 && (is_large || self.woken)).then_some(room)
     }
 
     fn take_in(&mut self, context: &mut Context<Self>) {
-        if self.claiming {
-            self.wake_again = true;
+        if self.claiming || self.gathering || self.paused || self.draining {
             return;
         }
-        let free = self.credits().saturating_sub(self.leased.len());
-        let worth_it = free * 4 >= self.credits() || self.ready.is_empty();
-        if self.paused || self.draining || free == 0 || !worth_it {
+        let Some(room) = self.room() else { return };
+        let is_large = room * 2 >= self.credits() && self.more;
+        if !is_large && self.claimed_at.elapsed() < GATHER {
+            self.gathering = true;
+            context.run_later(GATHER, |target, context| {
+                target.gathering = false;
+                target.take_in(context);
+            });
             return;
         }
+        self.claim(room, context);
+    }
+
+    fn claim(&mut self, room: usize, context: &mut Context<Self>) {
         self.claiming = true;
-        self.wake_again = false;
-        let claims = claim_work(self.deps.clone(), self.runtime.target.id, free);
+        self.woken = false;
+        self.claimed_at = Instant::now();
+        let claims = claim_work(self.deps.clone(), self.runtime.target.id, room);
         context.spawn(claims.into_actor(self).map(move |claims, target, context| {
             target.claiming = false;
             match claims {
-                Ok(claims) => target.took_in(claims, free, context),
+                Ok(claims) => target.took_in(claims, room, context),
                 Err(error) => target.failed(&error.to_string(), context),
             }
         }));
@@ -245,8 +281,8 @@ impl TargetSupervisor {
         }
         self.hand_out();
         self.arm(claims.next_due);
-        if self.more || std::mem::take(&mut self.wake_again) {
-            context.notify(Wake);
+        if self.more || self.woken {
+            self.take_in(context);
         }
     }
 
@@ -263,7 +299,7 @@ impl TargetSupervisor {
             Planned::Record(completion) => self.complete(Finished(*completion)),
             Planned::Run(job) => {
                 if let Delivery::Start(job) = self.mailboxes.deliver(subject, Arc::from(job)) {
-                    self.ready.push_back(job);
+                    self.ready.push(job);
                 }
             }
         }
@@ -283,7 +319,7 @@ impl TargetSupervisor {
             if number >= self.most_workers() {
                 continue;
             }
-            let Some(job) = self.ready.pop_front() else {
+            let Some(job) = self.ready.pop() else {
                 self.idle.push(number);
                 return;
             };
@@ -379,7 +415,7 @@ impl TargetSupervisor {
 
     /// Gives back jobs that no worker has begun.
     fn give_back(&mut self, context: &mut Context<Self>) {
-        let mut unbegun: Vec<Arc<Job>> = self.ready.drain(..).collect();
+        let mut unbegun: Vec<Arc<Job>> = self.ready.drain();
         let mut waiting = Vec::new();
         for job in &unbegun {
             waiting.extend(self.mailboxes.finish(job.claimed.subject.id));
@@ -459,6 +495,7 @@ impl Handler<Wake> for TargetSupervisor {
     type Result = ();
 
     fn handle(&mut self, _: Wake, context: &mut Self::Context) {
+        self.woken = true;
         self.take_in(context);
     }
 }
@@ -490,9 +527,10 @@ impl Handler<Committed> for TargetSupervisor {
 
     fn handle(&mut self, Committed { subjects, next_in }: Committed, context: &mut Self::Context) {
         self.counters.committed += subjects.len() as u64;
+        self.pace.count(subjects.len(), Instant::now());
         for subject in subjects {
             match self.mailboxes.finish(subject) {
-                Some(job) => self.ready.push_back(job),
+                Some(job) => self.ready.push(job),
                 None => drop(self.leased.remove(&subject)),
             }
         }

@@ -8,10 +8,12 @@ mod db;
 pub mod embedded;
 pub mod filter_sql;
 pub mod import;
+mod json_text;
 pub mod logic;
 pub mod memberships;
 pub mod migrate;
 pub mod ownership;
+mod prepared;
 pub mod preview;
 pub mod queue;
 pub mod runs;
@@ -29,3 +31,4 @@ mod write_back;
 
 pub use db::{Db, DbError, Pool, connect};
 pub use diesel::PgConnection as Connection;
+pub use json_text::JsonText;

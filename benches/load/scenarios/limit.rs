@@ -9,6 +9,7 @@ use diesel::connection::SimpleConnection;
 use provisiond::domain::ids::TargetId;
 use provisiond::domain::status::{ProvisionStatus, Reason, Trigger};
 use provisiond::plan::Conclusion;
+use provisiond::storage::JsonText;
 use provisiond::storage::claim::{Claimed, claim};
 use provisiond::storage::complete::{Completion, RunLog, complete};
 use serde_json::json;
@@ -132,8 +133,8 @@ fn completion(target: TargetId, job: &Claimed, started_at: chrono::DateTime<Utc>
         logic_version: 1,
         started_at,
         finished_at: Utc::now(),
-        log: json!([]),
-        exchanges: json!([{ "request": { "body": body } }]),
+        log: JsonText::empty_list(),
+        exchanges: JsonText::of(&json!([{ "request": { "body": body } }])),
     };
     Completion {
         target,
