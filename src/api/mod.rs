@@ -10,6 +10,7 @@ mod endpoint;
 pub mod health;
 mod held;
 pub mod import;
+pub mod openapi;
 mod provisions;
 mod runs;
 mod state;
@@ -42,6 +43,7 @@ pub fn endpoints() -> Vec<Endpoint> {
     endpoints.extend(held::endpoints());
     endpoints.extend(runs::endpoints());
     endpoints.extend(provisions::endpoints());
+    endpoints.extend(openapi::endpoints());
     endpoints
 }
 

@@ -149,6 +149,9 @@ fn start_server(
         .workers(2)
         .disable_signals()
         .shutdown_timeout(5)
+        // Longer than the idle time of common clients, which then never reuse a
+        // connection in the moment that it is closed.
+        .keep_alive(std::time::Duration::from_secs(90))
         .client_request_timeout(std::time::Duration::from_secs(30))
         .listen(listener)
         .map_err(|error| AppError::System(format!("the HTTP server does not start: {error}")))?;

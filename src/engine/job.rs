@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
 
 use super::context::context;
 use super::runtime::Runtime;
@@ -15,6 +14,7 @@ use crate::domain::status::{ErrorClass, ProvisionStatus, Reason, Trigger};
 use crate::egress::{Egress, Session};
 use crate::js::{RunEnd, RunOutcome, StartError, Thrown};
 use crate::plan::{Conclusion, Decision, Ending, RunFacts, Scope, conclude, decide};
+use crate::storage::JsonText;
 use crate::storage::claim::Claimed;
 use crate::storage::complete::{Completion, RunLog};
 use crate::storage::guard::{Judged, Removal};
@@ -143,14 +143,7 @@ pub async fn run(runtime: &Runtime, egress: &Egress, job: &Job, worker: usize, j
 /// The completion of a job that ended outside logic's power.
 pub fn abandoned(runtime: &Runtime, job: &Job, message: &str) -> Completion {
     let end = Ending::Failed { message: message.into(), class: ErrorClass::Transient, retry_after: None };
-    finish_with(
-        runtime,
-        job,
-        end,
-        Utc::now(),
-        (Value::Array(Vec::new()), Value::Array(Vec::new()), false),
-        0.5,
-    )
+    finish_with(runtime, job, end, Utc::now(), (JsonText::empty_list(), JsonText::empty_list(), false), 0.5)
 }
 
 struct Log<'a> {
@@ -162,7 +155,7 @@ struct Log<'a> {
 fn finish(runtime: &Runtime, job: &Job, end: Ending, log: Log<'_>, jitter: f64) -> Completion {
     let exchanges = log.session.take_exchanges();
     let made_calls = !exchanges.is_empty();
-    let written = (json!(log.console), json!(exchanges), made_calls);
+    let written = (JsonText::of(&log.console), JsonText::of(&exchanges), made_calls);
     finish_with(runtime, job, end, log.started_at, written, jitter)
 }
 
@@ -171,7 +164,7 @@ fn finish_with(
     job: &Job,
     end: Ending,
     started_at: DateTime<Utc>,
-    (log, exchanges, made_calls): (Value, Value, bool),
+    (log, exchanges, made_calls): (JsonText, JsonText, bool),
     jitter: f64,
 ) -> Completion {
     let claimed = &job.claimed;

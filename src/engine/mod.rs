@@ -21,6 +21,8 @@ mod handle;
 mod hosts;
 mod job;
 mod mailbox;
+mod pace;
+mod ready;
 mod runtime;
 mod supervisor;
 mod sweeper;

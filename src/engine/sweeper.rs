@@ -21,6 +21,8 @@ pub struct Sweeper {
     guard: GuardPolicy,
     wakes: Recipient<Wake>,
     busy: bool,
+    /// Asked while busy: a sweep may have been started after the look.
+    again: bool,
 }
 
 /// Look for open sweeps.
@@ -31,7 +33,7 @@ pub struct Sweep;
 impl Sweeper {
     /// A sweeper that wakes `wakes` after each chunk; `guard` is the instance's.
     pub fn new(db: Db, target: TargetId, guard: GuardPolicy, wakes: Recipient<Wake>) -> Self {
-        Self { db, target, guard, wakes, busy: false }
+        Self { db, target, guard, wakes, busy: false, again: false }
     }
 }
 
@@ -54,9 +56,10 @@ impl Handler<Sweep> for Sweeper {
 
     fn handle(&mut self, _: Sweep, context: &mut Self::Context) {
         if self.busy {
+            self.again = true;
             return;
         }
-        self.busy = true;
+        (self.busy, self.again) = (true, false);
         let (target, guard) = (self.target, self.guard);
         let db = self.db.clone();
         let step =
@@ -64,6 +67,7 @@ impl Handler<Sweep> for Sweeper {
         context.spawn(step.into_actor(self).map(|step, sweeper, context| {
             sweeper.busy = false;
             match step {
+                Ok(Step::Nothing) if sweeper.again => context.notify(Sweep),
                 Ok(Step::Nothing) => {}
                 Ok(Step::Advanced) => {
                     sweeper.wakes.do_send(Wake);

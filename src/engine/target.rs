@@ -12,7 +12,7 @@
 //! Everything here is a cache. When the actor dies, its hosts are killed with
 //! it, and the root supervisor starts another that claims the work anew.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,8 @@ use super::handle::Nudge;
 use super::hosts::HostState;
 use super::job::{Job, Planned, abandoned, plan};
 use super::mailbox::{Delivery, Mailboxes};
+use super::pace::Pace;
+use super::ready::Ready;
 use super::runtime::Runtime;
 use super::sweeper::{Sweep, Sweeper};
 use super::timer::{Arm, Timer};
@@ -38,6 +40,14 @@ use crate::storage::{DbError, Pool, claim};
 const REST: Duration = Duration::from_millis(500);
 /// How often workers are looked after and leases renewed.
 const TICK: Duration = Duration::from_secs(1);
+/// How far ahead of its workers a fast target claims.
+const AHEAD: Duration = Duration::from_millis(100);
+/// Most rows that it claims because of that.
+const MOST_AHEAD: usize = 1_500;
+/// Small claims do not follow each other faster: what comes in meanwhile joins.
+const GATHER: Duration = Duration::from_millis(4);
+/// A sweep that another process has started is found after so many ticks.
+const SWEEP_TICKS: u64 = 5;
 
 /// Serves one target.
 pub struct TargetSupervisor {
@@ -46,18 +56,26 @@ pub struct TargetSupervisor {
     runtime: Arc<Runtime>,
     paused: bool,
     draining: bool,
+    uncertain: bool,
     workers: Vec<Slot>,
     idle: Vec<usize>,
     mailboxes: Mailboxes<Arc<Job>>,
-    ready: VecDeque<Arc<Job>>,
+    ready: Ready,
     /// Claimed and not yet committed, by subject, with the time of the claim.
     leased: HashMap<SubjectId, (i64, Instant)>,
+    pace: Pace,
     claiming: bool,
-    wake_again: bool,
+    /// When the last claim began.
+    claimed_at: Instant,
+    /// A claim waits for more to come in.
+    gathering: bool,
+    /// Something came in since the last claim.
+    woken: bool,
     /// The last claim took all it asked for: there is more.
     more: bool,
     helpers: Option<Helpers>,
     counters: Counters,
+    ticks: u64,
 }
 
 struct Slot {
@@ -149,6 +167,12 @@ pub struct Committed {
 #[rtype(result = "()")]
 pub struct Reload(pub Arc<Runtime>);
 
+/// Whether this node can still be sure that the target is its own. While it
+/// cannot, nothing runs here: another node may have taken over.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Certain(pub bool);
+
 /// Tell what you do.
 #[derive(Debug, Message)]
 #[rtype(result = "ObservableState")]
@@ -173,16 +197,21 @@ impl TargetSupervisor {
             nudge,
             runtime,
             draining: false,
+            uncertain: false,
             workers: Vec::new(),
             idle: Vec::new(),
             mailboxes: Mailboxes::default(),
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             leased: HashMap::new(),
+            pace: Pace::new(Instant::now()),
             claiming: false,
-            wake_again: false,
+            claimed_at: Instant::now(),
+            gathering: false,
+            woken: false,
             more: false,
             helpers: None,
             counters: Counters::default(),
+            ticks: 0,
         }
     }
 
@@ -191,28 +220,47 @@ impl TargetSupervisor {
     }
 
     /// Rows that may be claimed and uncommitted at one time: enough to keep
-    /// the workers busy over a claim and a commit, and no more.
+    /// the workers busy over a claim and a commit, and no more. A target that
+    /// is fast gets more, so that its batches are large.
     fn credits(&self) -> usize {
-        4 * self.most_workers() + 16
+        2 * self.most_workers() + 16 + self.pace.within(AHEAD, MOST_AHEAD)
+    }
+
+    /// How many rows to claim, if it is time to. What just came in may be
+    /// urgent: there is room for it also when a sweep has used all credits up.
+    fn room(&self) -> Option<usize> {
+        let reserve = if self.woken { self.most_workers() } else { 0 };
+        let room = (self.credits() + reserve).saturating_sub(self.leased.len());
+        let is_large = room * 2 >= self.credits() || self.ready.is_empty();
+        (room > 0 && (is_large || self.woken)).then_some(room)
     }
 
     fn take_in(&mut self, context: &mut Context<Self>) {
-        if self.claiming {
-            self.wake_again = true;
+        if self.claiming || self.gathering || self.paused || self.draining {
             return;
         }
-        let free = self.credits().saturating_sub(self.leased.len());
-        let worth_it = free * 4 >= self.credits() || self.ready.is_empty();
-        if self.paused || self.draining || free == 0 || !worth_it {
+        let Some(room) = self.room() else { return };
+        let is_large = room * 2 >= self.credits() && self.more;
+        if !is_large && self.claimed_at.elapsed() < GATHER {
+            self.gathering = true;
+            context.run_later(GATHER, |target, context| {
+                target.gathering = false;
+                target.take_in(context);
+            });
             return;
         }
+        self.claim(room, context);
+    }
+
+    fn claim(&mut self, room: usize, context: &mut Context<Self>) {
         self.claiming = true;
-        self.wake_again = false;
-        let claims = claim_work(self.deps.clone(), self.runtime.clone(), free);
+        self.woken = false;
+        self.claimed_at = Instant::now();
+        let claims = claim_work(self.deps.clone(), self.runtime.clone(), room);
         context.spawn(claims.into_actor(self).map(move |claims, target, context| {
             target.claiming = false;
             match claims {
-                Ok(claims) => target.took_in(claims, free, context),
+                Ok(claims) => target.took_in(claims, room, context),
                 Err(error) => target.failed(&error.to_string(), context),
             }
         }));
@@ -232,8 +280,8 @@ impl TargetSupervisor {
         }
         self.hand_out();
         self.arm(claims.next_due);
-        if self.more || std::mem::take(&mut self.wake_again) {
-            context.notify(Wake);
+        if self.more || self.woken {
+            self.take_in(context);
         }
     }
 
@@ -250,7 +298,7 @@ impl TargetSupervisor {
             Planned::Record(completion) => self.complete(Finished(*completion)),
             Planned::Run(job) => {
                 if let Delivery::Start(job) = self.mailboxes.deliver(subject, Arc::from(job)) {
-                    self.ready.push_back(job);
+                    self.ready.push(job);
                 }
             }
         }
@@ -263,11 +311,14 @@ impl TargetSupervisor {
     }
 
     fn hand_out(&mut self) {
+        if self.uncertain {
+            return;
+        }
         while let Some(number) = self.idle.pop() {
             if number >= self.most_workers() {
                 continue;
             }
-            let Some(job) = self.ready.pop_front() else {
+            let Some(job) = self.ready.pop() else {
                 self.idle.push(number);
                 return;
             };
@@ -344,6 +395,12 @@ impl TargetSupervisor {
     }
 
     fn tick(&mut self, context: &mut Context<Self>) {
+        self.ticks += 1;
+        if self.ticks.is_multiple_of(SWEEP_TICKS)
+            && let Some(helpers) = &self.helpers
+        {
+            helpers.sweeper.do_send(Sweep);
+        }
         self.look_after_workers(context);
         self.renew_leases(context);
         let rate = &mut self.counters.rate;
@@ -357,7 +414,7 @@ impl TargetSupervisor {
 
     /// Gives back jobs that no worker has begun.
     fn give_back(&mut self, context: &mut Context<Self>) {
-        let mut unbegun: Vec<Arc<Job>> = self.ready.drain(..).collect();
+        let mut unbegun: Vec<Arc<Job>> = self.ready.drain();
         let mut waiting = Vec::new();
         for job in &unbegun {
             waiting.extend(self.mailboxes.finish(job.claimed.subject.id));
@@ -445,6 +502,7 @@ impl Handler<Wake> for TargetSupervisor {
     type Result = ();
 
     fn handle(&mut self, _: Wake, context: &mut Self::Context) {
+        self.woken = true;
         self.take_in(context);
     }
 }
@@ -476,9 +534,10 @@ impl Handler<Committed> for TargetSupervisor {
 
     fn handle(&mut self, Committed { subjects, next_in }: Committed, context: &mut Self::Context) {
         self.counters.committed += subjects.len() as u64;
+        self.pace.count(subjects.len(), Instant::now());
         for subject in subjects {
             match self.mailboxes.finish(subject) {
-                Some(job) => self.ready.push_back(job),
+                Some(job) => self.ready.push(job),
                 None => drop(self.leased.remove(&subject)),
             }
         }
@@ -505,6 +564,24 @@ impl Handler<Reload> for TargetSupervisor {
             helpers.sweeper.do_send(Sweep);
         }
         context.notify(Wake);
+    }
+}
+
+impl Handler<Certain> for TargetSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, Certain(certain): Certain, _: &mut Self::Context) {
+        if self.uncertain != certain {
+            return;
+        }
+        self.uncertain = !certain;
+        if certain {
+            self.runtime.hosts.allow();
+            self.hand_out();
+        } else {
+            log::warn!("target {} stops its runs: its ownership cannot be renewed", self.runtime.target.id);
+            self.runtime.hosts.stop();
+        }
     }
 }
 

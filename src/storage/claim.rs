@@ -3,12 +3,13 @@
 
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, SmallInt, Text, Timestamptz};
-use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
+use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use serde_json::Value;
 
 use super::DbError;
 use super::held::Departure;
-use super::queue::{PRIORITY_CHANGE, PRIORITY_MANUAL, PRIORITY_SWEEP};
+use super::prepared::prepared;
+use super::queue::PRIORITY_SWEEP;
 use super::subject_row::SubjectRow;
 use crate::domain::ids::{HeldId, TargetId};
 use crate::domain::status::{ProvisionStatus, Trigger};
@@ -40,6 +41,8 @@ pub struct Claimed {
     pub attempt: u32,
     /// What is known of it as a removal.
     pub departure: Option<Departure>,
+    /// Part of a sweep: everything else goes before it.
+    pub swept: bool,
 }
 
 #[derive(QueryableByName)]
@@ -58,6 +61,8 @@ struct Row {
     trigger: String,
     #[diesel(sql_type = Array<Text>)]
     changes: Vec<String>,
+    #[diesel(sql_type = SmallInt)]
+    priority: i16,
     #[diesel(sql_type = Nullable<Text>)]
     known_status: Option<String>,
     #[diesel(sql_type = Bool)]
@@ -78,21 +83,39 @@ struct Row {
     held_id: Option<i64>,
 }
 
-const CLAIM: &str = "WITH due AS MATERIALIZED ( \
-        SELECT subject_id FROM pending WHERE target_id = $1 AND priority = $2 AND due_at <= now() \
-        ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED), \
-    leased AS ( \
-        UPDATE pending p SET owner = $4, fence = nextval('fence_seq'), attempts = p.attempts + 1, \
-            due_at = now() + make_interval(secs => $5) \
-        FROM due WHERE p.target_id = $1 AND p.subject_id = due.subject_id \
+/// What is due, in the order of priority, then of the time. A statement for all
+/// priorities: one round trip claims a batch. Rows are leased by their place,
+/// which their lock keeps; one that changed since the statement began is not
+/// found there and is claimed the next time.
+const DUE: &str = "WITH manual AS MATERIALIZED ( \
+        SELECT ctid AS place FROM pending WHERE target_id = $1 AND priority = 0 AND due_at <= now() \
+        ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED), \
+    changed AS MATERIALIZED ( \
+        SELECT ctid AS place FROM pending WHERE target_id = $1 AND priority = 1 AND due_at <= now() \
+        ORDER BY due_at LIMIT $2 - (SELECT count(*) FROM manual) FOR UPDATE SKIP LOCKED), \
+    swept AS MATERIALIZED ( \
+        SELECT ctid AS place FROM pending WHERE target_id = $1 AND priority = 2 AND due_at <= now() \
+        ORDER BY due_at LIMIT $2 - (SELECT count(*) FROM manual) - (SELECT count(*) FROM changed) \
+        FOR UPDATE SKIP LOCKED), \
+    due AS (SELECT place FROM manual UNION ALL SELECT place FROM changed UNION ALL SELECT place FROM swept), ";
+
+const LEASE: &str = "leased AS ( \
+        UPDATE pending p SET owner = $3, fence = nextval('fence_seq'), attempts = p.attempts + 1, \
+            due_at = now() + make_interval(secs => $4) \
+        FROM due WHERE p.ctid = due.place \
         RETURNING p.subject_id, p.change_seq, p.fence, p.attempts, p.reason, p.trigger, p.changes, p.priority, \
             p.departure, p.held_id) \
     SELECT s.*, l.change_seq, l.fence, l.attempts, l.reason IS NOT NULL AS deprovision, l.trigger, l.changes, \
-        st.status AS known_status, coalesce(st.present, false) AS present, \
+        l.priority, st.status AS known_status, coalesce(st.present, false) AS present, \
         coalesce(st.in_scope, false) AS in_scope, coalesce(st.done_version, 0) AS done_version, \
         st.remote_id, st.metadata, st.last_run_at, l.departure, l.held_id \
     FROM leased l \
     JOIN LATERAL (SELECT";
+
+const STATE: &str = "FROM subjects s WHERE s.id = l.subject_id) s ON true \
+    LEFT JOIN provision_state st ON st.target_id = $1 AND st.subject_id = l.subject_id";
+
+struct Claim;
 
 /// Claims at most `limit` due rows of a target: manual work first, then
 /// changes, then sweeps. `lease` is in seconds.
@@ -103,37 +126,14 @@ pub fn claim(
     limit: usize,
     lease: f64,
 ) -> Result<Vec<Claimed>, DbError> {
-    connection.transaction(|connection| {
-        let mut claimed = Vec::with_capacity(limit);
-        for priority in [PRIORITY_MANUAL, PRIORITY_CHANGE, PRIORITY_SWEEP] {
-            if claimed.len() < limit {
-                let room = limit - claimed.len();
-                claimed.extend(claim_priority(connection, target, priority, node, room, lease)?);
-            }
-        }
-        Ok(claimed)
-    })
-}
-
-fn claim_priority(
-    connection: &mut PgConnection,
-    target: TargetId,
-    priority: i16,
-    node: &str,
-    limit: usize,
-    lease: f64,
-) -> Result<Vec<Claimed>, DbError> {
     let columns = SubjectRow::COLUMNS;
-    let rows: Vec<Row> = sql_query(format!(
-        "{CLAIM} {columns} FROM subjects s WHERE s.id = l.subject_id) s ON true \
-         LEFT JOIN provision_state st ON st.target_id = $1 AND st.subject_id = l.subject_id"
-    ))
-    .bind::<BigInt, _>(target.0)
-    .bind::<SmallInt, _>(priority)
-    .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))
-    .bind::<Text, _>(node)
-    .bind::<Double, _>(lease)
-    .load(connection)?;
+    let query = sql_query(format!("{DUE}{LEASE} {columns} {STATE}"))
+        .bind::<BigInt, _>(target.0)
+        .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))
+        .bind::<Text, _>(node)
+        .bind::<Double, _>(lease);
+    let mut rows: Vec<Row> = prepared::<Claim, _>(query).load(connection)?;
+    rows.sort_by_key(|row| row.priority);
     rows.into_iter().map(read).collect()
 }
 
@@ -153,6 +153,7 @@ fn read(row: Row) -> Result<Claimed, DbError> {
         fence: row.fence,
         attempt: u32::try_from(row.attempts).unwrap_or(1).max(1),
         departure: departure(row.departure.as_deref(), row.held_id),
+        swept: row.priority == PRIORITY_SWEEP,
     })
 }
 

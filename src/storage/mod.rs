@@ -10,10 +10,12 @@ pub mod filter_sql;
 pub mod guard;
 pub mod held;
 pub mod import;
+mod json_text;
 pub mod logic;
 pub mod memberships;
 pub mod migrate;
 pub mod ownership;
+mod prepared;
 pub mod preview;
 pub mod queue;
 pub mod runs;
@@ -31,3 +33,4 @@ mod write_back;
 
 pub use db::{Db, DbError, Pool, connect};
 pub use diesel::PgConnection as Connection;
+pub use json_text::JsonText;
