@@ -12,7 +12,10 @@
 //! Everything here is a cache. When the actor dies, its hosts are killed with
 //! it, and the root supervisor starts another that claims the work anew.
 
-use std::collections::{HashMap, VecDeque};
+mod quarantine;
+mod urgent;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,14 +26,17 @@ use serde::Serialize;
 use super::completer::{Completer, Finished};
 use super::deps::{Deps, WORK_LEASE};
 use super::handle::Nudge;
+use super::health::Health;
 use super::hosts::HostState;
 use super::job::{Job, Planned, abandoned, plan};
 use super::mailbox::{Delivery, Mailboxes};
+use super::ready::Ready;
 use super::runtime::Runtime;
 use super::sweeper::{Sweep, Sweeper};
 use super::timer::{Arm, Timer};
 use super::worker::{Run, Worker};
 use crate::domain::ids::SubjectId;
+use crate::plan::breaker::BreakerView;
 use crate::storage::claim::{self, Claimed};
 use crate::storage::{DbError, Pool};
 
@@ -49,11 +55,16 @@ pub struct TargetSupervisor {
     workers: Vec<Slot>,
     idle: Vec<usize>,
     mailboxes: Mailboxes<Arc<Job>>,
-    ready: VecDeque<Arc<Job>>,
+    ready: Ready,
+    health: Arc<Health>,
+    /// The breaker is being written down.
+    saving: bool,
     /// Claimed and not yet committed, by subject, with the time of the claim.
     leased: HashMap<SubjectId, (i64, Instant)>,
     claiming: bool,
     wake_again: bool,
+    /// Something called for work while a claim was under way.
+    urgent_again: bool,
     /// The last claim took all it asked for: there is more.
     more: bool,
     helpers: Option<Helpers>,
@@ -107,6 +118,8 @@ pub struct ObservableState {
     pub claimed: u64,
     /// Rows committed since the actor started.
     pub committed: u64,
+    /// What the breaker lets through.
+    pub breaker: BreakerView,
     /// Commits a second of late.
     pub per_second: f64,
     /// Workers that died and were replaced.
@@ -123,6 +136,11 @@ pub struct ObservableState {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Wake;
+
+/// There is more to claim, if there are credits.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct Refill;
 
 /// A sweep was started.
 #[derive(Debug, Message)]
@@ -169,6 +187,8 @@ impl TargetSupervisor {
     pub fn new(deps: Deps, nudge: Nudge, runtime: Arc<Runtime>) -> Self {
         Self {
             paused: runtime.target.paused,
+            health: Arc::new(Health::new(&runtime, deps.settings.breaker)),
+            saving: false,
             deps,
             nudge,
             runtime,
@@ -176,10 +196,11 @@ impl TargetSupervisor {
             workers: Vec::new(),
             idle: Vec::new(),
             mailboxes: Mailboxes::default(),
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             leased: HashMap::new(),
             claiming: false,
             wake_again: false,
+            urgent_again: false,
             more: false,
             helpers: None,
             counters: Counters::default(),
@@ -190,19 +211,17 @@ impl TargetSupervisor {
         self.runtime.target.settings.max_parallel_jobs as usize
     }
 
-    /// Rows that may be claimed and uncommitted at one time: enough to keep
-    /// the workers busy over a claim and a commit, and no more.
-    fn credits(&self) -> usize {
-        4 * self.most_workers() + 16
-    }
-
     fn take_in(&mut self, context: &mut Context<Self>) {
         if self.claiming {
             self.wake_again = true;
             return;
         }
-        let free = self.credits().saturating_sub(self.leased.len());
-        let worth_it = free * 4 >= self.credits() || self.ready.is_empty();
+        let credits = self.credits();
+        if credits == 0 {
+            return self.wait_for_breaker();
+        }
+        let free = credits.saturating_sub(self.leased.len());
+        let worth_it = free * 4 >= credits || self.ready.is_empty();
         if self.paused || self.draining || free == 0 || !worth_it {
             return;
         }
@@ -232,9 +251,12 @@ impl TargetSupervisor {
             self.accept(claimed, now);
         }
         self.hand_out();
+        self.follow_breaker(context);
         self.arm(claims.next_due);
-        if self.more || std::mem::take(&mut self.wake_again) {
+        if std::mem::take(&mut self.urgent_again) {
             context.notify(Wake);
+        } else if self.more || std::mem::take(&mut self.wake_again) {
+            context.notify(Refill);
         }
     }
 
@@ -251,7 +273,7 @@ impl TargetSupervisor {
             Planned::Record(completion) => self.complete(Finished(*completion)),
             Planned::Run(job) => {
                 if let Delivery::Start(job) = self.mailboxes.deliver(subject, Arc::from(job)) {
-                    self.ready.push_back(job);
+                    self.ready.push(job);
                 }
             }
         }
@@ -264,16 +286,17 @@ impl TargetSupervisor {
     }
 
     fn hand_out(&mut self) {
-        while let Some(number) = self.idle.pop() {
+        while self.may_start() {
+            let Some(number) = self.idle.pop() else { return };
             if number >= self.most_workers() {
                 continue;
             }
-            let Some(job) = self.ready.pop_front() else {
+            let Some(job) = self.ready.pop() else {
                 self.idle.push(number);
                 return;
             };
             self.workers[number].job = Some(job.clone());
-            let run = Run { job, runtime: self.runtime.clone() };
+            let run = Run { job, runtime: self.runtime.clone(), watch: self.health.start() };
             self.workers[number].worker.do_send(run);
         }
     }
@@ -358,7 +381,7 @@ impl TargetSupervisor {
 
     /// Gives back jobs that no worker has begun.
     fn give_back(&mut self, context: &mut Context<Self>) {
-        let mut unbegun: Vec<Arc<Job>> = self.ready.drain(..).collect();
+        let mut unbegun: Vec<Arc<Job>> = self.ready.drain();
         let mut waiting = Vec::new();
         for job in &unbegun {
             waiting.extend(self.mailboxes.finish(job.claimed.subject.id));
@@ -439,6 +462,15 @@ impl Handler<Wake> for TargetSupervisor {
 
     fn handle(&mut self, _: Wake, context: &mut Self::Context) {
         self.take_in(context);
+        self.take_urgent(context);
+    }
+}
+
+impl Handler<Refill> for TargetSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, _: Refill, context: &mut Self::Context) {
+        self.take_in(context);
     }
 }
 
@@ -455,12 +487,13 @@ impl Handler<Swept> for TargetSupervisor {
 impl Handler<Idle> for TargetSupervisor {
     type Result = ();
 
-    fn handle(&mut self, Idle(number): Idle, _: &mut Self::Context) {
+    fn handle(&mut self, Idle(number): Idle, context: &mut Self::Context) {
         if let Some(slot) = self.workers.get_mut(number) {
             slot.job = None;
             self.idle.push(number);
         }
         self.hand_out();
+        self.follow_breaker(context);
     }
 }
 
@@ -471,7 +504,7 @@ impl Handler<Committed> for TargetSupervisor {
         self.counters.committed += subjects.len() as u64;
         for subject in subjects {
             match self.mailboxes.finish(subject) {
-                Some(job) => self.ready.push_back(job),
+                Some(job) => self.ready.push(job),
                 None => drop(self.leased.remove(&subject)),
             }
         }
@@ -492,8 +525,10 @@ impl Handler<Reload> for TargetSupervisor {
         if !self.paused {
             runtime.hosts.allow();
         }
+        self.health.reload(&self.runtime, &runtime);
         self.runtime = runtime;
         self.staff(context);
+        self.follow_breaker(context);
         if let Some(helpers) = &self.helpers {
             helpers.sweeper.do_send(Sweep);
         }
@@ -514,6 +549,7 @@ impl Handler<Observe> for TargetSupervisor {
             leased: self.leased.len(),
             claimed: self.counters.claimed,
             committed: self.counters.committed,
+            breaker: self.health.view(),
             per_second: self.counters.rate.per_second,
             worker_restarts: self.counters.worker_restarts,
             logic_version: self.runtime.logic_version,

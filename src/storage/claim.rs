@@ -37,6 +37,8 @@ pub struct Claimed {
     pub fence: i64,
     /// Attempts at this version, this one included.
     pub attempt: u32,
+    /// One of the queue's priorities; the lowest is the most urgent.
+    pub priority: i16,
 }
 
 #[derive(QueryableByName)]
@@ -95,9 +97,32 @@ pub fn claim(
     limit: usize,
     lease: f64,
 ) -> Result<Vec<Claimed>, DbError> {
+    claim_of(connection, target, node, &[PRIORITY_MANUAL, PRIORITY_CHANGE, PRIORITY_SWEEP], limit, lease)
+}
+
+/// The same without sweeps: work that need not wait behind what of a sweep is
+/// claimed already.
+pub fn claim_urgent(
+    connection: &mut PgConnection,
+    target: TargetId,
+    node: &str,
+    limit: usize,
+    lease: f64,
+) -> Result<Vec<Claimed>, DbError> {
+    claim_of(connection, target, node, &[PRIORITY_MANUAL, PRIORITY_CHANGE], limit, lease)
+}
+
+fn claim_of(
+    connection: &mut PgConnection,
+    target: TargetId,
+    node: &str,
+    priorities: &[i16],
+    limit: usize,
+    lease: f64,
+) -> Result<Vec<Claimed>, DbError> {
     connection.transaction(|connection| {
         let mut claimed = Vec::with_capacity(limit);
-        for priority in [PRIORITY_MANUAL, PRIORITY_CHANGE, PRIORITY_SWEEP] {
+        for &priority in priorities {
             if claimed.len() < limit {
                 let room = limit - claimed.len();
                 claimed.extend(claim_priority(connection, target, priority, node, room, lease)?);
@@ -126,10 +151,10 @@ fn claim_priority(
     .bind::<Text, _>(node)
     .bind::<Double, _>(lease)
     .load(connection)?;
-    rows.into_iter().map(read).collect()
+    rows.into_iter().map(|row| read(row, priority)).collect()
 }
 
-fn read(row: Row) -> Result<Claimed, DbError> {
+fn read(row: Row, priority: i16) -> Result<Claimed, DbError> {
     let corrupt = |error: crate::domain::status::UnknownWord| DbError::Corrupt(error.to_string());
     let trigger: Trigger = row.trigger.parse().map_err(corrupt)?;
     let status = row.known_status.map(|word| word.parse::<ProvisionStatus>()).transpose().map_err(corrupt)?;
@@ -144,6 +169,7 @@ fn read(row: Row) -> Result<Claimed, DbError> {
         change_seq: row.change_seq,
         fence: row.fence,
         attempt: u32::try_from(row.attempts).unwrap_or(1).max(1),
+        priority,
     })
 }
 
