@@ -43,7 +43,8 @@ impl EngineConfig {
         let probe = rules::duration("5s", "100ms", "1h");
         let longest = rules::duration("10m", "100ms", "1d");
         let first = settings.read("engine.breakerProbe", probe)?.unwrap_or(Duration::from_secs(5));
-        let longest = settings.read("engine.breakerProbeLongest", longest)?.unwrap_or(Duration::from_secs(600));
+        let longest =
+            settings.read("engine.breakerProbeLongest", longest)?.unwrap_or(Duration::from_secs(600));
         Ok(Self {
             node: settings.read("engine.node", name)?,
             run_again_floor: settings.read("engine.runAgainFloor", floor)?.unwrap_or(Duration::from_secs(10)),

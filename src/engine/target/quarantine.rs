@@ -59,7 +59,8 @@ impl TargetSupervisor {
         self.saving = true;
         let (db, node) = (self.deps.db.clone(), self.deps.settings.node.clone());
         let save = async move {
-            db.run(Pool::Engine, move |connection| breakers::save(connection, id, &node, saved.as_ref())).await
+            db.run(Pool::Engine, move |connection| breakers::save(connection, id, &node, saved.as_ref()))
+                .await
         };
         context.spawn(save.into_actor(self).map(|written, target, context| {
             target.saving = false;

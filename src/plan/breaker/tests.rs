@@ -189,7 +189,8 @@ enum Step {
 }
 
 fn steps(classes: &'static [Option<ErrorClass>]) -> impl Strategy<Value = Vec<Step>> {
-    let finish = (0_i64..60, proptest::sample::select(classes), proptest::option::weighted(0.1, 0_u64..5_000));
+    let finish =
+        (0_i64..60, proptest::sample::select(classes), proptest::option::weighted(0.1, 0_u64..5_000));
     let step = prop_oneof![
         4 => (-10_000_i64..120_000).prop_map(Step::Pass),
         20 => Just(Step::Start),
