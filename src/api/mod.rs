@@ -9,6 +9,7 @@ pub mod containers;
 mod endpoint;
 pub mod health;
 pub mod import;
+pub mod openapi;
 mod provisions;
 mod runs;
 mod state;
@@ -40,6 +41,7 @@ pub fn endpoints() -> Vec<Endpoint> {
     endpoints.extend(targets::endpoints());
     endpoints.extend(runs::endpoints());
     endpoints.extend(provisions::endpoints());
+    endpoints.extend(openapi::endpoints());
     endpoints
 }
 

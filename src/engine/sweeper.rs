@@ -18,6 +18,8 @@ pub struct Sweeper {
     target: TargetId,
     wakes: Recipient<Wake>,
     busy: bool,
+    /// Asked while busy: a sweep may have been started after the look.
+    again: bool,
 }
 
 /// Look for open sweeps.
@@ -28,7 +30,7 @@ pub struct Sweep;
 impl Sweeper {
     /// A sweeper that wakes `wakes` after each chunk.
     pub fn new(db: Db, target: TargetId, wakes: Recipient<Wake>) -> Self {
-        Self { db, target, wakes, busy: false }
+        Self { db, target, wakes, busy: false, again: false }
     }
 }
 
@@ -51,15 +53,17 @@ impl Handler<Sweep> for Sweeper {
 
     fn handle(&mut self, _: Sweep, context: &mut Self::Context) {
         if self.busy {
+            self.again = true;
             return;
         }
-        self.busy = true;
+        (self.busy, self.again) = (true, false);
         let target = self.target;
         let db = self.db.clone();
         let step = async move { db.run(Pool::Engine, move |connection| step(connection, target)).await };
         context.spawn(step.into_actor(self).map(|step, sweeper, context| {
             sweeper.busy = false;
             match step {
+                Ok(Step::Nothing) if sweeper.again => context.notify(Sweep),
                 Ok(Step::Nothing) => {}
                 Ok(Step::Advanced) => {
                     sweeper.wakes.do_send(Wake);

@@ -44,6 +44,8 @@ use crate::storage::{DbError, Pool};
 const REST: Duration = Duration::from_millis(500);
 /// How often workers are looked after and leases renewed.
 const TICK: Duration = Duration::from_secs(1);
+/// A sweep that another process has started is found after so many ticks.
+const SWEEP_TICKS: u64 = 5;
 
 /// Serves one target.
 pub struct TargetSupervisor {
@@ -52,6 +54,7 @@ pub struct TargetSupervisor {
     runtime: Arc<Runtime>,
     paused: bool,
     draining: bool,
+    uncertain: bool,
     workers: Vec<Slot>,
     idle: Vec<usize>,
     mailboxes: Mailboxes<Arc<Job>>,
@@ -69,6 +72,7 @@ pub struct TargetSupervisor {
     more: bool,
     helpers: Option<Helpers>,
     counters: Counters,
+    ticks: u64,
 }
 
 struct Slot {
@@ -167,6 +171,12 @@ pub struct Committed {
 #[rtype(result = "()")]
 pub struct Reload(pub Arc<Runtime>);
 
+/// Whether this node can still be sure that the target is its own. While it
+/// cannot, nothing runs here: another node may have taken over.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Certain(pub bool);
+
 /// Tell what you do.
 #[derive(Debug, Message)]
 #[rtype(result = "ObservableState")]
@@ -193,6 +203,7 @@ impl TargetSupervisor {
             nudge,
             runtime,
             draining: false,
+            uncertain: false,
             workers: Vec::new(),
             idle: Vec::new(),
             mailboxes: Mailboxes::default(),
@@ -204,6 +215,7 @@ impl TargetSupervisor {
             more: false,
             helpers: None,
             counters: Counters::default(),
+            ticks: 0,
         }
     }
 
@@ -286,6 +298,9 @@ impl TargetSupervisor {
     }
 
     fn hand_out(&mut self) {
+        if self.uncertain {
+            return;
+        }
         while self.may_start() {
             let Some(number) = self.idle.pop() else { return };
             if number >= self.most_workers() {
@@ -368,6 +383,12 @@ impl TargetSupervisor {
     }
 
     fn tick(&mut self, context: &mut Context<Self>) {
+        self.ticks += 1;
+        if self.ticks.is_multiple_of(SWEEP_TICKS)
+            && let Some(helpers) = &self.helpers
+        {
+            helpers.sweeper.do_send(Sweep);
+        }
         self.look_after_workers(context);
         self.renew_leases(context);
         let rate = &mut self.counters.rate;
@@ -533,6 +554,24 @@ impl Handler<Reload> for TargetSupervisor {
             helpers.sweeper.do_send(Sweep);
         }
         context.notify(Wake);
+    }
+}
+
+impl Handler<Certain> for TargetSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, Certain(certain): Certain, _: &mut Self::Context) {
+        if self.uncertain != certain {
+            return;
+        }
+        self.uncertain = !certain;
+        if certain {
+            self.runtime.hosts.allow();
+            self.hand_out();
+        } else {
+            log::warn!("target {} stops its runs: its ownership cannot be renewed", self.runtime.target.id);
+            self.runtime.hosts.stop();
+        }
     }
 }
 

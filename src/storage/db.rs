@@ -41,7 +41,8 @@ impl From<DieselError> for DbError {
 }
 
 /// Diesel hands over no SQLSTATE, so the classes that matter are told by the
-/// server's words. `lc_messages` is set to C on every connection.
+/// server's words. `lc_messages` is set to C on every connection whose role may
+/// set it; for others the server should speak English.
 fn by_message(message: &str) -> Option<DbError> {
     const AWAY: [&str; 10] = [
         "terminating connection",
@@ -140,9 +141,11 @@ impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Session {
         use diesel::connection::SimpleConnection;
         connection
             .batch_execute(
-                "SET TIME ZONE 'UTC'; SET lc_messages TO 'C'; SET synchronous_commit TO on; \
+                "SET TIME ZONE 'UTC'; SET synchronous_commit TO on; \
                  SET idle_in_transaction_session_timeout TO '60s'; SET statement_timeout TO '120s'; \
-                 SET lock_timeout TO '20s'; SET client_min_messages TO warning",
+                 SET lock_timeout TO '20s'; SET client_min_messages TO warning; \
+                 DO $$ BEGIN PERFORM set_config('lc_messages', 'C', false); \
+                 EXCEPTION WHEN insufficient_privilege THEN NULL; END $$",
             )
             .map_err(diesel::r2d2::Error::QueryError)
     }

@@ -115,6 +115,7 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         deleted_at -> Nullable<Timestamptz>,
+        written_back -> Array<Nullable<Text>>,
     }
 }
 

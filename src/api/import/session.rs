@@ -78,7 +78,9 @@ fn understand(batch: Vec<RawLine>) -> (Vec<Line>, Vec<LineError>) {
         match account(&text) {
             Ok(body) => lines.push(Line { number, draft: body.into() }),
             Err(BadJsonText::Syntax(message)) => {
-                bad.push(LineError::new(number, format!("not JSON: {message}")))
+                // Each line is a text of its own, whose first line it is.
+                let message = message.replace(" at line 1 column ", " at column ");
+                bad.push(LineError::new(number, format!("not JSON: {message}")));
             }
             Err(BadJsonText::Rule(error)) => bad.push(BadLine { number, error }.into()),
         }

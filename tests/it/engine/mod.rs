@@ -7,6 +7,7 @@ mod inside;
 mod lifecycle;
 mod order;
 mod poison;
+mod scim;
 mod statuses;
 mod triggers;
 mod write_back;
