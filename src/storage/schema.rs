@@ -173,6 +173,8 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         deleted_at -> Nullable<Timestamptz>,
+        breaker -> Nullable<Jsonb>,
+        resumes -> Int8,
     }
 }
 
