@@ -22,9 +22,6 @@ CREATE TABLE subjects (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     deleted_at timestamptz,
-    -- Top-level attributes that logic wrote: a source that does not know them
-    -- does not erase them.
-    written_back text[] NOT NULL DEFAULT '{}',
     CHECK ((kind = 'account') = (user_name IS NOT NULL)),
     CHECK (kind = 'account' OR display_name IS NOT NULL)
 );

@@ -18,7 +18,7 @@ use crate::http::{Authorized, Kind, Problem};
 use crate::plan::{Due, Known, Scope, standing};
 use crate::storage::held::LotState;
 use crate::storage::state::{self, StateRow};
-use crate::storage::{Connection, DbError, held, queue, subjects, targets};
+use crate::storage::{Connection, DbError, breakers, held, queue, subjects, targets};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -87,6 +87,10 @@ fn provision(
     };
     let due = due(&row)?;
     let dead = row.dead.unwrap_or(false) && due.is_none();
+    let waits = match due {
+        Some(due) if !due.running && !target.paused => waits_for_breaker(connection, target)?,
+        _ => None,
+    };
     let mut standing = standing(target.settings.mode, target.paused, scope, known(&row)?, due, dead);
     let held_id = row.held_id.map(HeldId);
     if let Some(lot) = held_id.map(|id| held::find(connection, id)).transpose()? {
@@ -106,9 +110,15 @@ fn provision(
         last_run_at: row.last_run_at,
         next_run_at: due.filter(|due| !due.running).map(|due| due.at),
         attempts: row.attempts.unwrap_or(0),
-        why: standing.why,
+        why: waits.unwrap_or(standing.why),
         held_id,
     })
+}
+
+/// Why the target's breaker keeps due work from running, if it does.
+fn waits_for_breaker(connection: &mut Connection, target: &Target) -> Result<Option<String>, DbError> {
+    let breaker = breakers::load(connection, target.id)?.and_then(|saved| saved.view(target));
+    Ok(breaker.and_then(|breaker| breaker.why_waiting(Utc::now())))
 }
 
 fn corrupt(error: crate::domain::status::UnknownWord) -> DbError {

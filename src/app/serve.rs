@@ -15,6 +15,7 @@ use crate::engine::{self, Deps, EngineHandle, Settings};
 use crate::http::BodyLimit;
 use crate::js::HostProgram;
 use crate::observe;
+use crate::plan::breaker::Timing;
 use crate::plan::{DeletionGuard, GuardPolicy};
 use crate::storage::{Db, connect};
 
@@ -87,6 +88,10 @@ async fn run(config: &Config, db: Db, signals: Signals) -> Result<(), AppError> 
             node: node_name(config)?,
             run_again_floor: config.engine.run_again_floor,
             poll_interval: config.engine.poll_interval,
+            breaker: Timing {
+                first_probe: config.engine.breaker_probe,
+                longest_probe: config.engine.breaker_probe_longest,
+            },
             log_retention_days: config.limits.log_retention_days,
             guard: guard(config),
         }),

@@ -177,6 +177,9 @@ fn tell_status(status: &Value) {
         None | Some(0) => {}
         Some(waiting) => say(&format!("  {waiting:>8}  held")),
     }
+    if let Some(reason) = status["breaker"]["reason"].as_str() {
+        say(&format!("  {reason}"));
+    }
     for (name, count) in status["counts"].as_object().into_iter().flatten() {
         say(&format!("  {count:>8}  {name}"));
     }

@@ -9,7 +9,6 @@ use serde_json::Value;
 use super::DbError;
 use super::held::Departure;
 use super::prepared::prepared;
-use super::queue::PRIORITY_SWEEP;
 use super::subject_row::SubjectRow;
 use crate::domain::ids::{HeldId, TargetId};
 use crate::domain::status::{ProvisionStatus, Trigger};
@@ -41,8 +40,8 @@ pub struct Claimed {
     pub attempt: u32,
     /// What is known of it as a removal.
     pub departure: Option<Departure>,
-    /// Part of a sweep: everything else goes before it.
-    pub swept: bool,
+    /// One of the queue's priorities; the lowest is the most urgent.
+    pub priority: i16,
 }
 
 #[derive(QueryableByName)]
@@ -153,7 +152,7 @@ fn read(row: Row) -> Result<Claimed, DbError> {
         fence: row.fence,
         attempt: u32::try_from(row.attempts).unwrap_or(1).max(1),
         departure: departure(row.departure.as_deref(), row.held_id),
-        swept: row.priority == PRIORITY_SWEEP,
+        priority: row.priority,
     })
 }
 

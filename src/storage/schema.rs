@@ -204,6 +204,8 @@ diesel::table! {
         deleted_at -> Nullable<Timestamptz>,
         guard_count -> Nullable<Int4>,
         guard_percent -> Nullable<Int4>,
+        breaker -> Nullable<Jsonb>,
+        resumes -> Int8,
     }
 }
 

@@ -13,6 +13,8 @@ use crate::engine::ObservableState;
 use crate::http::auth::Viewer;
 use crate::http::path::Id;
 use crate::http::{Authorized, Problem};
+use crate::plan::breaker::{BreakerView, Saved};
+use crate::storage::breakers;
 use crate::storage::held::{self, HeldCounts};
 use crate::storage::state::{self, Backlog, StatusCount};
 use crate::storage::sweeps::{self, Sweep};
@@ -74,6 +76,8 @@ struct StatusView {
     counts: BTreeMap<String, i64>,
     held: HeldView,
     per_second: f64,
+    /// How much of its work the target gets, and why.
+    breaker: BreakerView,
     sweep: Option<SweepView>,
     engine: Option<ObservableState>,
 }
@@ -96,6 +100,7 @@ struct Stored {
     counts: Vec<StatusCount>,
     held: HeldCounts,
     sweep: Option<Sweep>,
+    breaker: Option<Saved>,
 }
 
 async fn show(
@@ -108,6 +113,7 @@ async fn show(
         .run(move |connection| {
             Ok::<_, Problem>(Stored {
                 target: targets::find(connection, id)?,
+                breaker: breakers::load(connection, id)?,
                 backlog: state::backlog(connection, id)?,
                 counts: state::counts(connection, id)?,
                 held: held::counts(connection, id)?,
@@ -120,7 +126,13 @@ async fn show(
 }
 
 fn view(stored: Stored, engine: Option<ObservableState>) -> StatusView {
-    let Stored { target, backlog, counts, held, sweep } = stored;
+    let Stored { target, backlog, counts, held, sweep, breaker } = stored;
+    // The engine knows best; a target that runs elsewhere, or not at all, is
+    // as it was written down.
+    let live = engine.as_ref().map(|engine| engine.breaker.clone());
+    let breaker = live
+        .or_else(|| breaker.and_then(|saved| saved.view(&target)))
+        .unwrap_or_else(|| BreakerView::closed(&target));
     StatusView {
         target_id: target.id,
         name: target.settings.name,
@@ -136,6 +148,7 @@ fn view(stored: Stored, engine: Option<ObservableState>) -> StatusView {
         counts: counts.into_iter().map(|count| (count.status, count.count)).collect(),
         held: HeldView { lots: held.lots, waiting: held.waiting, rejected: held.rejected },
         per_second: engine.as_ref().map_or(0.0, |engine| engine.per_second),
+        breaker,
         sweep: sweep.as_ref().map(SweepView::of),
         engine,
     }

@@ -1,5 +1,6 @@
 //! The engine from outside: changes in, calls at a real HTTP server out.
 
+mod breaker;
 mod crash;
 mod failures;
 mod held;
