@@ -233,11 +233,15 @@ impl TargetSupervisor {
     /// How many rows to claim, if it is time to. What just came in may be
     /// urgent: there is room for it also when a sweep has used all credits up,
     /// unless the target is in quarantine.
-    fn room(&self, credits: usize) -> Option<usize> {
-        let reserve = if self.woken && !self.health.is_quarantined() { self.most_workers() } else { 0 };
-        let room = (credits + reserve).saturating_sub(self.leased.len());
-        let is_large = room * 2 >= credits || self.ready.is_empty();
-        (room > 0 && (is_large || self.woken)).then_some(room)
+    fn room(&self, credits: usize) -> Option<Room> {
+        let swept = credits.saturating_sub(self.leased.len());
+        let urgent = match self.woken && !self.health.is_quarantined() {
+            true => (MOST_AHEAD + 4 * self.most_workers()).saturating_sub(self.leased.len()),
+            false => 0,
+        };
+        let all = swept.max(urgent.min(self.most_workers() + 4));
+        let is_large = swept * 2 >= credits || self.ready.is_empty();
+        (all > 0 && (is_large || self.woken)).then_some(Room { all, swept })
     }
 
     fn take_in(&mut self, context: &mut Context<Self>) {
@@ -249,7 +253,7 @@ impl TargetSupervisor {
             return self.wait_for_breaker();
         }
         let Some(room) = self.room(credits) else { return };
-        let is_large = room * 2 >= credits && self.more;
+        let is_large = room.swept * 2 >= credits && self.more;
         if !is_large && self.claimed_at.elapsed() < GATHER {
             self.gathering = true;
             context.run_later(GATHER, |target, context| {
@@ -261,7 +265,7 @@ impl TargetSupervisor {
         self.claim(room, context);
     }
 
-    fn claim(&mut self, room: usize, context: &mut Context<Self>) {
+    fn claim(&mut self, room: Room, context: &mut Context<Self>) {
         self.claiming = true;
         self.woken = false;
         self.claimed_at = Instant::now();
@@ -281,8 +285,9 @@ impl TargetSupervisor {
         context.notify_later(Wake, REST);
     }
 
-    fn took_in(&mut self, claims: Claims, asked: usize, context: &mut Context<Self>) {
-        self.more = claims.claimed == asked;
+    fn took_in(&mut self, claims: Claims, room: Room, context: &mut Context<Self>) {
+        // Whether there is more of a sweep is not known by a claim that left it out.
+        self.more = claims.claimed == room.all || (room.swept < room.all && self.more);
         self.counters.claimed += claims.rows.len() as u64;
         for planned in claims.rows {
             self.accept(planned);
@@ -449,6 +454,14 @@ impl TargetSupervisor {
     }
 }
 
+/// How many rows to claim.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    all: usize,
+    /// Of these, so many may be a sweep's.
+    swept: usize,
+}
+
 struct Claims {
     /// What is to be done, planned by the settings that the guard has judged by.
     rows: Vec<Planned>,
@@ -458,7 +471,7 @@ struct Claims {
     next_due: Option<Duration>,
 }
 
-async fn claim_work(deps: Deps, runtime: Arc<Runtime>, limit: usize) -> Result<Claims, DbError> {
+async fn claim_work(deps: Deps, runtime: Arc<Runtime>, room: Room) -> Result<Claims, DbError> {
     let node = deps.settings.node.clone();
     deps.db
         .run(Pool::Engine, move |connection| {
@@ -466,13 +479,14 @@ async fn claim_work(deps: Deps, runtime: Arc<Runtime>, limit: usize) -> Result<C
             let intake = Intake {
                 target: &runtime.target,
                 node: &node,
-                limit,
+                limit: room.all,
+                most_swept: room.swept,
                 lease: WORK_LEASE.as_secs_f64(),
                 policy: &runtime.guard,
             };
             let Admitted { rows, claimed } =
                 claim_guarded(connection, intake, |claimed| plan(&runtime, claimed, now))?;
-            let next_due = match claimed < limit {
+            let next_due = match claimed < room.all && room.swept >= room.all {
                 true => claim::next_due(connection, runtime.target.id)?,
                 false => None,
             };

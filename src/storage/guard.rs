@@ -31,6 +31,8 @@ pub struct Intake<'a> {
     pub node: &'a str,
     /// At most so many rows.
     pub limit: usize,
+    /// Of these, so many may be a sweep's.
+    pub most_swept: usize,
     /// In seconds.
     pub lease: f64,
     /// The target's own.
@@ -74,7 +76,8 @@ pub fn claim_guarded<T: Judged>(
     plan: impl Fn(Claimed) -> T,
 ) -> Result<Admitted<T>, DbError> {
     connection.transaction(|connection| {
-        let claims = claim(connection, intake.target.id, intake.node, intake.limit, intake.lease)?;
+        let Intake { target, node, limit, most_swept, lease, .. } = intake;
+        let claims = claim(connection, target.id, node, limit, most_swept, lease)?;
         let claimed = claims.len();
         let mut rows: Vec<T> = claims.into_iter().map(plan).collect();
         let removals: Vec<Removal> = rows.iter().filter_map(Judged::removal).collect();

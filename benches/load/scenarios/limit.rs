@@ -64,7 +64,7 @@ fn claim_all(url: &str, target: TargetId, accounts: usize, jobs: &mpsc::Sender<C
     connection.batch_execute("SET application_name = 'bench'").unwrap();
     let mut claimed = 0;
     while claimed < accounts {
-        let rows = claim(&mut connection, target, "bench", BATCH, 60.0).unwrap();
+        let rows = claim(&mut connection, target, "bench", BATCH, BATCH, 60.0).unwrap();
         claimed += rows.len();
         for row in rows {
             jobs.blocking_send(row).unwrap();
