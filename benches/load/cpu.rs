@@ -116,11 +116,7 @@ pub struct Memory {
 
 impl Memory {
     pub fn watch(pid: u32) -> Self {
-        let watched = Self {
-            daemon: Arc::default(),
-            hosts: Arc::default(),
-            stop: Arc::default(),
-        };
+        let watched = Self { daemon: Arc::default(), hosts: Arc::default(), stop: Arc::default() };
         let (daemon, hosts, stop) = (watched.daemon.clone(), watched.hosts.clone(), watched.stop.clone());
         std::thread::spawn(move || {
             while !stop.load(Ordering::Relaxed) {

@@ -27,11 +27,13 @@ impl Daemon {
         std::fs::set_permissions(directory.path(), mode).unwrap();
         let data_dir = directory.path().join("data");
         let process = spawn(&data_dir);
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(3_600)).build().unwrap();
+        let client =
+            reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(3_600)).build().unwrap();
         let (url, token) = (String::new(), String::new());
         let mut daemon = Self { url, client, token, data_dir, process, _directory: directory };
         daemon.until_ready().await;
-        daemon.token = std::fs::read_to_string(daemon.data_dir.join("initial-token")).unwrap().trim().to_owned();
+        daemon.token =
+            std::fs::read_to_string(daemon.data_dir.join("initial-token")).unwrap().trim().to_owned();
         daemon
     }
 

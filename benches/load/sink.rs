@@ -58,7 +58,11 @@ impl Sink {
             if self.calls() > last.0 {
                 last = (self.calls(), Instant::now());
             }
-            assert!(last.1.elapsed() < Duration::from_secs(60), "no call for a minute, {} of {calls}", last.0);
+            assert!(
+                last.1.elapsed() < Duration::from_secs(60),
+                "no call for a minute, {} of {calls}",
+                last.0
+            );
         }
     }
 

@@ -41,7 +41,14 @@ pub struct Target {
 
 impl Target {
     /// An enabled one. With `mode` `manual` it has no work until it is forced.
-    pub async fn make(daemon: &Daemon, store: &str, name: &str, mode: &str, parallel: usize, sink: &Sink) -> Self {
+    pub async fn make(
+        daemon: &Daemon,
+        store: &str,
+        name: &str,
+        mode: &str,
+        parallel: usize,
+        sink: &Sink,
+    ) -> Self {
         let settings = json!({
             "name": name,
             "mode": mode,

@@ -49,7 +49,14 @@ type Acknowledged = Arc<Mutex<HashMap<u64, (Instant, Duration)>>>;
 
 /// Changes accounts at an even rate and waits for `fan` calls about each
 /// change. Markers begin with `first`.
-pub async fn drive(stage: &Stage, ids: &[String], rate: u32, count: usize, fan: usize, first: usize) -> Driven {
+pub async fn drive(
+    stage: &Stage,
+    ids: &[String],
+    rate: u32,
+    count: usize,
+    fan: usize,
+    first: usize,
+) -> Driven {
     let acknowledged = Acknowledged::default();
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
