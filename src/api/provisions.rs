@@ -17,7 +17,7 @@ use crate::http::path::{Id, Path};
 use crate::http::{Authorized, Kind, Problem};
 use crate::plan::{Due, Known, Scope, standing};
 use crate::storage::state::{self, StateRow};
-use crate::storage::{Connection, DbError, queue, subjects, targets};
+use crate::storage::{Connection, DbError, breakers, queue, subjects, targets};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -84,6 +84,10 @@ fn provision(
     };
     let due = due(&row)?;
     let dead = row.dead.unwrap_or(false) && due.is_none();
+    let waits = match due {
+        Some(due) if !due.running && !target.paused => waits_for_breaker(connection, target)?,
+        _ => None,
+    };
     let standing = standing(target.settings.mode, target.paused, scope, known(&row)?, due, dead);
     Ok(ProvisionView {
         target: target.settings.name.clone(),
@@ -96,8 +100,14 @@ fn provision(
         last_run_at: row.last_run_at,
         next_run_at: due.filter(|due| !due.running).map(|due| due.at),
         attempts: row.attempts.unwrap_or(0),
-        why: standing.why,
+        why: waits.unwrap_or(standing.why),
     })
+}
+
+/// Why the target's breaker keeps due work from running, if it does.
+fn waits_for_breaker(connection: &mut Connection, target: &Target) -> Result<Option<String>, DbError> {
+    let breaker = breakers::load(connection, target.id)?.and_then(|saved| saved.view(target));
+    Ok(breaker.and_then(|breaker| breaker.why_waiting(Utc::now())))
 }
 
 fn corrupt(error: crate::domain::status::UnknownWord) -> DbError {

@@ -16,6 +16,7 @@ use crate::http::BodyLimit;
 use crate::js::HostProgram;
 use crate::observe;
 use crate::plan::DeletionGuard;
+use crate::plan::breaker::Timing;
 use crate::storage::{Db, connect};
 
 /// Runs the daemon until SIGTERM or SIGINT.
@@ -87,6 +88,10 @@ async fn run(config: &Config, db: Db, signals: Signals) -> Result<(), AppError> 
             node: node_name(config)?,
             run_again_floor: config.engine.run_again_floor,
             poll_interval: config.engine.poll_interval,
+            breaker: Timing {
+                first_probe: config.engine.breaker_probe,
+                longest_probe: config.engine.breaker_probe_longest,
+            },
             log_retention_days: config.limits.log_retention_days,
         }),
         before_run: None,
@@ -144,6 +149,9 @@ fn start_server(
         .workers(2)
         .disable_signals()
         .shutdown_timeout(5)
+        // Longer than the idle time of common clients, which then never reuse a
+        // connection in the moment that it is closed.
+        .keep_alive(std::time::Duration::from_secs(90))
         .client_request_timeout(std::time::Duration::from_secs(30))
         .listen(listener)
         .map_err(|error| AppError::System(format!("the HTTP server does not start: {error}")))?;

@@ -168,6 +168,9 @@ fn tell_status(status: &Value) {
         number("scheduled"),
         status["perSecond"].as_f64().unwrap_or(0.0)
     ));
+    if let Some(reason) = status["breaker"]["reason"].as_str() {
+        say(&format!("  {reason}"));
+    }
     for (name, count) in status["counts"].as_object().into_iter().flatten() {
         say(&format!("  {count:>8}  {name}"));
     }

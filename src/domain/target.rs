@@ -87,6 +87,8 @@ pub struct Target {
     pub settings: TargetSettings,
     /// Work is held until resumed.
     pub paused: bool,
+    /// How often a person has resumed it.
+    pub resumes: i64,
     /// The published logic, `None` before the first publication.
     pub logic_version: Option<i32>,
     /// When it was made.

@@ -75,6 +75,7 @@ fn record(runtime: &Runtime, claimed: Claimed, status: ProvisionStatus, in_scope
         metadata: None,
         attributes: None,
         next: None,
+        retry_after: None,
     };
     completion(runtime, &claimed, in_scope, conclusion, None)
 }

@@ -1,42 +1,40 @@
-//! Jobs that wait for a worker: what a person or a change asked for goes before
-//! what a sweep found.
+//! Jobs that wait for a worker, the most urgent first.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::job::Job;
 
-/// Two queues, the second of which moves when the first is empty.
-#[derive(Debug, Default)]
+/// One line per priority of the queue: manual, changes, sweeps.
+#[derive(Default)]
 pub struct Ready {
-    asked: VecDeque<Arc<Job>>,
-    swept: VecDeque<Arc<Job>>,
+    lines: [VecDeque<Arc<Job>>; 3],
 }
 
 impl Ready {
-    /// Adds a job.
+    /// Behind the others of its priority.
     pub fn push(&mut self, job: Arc<Job>) {
-        let queue = if job.claimed.swept { &mut self.swept } else { &mut self.asked };
-        queue.push_back(job);
+        let priority = usize::try_from(job.claimed.priority).unwrap_or(0);
+        self.lines[priority.min(2)].push_back(job);
     }
 
-    /// The next job.
+    /// The most urgent one.
     pub fn pop(&mut self) -> Option<Arc<Job>> {
-        self.asked.pop_front().or_else(|| self.swept.pop_front())
+        self.lines.iter_mut().find_map(VecDeque::pop_front)
     }
 
-    /// Takes all jobs out.
+    /// All of them, the most urgent first.
     pub fn drain(&mut self) -> Vec<Arc<Job>> {
-        self.asked.drain(..).chain(self.swept.drain(..)).collect()
+        self.lines.iter_mut().flat_map(|line| line.drain(..)).collect()
     }
 
-    /// How many jobs wait.
+    /// How many wait.
     pub fn len(&self) -> usize {
-        self.asked.len() + self.swept.len()
+        self.lines.iter().map(VecDeque::len).sum()
     }
 
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.lines.iter().all(VecDeque::is_empty)
     }
 }

@@ -13,8 +13,9 @@ use crate::domain::filter::Filter;
 use crate::domain::target::Target;
 use crate::egress::{AllowList, TargetPolicy};
 use crate::plan::Policy;
+use crate::plan::breaker::Saved;
 use crate::security::NamedSecret;
-use crate::storage::{Db, DbError, Pool, logic, targets};
+use crate::storage::{Db, DbError, Pool, breakers, logic, targets};
 
 /// Everything that a run needs and that does not depend on the subject.
 pub struct Runtime {
@@ -30,6 +31,8 @@ pub struct Runtime {
     pub egress: Arc<TargetPolicy>,
     /// What follows a run.
     pub policy: Policy,
+    /// What is written down about its breaker.
+    pub breaker: Option<Saved>,
     /// `ctx.target`.
     pub target_json: Box<RawValue>,
     /// `ctx.connection`, secrets as handles.
@@ -55,6 +58,7 @@ struct Stored {
     code: String,
     logic_version: i32,
     secrets: BTreeMap<String, Vec<u8>>,
+    breaker: Option<Saved>,
 }
 
 async fn load(db: &Db, id: crate::domain::ids::TargetId) -> Result<Stored, RuntimeError> {
@@ -66,7 +70,8 @@ async fn load(db: &Db, id: crate::domain::ids::TargetId) -> Result<Stored, Runti
         let logic_version = target.logic_version.ok_or(RuntimeError::Gone)?;
         let version = logic::version(connection, id, logic_version)?.ok_or(RuntimeError::Gone)?;
         let secrets = targets::secrets(connection, id)?;
-        Ok(Stored { target, code: version.code, logic_version, secrets })
+        let breaker = breakers::load(connection, id)?;
+        Ok(Stored { target, code: version.code, logic_version, secrets, breaker })
     })
     .await
 }
@@ -102,6 +107,7 @@ impl Runtime {
         let connection_json = raw(connection(&stored.target, &egress))?;
         Ok(Self {
             filter,
+            breaker: stored.breaker,
             logic_version: stored.logic_version,
             hosts,
             egress,

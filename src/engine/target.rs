@@ -12,6 +12,8 @@
 //! Everything here is a cache. When the actor dies, its hosts are killed with
 //! it, and the root supervisor starts another that claims the work anew.
 
+mod quarantine;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +25,7 @@ use serde::Serialize;
 use super::completer::{Completer, Finished};
 use super::deps::{Deps, WORK_LEASE};
 use super::handle::Nudge;
+use super::health::Health;
 use super::hosts::HostState;
 use super::job::{Job, Planned, abandoned, plan};
 use super::mailbox::{Delivery, Mailboxes};
@@ -33,6 +36,7 @@ use super::sweeper::{Sweep, Sweeper};
 use super::timer::{Arm, Timer};
 use super::worker::{Run, Worker};
 use crate::domain::ids::SubjectId;
+use crate::plan::breaker::BreakerView;
 use crate::storage::claim::{self, Claimed};
 use crate::storage::{DbError, Pool};
 
@@ -61,6 +65,9 @@ pub struct TargetSupervisor {
     idle: Vec<usize>,
     mailboxes: Mailboxes<Arc<Job>>,
     ready: Ready,
+    health: Arc<Health>,
+    /// The breaker is being written down.
+    saving: bool,
     /// Claimed and not yet committed, by subject, with the time of the claim.
     leased: HashMap<SubjectId, (i64, Instant)>,
     pace: Pace,
@@ -125,6 +132,8 @@ pub struct ObservableState {
     pub claimed: u64,
     /// Rows committed since the actor started.
     pub committed: u64,
+    /// What the breaker lets through.
+    pub breaker: BreakerView,
     /// Commits a second of late.
     pub per_second: f64,
     /// Workers that died and were replaced.
@@ -193,6 +202,8 @@ impl TargetSupervisor {
     pub fn new(deps: Deps, nudge: Nudge, runtime: Arc<Runtime>) -> Self {
         Self {
             paused: runtime.target.paused,
+            health: Arc::new(Health::new(&runtime, deps.settings.breaker)),
+            saving: false,
             deps,
             nudge,
             runtime,
@@ -219,19 +230,13 @@ impl TargetSupervisor {
         self.runtime.target.settings.max_parallel_jobs as usize
     }
 
-    /// Rows that may be claimed and uncommitted at one time: enough to keep
-    /// the workers busy over a claim and a commit, and no more. A target that
-    /// is fast gets more, so that its batches are large.
-    fn credits(&self) -> usize {
-        2 * self.most_workers() + 16 + self.pace.within(AHEAD, MOST_AHEAD)
-    }
-
     /// How many rows to claim, if it is time to. What just came in may be
-    /// urgent: there is room for it also when a sweep has used all credits up.
-    fn room(&self) -> Option<usize> {
-        let reserve = if self.woken { self.most_workers() } else { 0 };
-        let room = (self.credits() + reserve).saturating_sub(self.leased.len());
-        let is_large = room * 2 >= self.credits() || self.ready.is_empty();
+    /// urgent: there is room for it also when a sweep has used all credits up,
+    /// unless the target is in quarantine.
+    fn room(&self, credits: usize) -> Option<usize> {
+        let reserve = if self.woken && !self.health.is_quarantined() { self.most_workers() } else { 0 };
+        let room = (credits + reserve).saturating_sub(self.leased.len());
+        let is_large = room * 2 >= credits || self.ready.is_empty();
         (room > 0 && (is_large || self.woken)).then_some(room)
     }
 
@@ -239,8 +244,12 @@ impl TargetSupervisor {
         if self.claiming || self.gathering || self.paused || self.draining {
             return;
         }
-        let Some(room) = self.room() else { return };
-        let is_large = room * 2 >= self.credits() && self.more;
+        let credits = self.credits();
+        if credits == 0 {
+            return self.wait_for_breaker();
+        }
+        let Some(room) = self.room(credits) else { return };
+        let is_large = room * 2 >= credits && self.more;
         if !is_large && self.claimed_at.elapsed() < GATHER {
             self.gathering = true;
             context.run_later(GATHER, |target, context| {
@@ -280,6 +289,7 @@ impl TargetSupervisor {
             self.accept(claimed, now);
         }
         self.hand_out();
+        self.follow_breaker(context);
         self.arm(claims.next_due);
         if self.more || self.woken {
             self.take_in(context);
@@ -315,7 +325,8 @@ impl TargetSupervisor {
         if self.uncertain {
             return;
         }
-        while let Some(number) = self.idle.pop() {
+        while self.may_start() {
+            let Some(number) = self.idle.pop() else { return };
             if number >= self.most_workers() {
                 continue;
             }
@@ -324,7 +335,7 @@ impl TargetSupervisor {
                 return;
             };
             self.workers[number].job = Some(job.clone());
-            let run = Run { job, runtime: self.runtime.clone() };
+            let run = Run { job, runtime: self.runtime.clone(), watch: self.health.start() };
             self.workers[number].worker.do_send(run);
         }
     }
@@ -513,12 +524,13 @@ impl Handler<Swept> for TargetSupervisor {
 impl Handler<Idle> for TargetSupervisor {
     type Result = ();
 
-    fn handle(&mut self, Idle(number): Idle, _: &mut Self::Context) {
+    fn handle(&mut self, Idle(number): Idle, context: &mut Self::Context) {
         if let Some(slot) = self.workers.get_mut(number) {
             slot.job = None;
             self.idle.push(number);
         }
         self.hand_out();
+        self.follow_breaker(context);
     }
 }
 
@@ -551,8 +563,10 @@ impl Handler<Reload> for TargetSupervisor {
         if !self.paused {
             runtime.hosts.allow();
         }
+        self.health.reload(&self.runtime, &runtime);
         self.runtime = runtime;
         self.staff(context);
+        self.follow_breaker(context);
         if let Some(helpers) = &self.helpers {
             helpers.sweeper.do_send(Sweep);
         }
@@ -591,6 +605,7 @@ impl Handler<Observe> for TargetSupervisor {
             leased: self.leased.len(),
             claimed: self.counters.claimed,
             committed: self.counters.committed,
+            breaker: self.health.view(),
             per_second: self.counters.rate.per_second,
             worker_restarts: self.counters.worker_restarts,
             logic_version: self.runtime.logic_version,

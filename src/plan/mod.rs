@@ -2,6 +2,7 @@
 //! time come in, a decision comes out; the engine only executes it.
 
 mod backoff;
+pub mod breaker;
 mod conclude;
 mod decide;
 mod guard;

@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use super::DbError;
 use super::prepared::prepared;
-use super::queue::PRIORITY_SWEEP;
 use super::subject_row::SubjectRow;
 use crate::domain::ids::TargetId;
 use crate::domain::status::{ProvisionStatus, Trigger};
@@ -38,8 +37,8 @@ pub struct Claimed {
     pub fence: i64,
     /// Attempts at this version, this one included.
     pub attempt: u32,
-    /// Part of a sweep: everything else goes before it.
-    pub swept: bool,
+    /// One of the queue's priorities; the lowest is the most urgent.
+    pub priority: i16,
 }
 
 #[derive(QueryableByName)]
@@ -144,7 +143,7 @@ fn read(row: Row) -> Result<Claimed, DbError> {
         change_seq: row.change_seq,
         fence: row.fence,
         attempt: u32::try_from(row.attempts).unwrap_or(1).max(1),
-        swept: row.priority == PRIORITY_SWEEP,
+        priority: row.priority,
     })
 }
 

@@ -41,7 +41,8 @@ impl From<DieselError> for DbError {
 }
 
 /// Diesel hands over no SQLSTATE, so the classes that matter are told by the
-/// server's words. `lc_messages` is set to C on every connection.
+/// server's words. `lc_messages` is set to C on every connection whose role may
+/// set it; for others the server should speak English.
 fn by_message(message: &str) -> Option<DbError> {
     const AWAY: [&str; 10] = [
         "terminating connection",
@@ -193,9 +194,11 @@ impl Session {
     fn set(&self, connection: &mut PgConnection) -> diesel::QueryResult<()> {
         use diesel::connection::SimpleConnection;
         connection.batch_execute(
-            "SET TIME ZONE 'UTC'; SET lc_messages TO 'C'; SET synchronous_commit TO on; \
-                 SET idle_in_transaction_session_timeout TO '60s'; SET statement_timeout TO '120s'; \
-                 SET lock_timeout TO '20s'; SET client_min_messages TO warning",
+            "SET TIME ZONE 'UTC'; SET synchronous_commit TO on; \
+             SET idle_in_transaction_session_timeout TO '60s'; SET statement_timeout TO '120s'; \
+             SET lock_timeout TO '20s'; SET client_min_messages TO warning; \
+             DO $$ BEGIN PERFORM set_config('lc_messages', 'C', false); \
+             EXCEPTION WHEN insufficient_privilege THEN NULL; END $$",
         )?;
         if self.engine { connection.batch_execute(BY_KEY) } else { Ok(()) }
     }

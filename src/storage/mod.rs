@@ -2,6 +2,7 @@
 //! the only way to a connection is [`Db::run`], which keeps blocking work off
 //! the reactor. One file per table family.
 
+pub mod breakers;
 pub mod claim;
 pub mod complete;
 mod db;

@@ -115,6 +115,7 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         deleted_at -> Nullable<Timestamptz>,
+        written_back -> Array<Nullable<Text>>,
     }
 }
 
@@ -172,6 +173,8 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         deleted_at -> Nullable<Timestamptz>,
+        breaker -> Nullable<Jsonb>,
+        resumes -> Int8,
     }
 }
 

@@ -69,6 +69,7 @@ struct TargetRow {
     retry_first_secs: i32,
     retry_max_secs: i32,
     logic_version: Option<i32>,
+    resumes: i64,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -105,6 +106,7 @@ impl TargetRow {
             version: self.version,
             settings,
             paused: self.paused,
+            resumes: self.resumes,
             logic_version: self.logic_version,
             created_at: self.created_at,
             updated_at: self.updated_at,
@@ -311,11 +313,12 @@ pub fn secrets(
     Ok(rows.into_iter().collect())
 }
 
-/// Holds or frees the work of a target.
+/// Holds or frees the work of a target. Freeing it gives a quarantined target
+/// another chance at once, paused or not.
 pub fn set_paused(connection: &mut PgConnection, id: TargetId, paused: bool) -> Result<Target, TargetError> {
     let row: Option<TargetRow> = diesel::update(targets::table.find(id.0))
         .filter(targets::deleted_at.is_null())
-        .set(targets::paused.eq(paused))
+        .set((targets::paused.eq(paused), targets::resumes.eq(targets::resumes + i64::from(!paused))))
         .returning(TargetRow::as_returning())
         .get_result(connection)
         .optional()?;

@@ -137,6 +137,7 @@ fn completion(target: TargetId, job: &Claimed, started_at: chrono::DateTime<Utc>
         metadata: None,
         attributes: None,
         next: None,
+        retry_after: None,
     };
     let run = RunLog {
         reason: Reason::Provision,

@@ -13,6 +13,8 @@ use crate::engine::ObservableState;
 use crate::http::auth::Viewer;
 use crate::http::path::Id;
 use crate::http::{Authorized, Problem};
+use crate::plan::breaker::{BreakerView, Saved};
+use crate::storage::breakers;
 use crate::storage::state::{self, Backlog, StatusCount};
 use crate::storage::sweeps::{self, Sweep};
 use crate::storage::targets;
@@ -72,6 +74,8 @@ struct StatusView {
     /// Subjects by the status of their last run.
     counts: BTreeMap<String, i64>,
     per_second: f64,
+    /// How much of its work the target gets, and why.
+    breaker: BreakerView,
     sweep: Option<SweepView>,
     engine: Option<ObservableState>,
 }
@@ -81,6 +85,7 @@ struct Stored {
     backlog: Backlog,
     counts: Vec<StatusCount>,
     sweep: Option<Sweep>,
+    breaker: Option<Saved>,
 }
 
 async fn show(
@@ -93,6 +98,7 @@ async fn show(
         .run(move |connection| {
             Ok::<_, Problem>(Stored {
                 target: targets::find(connection, id)?,
+                breaker: breakers::load(connection, id)?,
                 backlog: state::backlog(connection, id)?,
                 counts: state::counts(connection, id)?,
                 sweep: sweeps::latest(connection, id)?,
@@ -104,7 +110,13 @@ async fn show(
 }
 
 fn view(stored: Stored, engine: Option<ObservableState>) -> StatusView {
-    let Stored { target, backlog, counts, sweep } = stored;
+    let Stored { target, backlog, counts, sweep, breaker } = stored;
+    // The engine knows best; a target that runs elsewhere, or not at all, is
+    // as it was written down.
+    let live = engine.as_ref().map(|engine| engine.breaker.clone());
+    let breaker = live
+        .or_else(|| breaker.and_then(|saved| saved.view(&target)))
+        .unwrap_or_else(|| BreakerView::closed(&target));
     StatusView {
         target_id: target.id,
         name: target.settings.name,
@@ -119,6 +131,7 @@ fn view(stored: Stored, engine: Option<ObservableState>) -> StatusView {
         oldest_pending_seconds: backlog.oldest_age.map(|age| age.max(0.0)),
         counts: counts.into_iter().map(|count| (count.status, count.count)).collect(),
         per_second: engine.as_ref().map_or(0.0, |engine| engine.per_second),
+        breaker,
         sweep: sweep.as_ref().map(SweepView::of),
         engine,
     }

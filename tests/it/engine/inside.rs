@@ -107,6 +107,7 @@ impl World {
                 node: "test".into(),
                 run_again_floor: Duration::from_secs(1),
                 poll_interval: Duration::from_secs(1),
+                breaker: provisiond::plan::breaker::Timing::default(),
                 log_retention_days: 30,
             }),
             before_run,
@@ -154,6 +155,7 @@ fn success(claimed: &Claimed, target: TargetId) -> Completion {
         metadata: None,
         attributes: None,
         next: None,
+        retry_after: None,
     };
     Completion {
         target,
