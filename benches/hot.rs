@@ -163,10 +163,10 @@ fn queue(bench: &mut Criterion) {
 
 /// What the engine does with a batch, less the runs.
 fn work_off(connection: &mut Connection, batch: usize) {
-    let mut claimed = claim(connection, TARGET, "bench", batch, 60.0).unwrap();
+    let mut claimed = claim(connection, TARGET, "bench", batch, batch, 60.0).unwrap();
     if claimed.len() < batch {
         refill(connection, 0);
-        claimed = claim(connection, TARGET, "bench", batch, 60.0).unwrap();
+        claimed = claim(connection, TARGET, "bench", batch, batch, 60.0).unwrap();
     }
     let batch: Vec<Completion> = claimed.iter().map(completion).collect();
     complete(connection, &batch).unwrap();

@@ -233,11 +233,15 @@ impl TargetSupervisor {
     /// How many rows to claim, if it is time to. What just came in may be
     /// urgent: there is room for it also when a sweep has used all credits up,
     /// unless the target is in quarantine.
-    fn room(&self, credits: usize) -> Option<usize> {
-        let reserve = if self.woken && !self.health.is_quarantined() { self.most_workers() } else { 0 };
-        let room = (credits + reserve).saturating_sub(self.leased.len());
-        let is_large = room * 2 >= credits || self.ready.is_empty();
-        (room > 0 && (is_large || self.woken)).then_some(room)
+    fn room(&self, credits: usize) -> Option<Room> {
+        let swept = credits.saturating_sub(self.leased.len());
+        let urgent = match self.woken && !self.health.is_quarantined() {
+            true => (MOST_AHEAD + 4 * self.most_workers()).saturating_sub(self.leased.len()),
+            false => 0,
+        };
+        let all = swept.max(urgent.min(self.most_workers() + 4));
+        let is_large = swept * 2 >= credits || self.ready.is_empty();
+        (all > 0 && (is_large || self.woken)).then_some(Room { all, swept })
     }
 
     fn take_in(&mut self, context: &mut Context<Self>) {
@@ -249,7 +253,7 @@ impl TargetSupervisor {
             return self.wait_for_breaker();
         }
         let Some(room) = self.room(credits) else { return };
-        let is_large = room * 2 >= credits && self.more;
+        let is_large = room.swept * 2 >= credits && self.more;
         if !is_large && self.claimed_at.elapsed() < GATHER {
             self.gathering = true;
             context.run_later(GATHER, |target, context| {
@@ -261,7 +265,7 @@ impl TargetSupervisor {
         self.claim(room, context);
     }
 
-    fn claim(&mut self, room: usize, context: &mut Context<Self>) {
+    fn claim(&mut self, room: Room, context: &mut Context<Self>) {
         self.claiming = true;
         self.woken = false;
         self.claimed_at = Instant::now();
@@ -281,8 +285,9 @@ impl TargetSupervisor {
         context.notify_later(Wake, REST);
     }
 
-    fn took_in(&mut self, claims: Claims, asked: usize, context: &mut Context<Self>) {
-        self.more = claims.rows.len() == asked;
+    fn took_in(&mut self, claims: Claims, room: Room, context: &mut Context<Self>) {
+        // Whether there is more of a sweep is not known by a claim that left it out.
+        self.more = claims.rows.len() == room.all || (room.swept < room.all && self.more);
         self.counters.claimed += claims.rows.len() as u64;
         let now = Utc::now();
         for claimed in claims.rows {
@@ -450,22 +455,27 @@ impl TargetSupervisor {
     }
 }
 
+/// How many rows to claim.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    all: usize,
+    /// Of these, so many may be a sweep's.
+    swept: usize,
+}
+
 struct Claims {
     rows: Vec<Claimed>,
     /// When the next row falls due, if fewer rows were due than asked for.
     next_due: Option<Duration>,
 }
 
-async fn claim_work(
-    deps: Deps,
-    target: crate::domain::ids::TargetId,
-    limit: usize,
-) -> Result<Claims, DbError> {
+async fn claim_work(deps: Deps, target: crate::domain::ids::TargetId, room: Room) -> Result<Claims, DbError> {
     let node = deps.settings.node.clone();
     deps.db
         .run(Pool::Engine, move |connection| {
-            let rows = claim::claim(connection, target, &node, limit, WORK_LEASE.as_secs_f64())?;
-            let next_due = match rows.len() < limit {
+            let lease = WORK_LEASE.as_secs_f64();
+            let rows = claim::claim(connection, target, &node, room.all, room.swept, lease)?;
+            let next_due = match rows.len() < room.all && room.swept >= room.all {
                 true => claim::next_due(connection, target)?,
                 false => None,
             };

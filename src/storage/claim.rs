@@ -87,7 +87,8 @@ const DUE: &str = "WITH manual AS MATERIALIZED ( \
         ORDER BY due_at LIMIT $2 - (SELECT count(*) FROM manual) FOR UPDATE SKIP LOCKED), \
     swept AS MATERIALIZED ( \
         SELECT ctid AS place FROM pending WHERE target_id = $1 AND priority = 2 AND due_at <= now() \
-        ORDER BY due_at LIMIT $2 - (SELECT count(*) FROM manual) - (SELECT count(*) FROM changed) \
+        ORDER BY due_at \
+        LIMIT least($5, $2 - (SELECT count(*) FROM manual) - (SELECT count(*) FROM changed)) \
         FOR UPDATE SKIP LOCKED), \
     due AS (SELECT place FROM manual UNION ALL SELECT place FROM changed UNION ALL SELECT place FROM swept), ";
 
@@ -109,12 +110,13 @@ const STATE: &str = "FROM subjects s WHERE s.id = l.subject_id) s ON true \
 struct Claim;
 
 /// Claims at most `limit` due rows of a target: manual work first, then
-/// changes, then sweeps. `lease` is in seconds.
+/// changes, then at most `swept` of sweeps. `lease` is in seconds.
 pub fn claim(
     connection: &mut PgConnection,
     target: TargetId,
     node: &str,
     limit: usize,
+    swept: usize,
     lease: f64,
 ) -> Result<Vec<Claimed>, DbError> {
     let columns = SubjectRow::COLUMNS;
@@ -122,7 +124,8 @@ pub fn claim(
         .bind::<BigInt, _>(target.0)
         .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))
         .bind::<Text, _>(node)
-        .bind::<Double, _>(lease);
+        .bind::<Double, _>(lease)
+        .bind::<BigInt, _>(i64::try_from(swept).unwrap_or(i64::MAX));
     let mut rows: Vec<Row> = prepared::<Claim, _>(query).load(connection)?;
     rows.sort_by_key(|row| row.priority);
     rows.into_iter().map(read).collect()

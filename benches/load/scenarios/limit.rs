@@ -72,7 +72,7 @@ fn claim_all(
 ) -> Result<(), DbError> {
     let mut claimed = 0;
     while claimed < accounts {
-        let rows = claim(connection, target, "bench", BATCH, 60.0)?;
+        let rows = claim(connection, target, "bench", BATCH, BATCH, 60.0)?;
         claimed += rows.len();
         for row in rows {
             jobs.blocking_send(row).unwrap();

@@ -170,7 +170,7 @@ fn success(claimed: &Claimed, target: TargetId) -> Completion {
 }
 
 fn claim_one(connection: &mut PgConnection, target: TargetId, node: &str) -> Option<Claimed> {
-    claim::claim(connection, target, node, 1, 0.0).unwrap().pop()
+    claim::claim(connection, target, node, 1, 1, 0.0).unwrap().pop()
 }
 
 #[tokio::test]
@@ -201,7 +201,7 @@ async fn a_change_during_a_run_keeps_the_row_due() {
     let world = World::new(&sink).await;
     let account = world.account("ada");
     let mut connection = world.db.connection();
-    let claimed = claim::claim(&mut connection, world.target, "one", 1, 60.0).unwrap().pop().unwrap();
+    let claimed = claim::claim(&mut connection, world.target, "one", 1, 1, 60.0).unwrap().pop().unwrap();
     let patch = json!({ "title": "Director" });
     let before = subjects::load(&mut connection, &[account]).unwrap().remove(0);
     let mut draft = before.draft();
