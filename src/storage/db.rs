@@ -182,7 +182,7 @@ struct Session {
 /// each time: a plan that was made for an empty queue is a disaster for a full
 /// one.
 const BY_KEY: &str = "SET plan_cache_mode TO force_custom_plan; SET enable_seqscan TO off; \
-    SET enable_hashjoin TO off; SET enable_mergejoin TO off";
+    SET enable_hashjoin TO off; SET enable_mergejoin TO off; SET enable_material TO off";
 
 impl CustomizeConnection<Pooled, diesel::r2d2::Error> for Session {
     fn on_acquire(&self, connection: &mut Pooled) -> Result<(), diesel::r2d2::Error> {

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use diesel::connection::SimpleConnection;
 use provisiond::domain::ids::TargetId;
 use provisiond::domain::status::{ProvisionStatus, Reason, Trigger};
 use provisiond::plan::Conclusion;
-use provisiond::storage::JsonText;
 use provisiond::storage::claim::{Claimed, claim};
 use provisiond::storage::complete::{Completion, RunLog, complete};
+use provisiond::storage::{Connection, Db, DbError, JsonText, Pool};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -35,16 +34,22 @@ pub async fn run(accounts: usize, parallel: usize) -> Figures {
     let id = TargetId(target.id.parse().unwrap());
     let (jobs, waiting) = mpsc::channel::<Claimed>(2 * BATCH);
     let (ended, results) = mpsc::channel::<Completion>(2 * BATCH);
-    let (url, again) = (stage.daemon.database(), stage.daemon.database());
-    let claims = tokio::task::spawn_blocking(move || claim_all(&url, id, accounts, &jobs));
-    let completions = tokio::task::spawn_blocking(move || complete_all(&again, accounts, results));
+    // The engine's own pool: its sessions plan as the engine's do.
+    let db = Db::connect(&stage.daemon.database(), 1, 2);
+    let again = db.clone();
+    let claims = tokio::spawn(async move {
+        again.run(Pool::Engine, move |connection| claim_all(connection, id, accounts, &jobs)).await
+    });
+    let completions = tokio::spawn(async move {
+        db.run(Pool::Engine, move |connection| complete_all(connection, accounts, results)).await
+    });
     let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
     for _ in 0..parallel {
         tokio::spawn(call_all(stage.sink.address.clone(), id, waiting.clone(), ended.clone()));
     }
     drop(ended);
-    claims.await.unwrap();
-    completions.await.unwrap();
+    claims.await.unwrap().unwrap();
+    completions.await.unwrap().unwrap();
     let mut figures = meter.stop(&stage, accounts);
     // The loop is in the place of the daemon.
     figures.cpu.daemon = crate::cpu::of_self().saturating_sub(own).saturating_sub(figures.sink_cpu_micros);
@@ -59,21 +64,28 @@ async fn until_enqueued(stage: &Stage, target: &Target, accounts: usize) {
     }
 }
 
-fn claim_all(url: &str, target: TargetId, accounts: usize, jobs: &mpsc::Sender<Claimed>) {
-    let mut connection = provisiond::storage::connect(url).unwrap();
-    connection.batch_execute("SET application_name = 'bench'").unwrap();
+fn claim_all(
+    connection: &mut Connection,
+    target: TargetId,
+    accounts: usize,
+    jobs: &mpsc::Sender<Claimed>,
+) -> Result<(), DbError> {
     let mut claimed = 0;
     while claimed < accounts {
-        let rows = claim(&mut connection, target, "bench", BATCH, BATCH, 60.0).unwrap();
+        let rows = claim(connection, target, "bench", BATCH, BATCH, 60.0)?;
         claimed += rows.len();
         for row in rows {
             jobs.blocking_send(row).unwrap();
         }
     }
+    Ok(())
 }
 
-fn complete_all(url: &str, accounts: usize, mut results: mpsc::Receiver<Completion>) {
-    let mut connection = provisiond::storage::connect(url).unwrap();
+fn complete_all(
+    connection: &mut Connection,
+    accounts: usize,
+    mut results: mpsc::Receiver<Completion>,
+) -> Result<(), DbError> {
     let mut done = 0;
     let mut batch = Vec::with_capacity(BATCH);
     while done < accounts {
@@ -83,9 +95,10 @@ fn complete_all(url: &str, accounts: usize, mut results: mpsc::Receiver<Completi
         {
             batch.push(more);
         }
-        done += complete(&mut connection, &batch).unwrap().written;
+        done += complete(connection, &batch)?.written;
         batch.clear();
     }
+    Ok(())
 }
 
 async fn call_all(
