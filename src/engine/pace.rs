@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 const WINDOW: Duration = Duration::from_millis(50);
 /// How much a new window counts.
 const WEIGHT: f64 = 0.4;
+/// After so long without a window, what was before counts no more.
+const REST: Duration = Duration::from_millis(500);
 
 /// A rate that forgets.
 #[derive(Debug, Clone, Copy)]
@@ -31,15 +33,20 @@ impl Pace {
             return;
         }
         let fresh = self.counted as f64 / elapsed.as_secs_f64();
-        // What lies far back counts no more than a short rest would leave of it.
-        let weight = if elapsed > WINDOW * 10 { 1.0 } else { WEIGHT };
+        let weight = if elapsed > REST { 1.0 } else { WEIGHT };
         self.per_second += weight * (fresh - self.per_second);
         (self.since, self.counted) = (now, 0);
     }
 
-    /// How many to expect in such a time, at most `most`.
-    pub fn within(&self, time: Duration, most: usize) -> usize {
-        ((self.per_second * time.as_secs_f64()) as usize).min(most)
+    /// How many to expect in such a time, at most `most`. A rest is forgotten
+    /// like any other time: what was fast before it may be slow after it.
+    pub fn within(&self, time: Duration, most: usize, now: Instant) -> usize {
+        let elapsed = now.saturating_duration_since(self.since);
+        let per_second = match elapsed > REST {
+            true => self.counted as f64 / elapsed.as_secs_f64(),
+            false => self.per_second,
+        };
+        ((per_second * time.as_secs_f64()) as usize).min(most)
     }
 }
 
@@ -52,14 +59,15 @@ mod tests {
         let start = Instant::now();
         let mut pace = Pace::new(start);
         let second = Duration::from_secs(1);
-        assert_eq!(pace.within(second, 1_000), 0);
+        assert_eq!(pace.within(second, 1_000, start), 0);
         for step in 1..=100 {
             pace.count(100, start + Duration::from_millis(10) * step);
         }
-        let rate = pace.within(second, usize::MAX);
+        let rate = pace.within(second, usize::MAX, start + second);
         assert!((9_000..=11_000).contains(&rate), "{rate}");
-        assert_eq!(pace.within(second, 500), 500);
+        assert_eq!(pace.within(second, 500, start + second), 500);
+        assert_eq!(pace.within(second, 500, start + 9 * second), 0);
         pace.count(1, start + 10 * second);
-        assert_eq!(pace.within(second, 500), 0);
+        assert_eq!(pace.within(second, 500, start + 10 * second), 0);
     }
 }

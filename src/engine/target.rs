@@ -44,6 +44,8 @@ use crate::storage::{DbError, Pool, claim};
 const REST: Duration = Duration::from_millis(500);
 /// How often workers are looked after and leases renewed.
 const TICK: Duration = Duration::from_secs(1);
+/// Rows that any target claims ahead of its workers.
+const SPARE: usize = 4;
 /// How far ahead of its workers a fast target claims.
 const AHEAD: Duration = Duration::from_millis(100);
 /// Most rows that it claims because of that.

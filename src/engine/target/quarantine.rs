@@ -1,9 +1,11 @@
 //! What the breaker means for a target's work: how much is claimed and started,
 //! what is given back, and that it is written down.
 
+use std::time::Instant;
+
 use actix::prelude::*;
 
-use super::{AHEAD, MOST_AHEAD, REST, TargetSupervisor, Wake};
+use super::{AHEAD, MOST_AHEAD, REST, SPARE, TargetSupervisor, Wake};
 use crate::storage::{Pool, breakers};
 
 impl TargetSupervisor {
@@ -15,16 +17,17 @@ impl TargetSupervisor {
     }
 
     /// Rows that may be claimed and uncommitted at one time: enough to keep
-    /// the workers busy over a claim and a commit, and no more. A target that
-    /// is fast gets more, so that its batches are large. In quarantine the
+    /// the workers busy over a claim and a commit, and no more: what is claimed
+    /// stands in its place when something urgent comes. A target that is fast
+    /// gets more, so that its batches are large. In quarantine the
     /// probe's alone, and none while it waits for its time.
     pub(super) fn credits(&self) -> usize {
         let allowed = self.health.allowance();
         match allowed {
             0 => 0,
             _ if self.health.is_quarantined() => 1,
-            _ if allowed < self.most_workers() => 2 * allowed + 2,
-            _ => 2 * self.most_workers() + 16 + self.pace.within(AHEAD, MOST_AHEAD),
+            _ if allowed < self.most_workers() => allowed + SPARE,
+            _ => self.most_workers() + SPARE + self.pace.within(AHEAD, MOST_AHEAD, Instant::now()),
         }
     }
 
