@@ -9,6 +9,7 @@ use super::Failure;
 use super::args::{TargetCommand, TargetName};
 use super::client::Client;
 use super::exit::say;
+use super::held;
 use super::import::percent;
 
 /// Runs a target command.
@@ -34,6 +35,10 @@ pub async fn run(command: TargetCommand, as_json: bool) -> Result<(), Failure> {
         TargetCommand::Wait(name) => {
             let (client, id) = find(&name).await?;
             finish(&client, &id, as_json).await
+        }
+        TargetCommand::Held(name) => {
+            let (client, id) = find(&name).await?;
+            held::list(&client, &id, as_json).await
         }
         TargetCommand::Pause(name) => act(&name, "pause", "paused").await,
         TargetCommand::Resume(name) => act(&name, "resume", "resumed").await,
@@ -142,7 +147,7 @@ async fn finish(client: &Client, id: &str, as_json: bool) -> Result<(), Failure>
     } else {
         tell_status(&status)
     }
-    Ok(())
+    held::none_held(&status)
 }
 
 fn remaining(status: &Value) -> u64 {
@@ -168,6 +173,13 @@ fn tell_status(status: &Value) {
         number("scheduled"),
         status["perSecond"].as_f64().unwrap_or(0.0)
     ));
+    match status["held"]["waiting"].as_u64() {
+        None | Some(0) => {}
+        Some(waiting) => say(&format!("  {waiting:>8}  held")),
+    }
+    if let Some(reason) = status["breaker"]["reason"].as_str() {
+        say(&format!("  {reason}"));
+    }
     for (name, count) in status["counts"].as_object().into_iter().flatten() {
         say(&format!("  {count:>8}  {name}"));
     }

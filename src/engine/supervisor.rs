@@ -207,6 +207,7 @@ fn differs(before: &Target, after: &Target) -> bool {
     before.version != after.version
         || before.logic_version != after.logic_version
         || before.paused != after.paused
+        || before.resumes != after.resumes
 }
 
 async fn look(deps: Deps, held: Vec<TargetId>) -> Result<Picture, DbError> {

@@ -7,6 +7,7 @@ use actix::prelude::*;
 
 use super::target::Wake;
 use crate::domain::ids::{SweepId, TargetId};
+use crate::plan::GuardPolicy;
 use crate::storage::{Connection, Db, DbError, Pool, sweeps, targets};
 
 /// Rest after a failure.
@@ -16,6 +17,8 @@ const REST: Duration = Duration::from_secs(1);
 pub struct Sweeper {
     db: Db,
     target: TargetId,
+    /// The instance's.
+    guard: GuardPolicy,
     wakes: Recipient<Wake>,
     busy: bool,
     /// Asked while busy: a sweep may have been started after the look.
@@ -28,9 +31,9 @@ pub struct Sweeper {
 pub struct Sweep;
 
 impl Sweeper {
-    /// A sweeper that wakes `wakes` after each chunk.
-    pub fn new(db: Db, target: TargetId, wakes: Recipient<Wake>) -> Self {
-        Self { db, target, wakes, busy: false, again: false }
+    /// A sweeper that wakes `wakes` after each chunk; `guard` is the instance's.
+    pub fn new(db: Db, target: TargetId, guard: GuardPolicy, wakes: Recipient<Wake>) -> Self {
+        Self { db, target, guard, wakes, busy: false, again: false }
     }
 }
 
@@ -57,9 +60,10 @@ impl Handler<Sweep> for Sweeper {
             return;
         }
         (self.busy, self.again) = (true, false);
-        let target = self.target;
+        let (target, guard) = (self.target, self.guard);
         let db = self.db.clone();
-        let step = async move { db.run(Pool::Engine, move |connection| step(connection, target)).await };
+        let step =
+            async move { db.run(Pool::Engine, move |connection| step(connection, target, guard)).await };
         context.spawn(step.into_actor(self).map(|step, sweeper, context| {
             sweeper.busy = false;
             match step {
@@ -78,13 +82,14 @@ impl Handler<Sweep> for Sweeper {
     }
 }
 
-fn step(connection: &mut Connection, target: TargetId) -> Result<Step, DbError> {
+fn step(connection: &mut Connection, target: TargetId, guard: GuardPolicy) -> Result<Step, DbError> {
     let Some(sweep) = sweeps::open(connection, target)?.into_iter().next() else { return Ok(Step::Nothing) };
     let target = match targets::find(connection, target) {
         Ok(target) => target,
         Err(targets::TargetError::Db(error)) => return Err(error),
         Err(_) => return Ok(Step::Nothing),
     };
-    sweeps::advance(connection, &target, SweepId(sweep.id))?;
+    let guard = guard.with(target.settings.guard);
+    sweeps::advance(connection, &target, SweepId(sweep.id), &guard)?;
     Ok(Step::Advanced)
 }

@@ -99,17 +99,37 @@ pub struct Conclusion {
     pub attributes: Option<Map<String, Value>>,
     /// The next run, unless a change comes first.
     pub next: Option<Next>,
+    /// What the remote asked for, in answer to a call that failed.
+    pub retry_after: Option<Duration>,
+}
+
+impl Conclusion {
+    /// Makes a failure cost no attempt, since the target was the cause: due at
+    /// once, and the breaker says when that is. What logic scheduled stays.
+    pub fn give_attempt_back(&mut self, reason: Reason, trigger: Trigger, attempt: u32, now: DateTime<Utc>) {
+        if self.next.as_ref().is_some_and(|next| next.attempts != attempt) {
+            return;
+        }
+        self.dead = false;
+        self.next = Some(Next {
+            at: now,
+            trigger: if trigger == Trigger::Logic { trigger } else { Trigger::Retry },
+            deprovision: reason == Reason::Deprovision,
+            attempts: attempt.saturating_sub(1),
+        });
+    }
 }
 
 /// Concludes a run. `jitter` lies in `0.0..=1.0`.
 pub fn conclude(run: &RunFacts, end: Ending, policy: &Policy, now: DateTime<Utc>, jitter: f64) -> Conclusion {
     match end {
         Ending::Answered { response, retry_after } => {
-            answered(run, response, retry_after, policy, now, jitter)
+            let conclusion = answered(run, response, retry_after, policy, now, jitter);
+            Conclusion { retry_after, ..conclusion }
         }
         Ending::Failed { message, class, retry_after } => {
             let next = retry(run, class, retry_after, policy, now, jitter);
-            failed(run, message, class, next)
+            Conclusion { retry_after, ..failed(run, message, class, next) }
         }
         Ending::Interrupted(message) => interrupted(run, message, now),
     }
@@ -162,6 +182,7 @@ fn plain(status: ProvisionStatus, present: bool) -> Conclusion {
         metadata: None,
         attributes: None,
         next: None,
+        retry_after: None,
     }
 }
 

@@ -4,6 +4,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Double, Text};
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 
 use super::DbError;
+use super::state::MAY_BE_PRESENT;
 use crate::domain::ids::TargetId;
 
 /// A target that this node serves.
@@ -58,14 +59,13 @@ pub fn take(
 /// it is run again is deprovisioned.
 fn free_leases(connection: &mut PgConnection, targets: &[i64]) -> Result<(), DbError> {
     if !targets.is_empty() {
-        sql_query(
-            "WITH freed AS ( \
-                UPDATE pending SET owner = NULL, fence = nextval('fence_seq'), due_at = now() \
+        sql_query(format!(
+            "WITH called AS ( \
+                UPDATE pending SET owner = NULL, fence = nextval('fence_seq'), \
+                    due_at = CASE WHEN departure = 'held' THEN 'infinity' ELSE now() END \
                 WHERE target_id = ANY($1) AND owner IS NOT NULL RETURNING target_id, subject_id) \
-             INSERT INTO provision_state (target_id, subject_id, status, present, in_scope) \
-             SELECT target_id, subject_id, 'pending', true, true FROM freed \
-             ON CONFLICT (target_id, subject_id) DO UPDATE SET present = true",
-        )
+             {MAY_BE_PRESENT}"
+        ))
         .bind::<Array<BigInt>, _>(targets)
         .execute(connection)?;
     }

@@ -8,6 +8,14 @@ use serde_json::Value;
 use super::DbError;
 use crate::domain::ids::{SubjectId, TargetId};
 
+/// Notes for every row of a query called `called` that the external system may
+/// hold something: what ran may have called, and nobody stored the result. So a
+/// subject that leaves before it is run again is deprovisioned.
+pub(super) const MAY_BE_PRESENT: &str = "INSERT INTO provision_state AS st \
+    (target_id, subject_id, status, present, in_scope) \
+    SELECT target_id, subject_id, 'pending', true, true FROM called \
+    ON CONFLICT (target_id, subject_id) DO UPDATE SET present = true WHERE NOT st.present";
+
 /// The state of one (target, subject), with its due work.
 #[derive(Debug, Clone, PartialEq, QueryableByName)]
 pub struct StateRow {
@@ -53,6 +61,9 @@ pub struct StateRow {
     /// The due work is a deprovision.
     #[diesel(sql_type = Nullable<Bool>)]
     pub deprovision: Option<bool>,
+    /// The lot that holds the work.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub held_id: Option<i64>,
 }
 
 /// The state of a subject at a target.
@@ -63,8 +74,10 @@ pub fn find(
 ) -> Result<StateRow, DbError> {
     let row = sql_query(
         "SELECT st.status, st.present, st.message, st.error_class, st.dead, st.remote_id, st.metadata, \
-            st.last_run_at, st.done_version, p.trigger, p.due_at, p.owner IS NOT NULL AS running, p.attempts, \
-            p.reason IS NOT NULL AS deprovision \
+            st.last_run_at, st.done_version, p.trigger, nullif(p.due_at, 'infinity') AS due_at, \
+            p.owner IS NOT NULL AS running, p.attempts, \
+            p.reason IS NOT NULL AS deprovision, \
+            CASE WHEN p.departure = 'held' AND p.owner IS NULL THEN p.held_id END AS held_id \
          FROM (SELECT 1) AS one \
          LEFT JOIN provision_state st ON st.target_id = $1 AND st.subject_id = $2 \
          LEFT JOIN pending p ON p.target_id = $1 AND p.subject_id = $2",
@@ -121,7 +134,7 @@ pub fn backlog(connection: &mut PgConnection, target: TargetId) -> Result<Backlo
     let backlog = sql_query(
         "SELECT count(*) FILTER (WHERE owner IS NOT NULL OR due_at <= now()) AS due, \
             count(*) FILTER (WHERE owner IS NOT NULL) AS running, \
-            count(*) FILTER (WHERE owner IS NULL AND due_at > now()) AS later, \
+            count(*) FILTER (WHERE owner IS NULL AND due_at > now() AND due_at < 'infinity') AS later, \
             min(since) FILTER (WHERE owner IS NOT NULL OR due_at <= now()) AS oldest, \
             extract(epoch FROM now() - min(since) FILTER (WHERE owner IS NOT NULL OR due_at <= now()))::float8 \
                 AS oldest_age \

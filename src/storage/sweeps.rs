@@ -8,11 +8,14 @@ use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 
 use super::DbError;
 use super::filter_sql;
+use super::guard::judge_whole;
+use super::held::{self, Departure};
 use super::queue::{PRIORITY_SWEEP, coalesce_clause};
 use crate::domain::filter::Filter;
-use crate::domain::ids::{SweepId, TargetId};
+use crate::domain::ids::{HeldId, SweepId, TargetId};
 use crate::domain::status::{Trigger, words};
 use crate::domain::target::Target;
+use crate::plan::GuardPolicy;
 
 /// Subjects looked at in one transaction.
 pub const CHUNK: i64 = 5_000;
@@ -60,6 +63,12 @@ pub struct Sweep {
     /// A person ended it.
     #[diesel(sql_type = Bool)]
     pub cancelled: bool,
+    /// Removals among its work, `None` until the guard has judged them.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub departures: Option<i64>,
+    /// The lot that holds them.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub held_id: Option<i64>,
 }
 
 fn filter_of(target: &Target) -> Result<Filter, DbError> {
@@ -121,13 +130,21 @@ const fn due(kind: SweepKind) -> &'static str {
         SweepKind::Force => "c.wanted OR coalesce(st.present, false)",
         SweepKind::Reconcile => {
             "CASE WHEN c.wanted THEN NOT coalesce(st.in_scope, false) \
-                OR coalesce(st.done_version, 0) < c.version ELSE coalesce(st.present, false) END"
+                OR coalesce(st.done_version, 0) < c.version \
+                OR EXISTS (SELECT FROM pending p WHERE p.target_id = $1 AND p.subject_id = c.id \
+                    AND p.departure = 'held') ELSE coalesce(st.present, false) END"
         }
     }
 }
 
-/// Advances a sweep by one chunk; true when it has ended.
-pub fn advance(connection: &mut PgConnection, target: &Target, sweep: SweepId) -> Result<bool, DbError> {
+/// Advances a sweep by one chunk; true when it has ended. Before the first one
+/// the target's guard judges the removals of the whole sweep.
+pub fn advance(
+    connection: &mut PgConnection,
+    target: &Target,
+    sweep: SweepId,
+    policy: &GuardPolicy,
+) -> Result<bool, DbError> {
     connection.transaction(|connection| {
         let found: Vec<Sweep> =
             sql_query("SELECT * FROM sweeps WHERE id = $1 AND finished_at IS NULL FOR UPDATE")
@@ -135,7 +152,8 @@ pub fn advance(connection: &mut PgConnection, target: &Target, sweep: SweepId) -
                 .load(connection)?;
         let Some(sweep) = found.into_iter().next() else { return Ok(true) };
         let kind: SweepKind = sweep.kind.parse().map_err(|_| DbError::Corrupt(sweep.kind.clone()))?;
-        let chunk = enqueue_chunk(connection, target, &sweep, kind)?;
+        let verdict = verdict(connection, target, &sweep, policy)?;
+        let chunk = enqueue_chunk(connection, target, &sweep, kind, verdict)?;
         let ended = chunk.last >= sweep.last_subject || chunk.seen < CHUNK;
         sql_query(
             "UPDATE sweeps SET cursor = greatest(cursor, $2), enqueued = enqueued + $3, \
@@ -148,6 +166,76 @@ pub fn advance(connection: &mut PgConnection, target: &Target, sweep: SweepId) -
         .execute(connection)?;
         Ok(ended)
     })
+}
+
+/// How removals are to be treated that the open sweep of a target has not come
+/// to yet; `None` when there is no such sweep. For who has locked rows of the
+/// queue, for which the sweeper may be waiting: it waits for nobody itself.
+///
+/// # Errors
+/// [`DbError::Unavailable`] when the sweep is being judged this moment.
+pub(super) fn verdict_of_open(
+    connection: &mut PgConnection,
+    target: &Target,
+    policy: &GuardPolicy,
+) -> Result<Option<Departure>, DbError> {
+    let Some(sweep) = open(connection, target.id)?.pop() else { return Ok(None) };
+    if sweep.departures.is_some() {
+        let lot = sweep.held_id.map(|lot| held::standing_at_once(connection, HeldId(lot)));
+        return Ok(Some(lot.transpose()?.unwrap_or(Departure::Cleared)));
+    }
+    let locked: Vec<Sweep> = sql_query("SELECT * FROM sweeps WHERE id = $1 FOR UPDATE SKIP LOCKED")
+        .bind::<BigInt, _>(sweep.id)
+        .load(connection)?;
+    match locked.first() {
+        Some(sweep) => verdict(connection, target, sweep, policy).map(Some),
+        None => Err(DbError::Unavailable("the sweep of the target is being judged".into())),
+    }
+}
+
+/// What the guard says about the removals of a locked sweep.
+fn verdict(
+    connection: &mut PgConnection,
+    target: &Target,
+    sweep: &Sweep,
+    policy: &GuardPolicy,
+) -> Result<Departure, DbError> {
+    if sweep.departures.is_some() {
+        let lot = sweep.held_id.map(|lot| held::standing(connection, HeldId(lot)));
+        return Ok(lot.transpose()?.unwrap_or(Departure::Cleared));
+    }
+    let count = count_departures(connection, target)?;
+    let trigger: Trigger =
+        sweep.trigger.parse().map_err(|_| DbError::Corrupt(format!("trigger `{}`", sweep.trigger)))?;
+    let verdict = judge_whole(connection, target, policy, trigger, count.unsigned_abs())?;
+    sql_query("UPDATE sweeps SET departures = $2, held_id = $3 WHERE id = $1")
+        .bind::<BigInt, _>(sweep.id)
+        .bind::<BigInt, _>(count)
+        .bind::<Nullable<BigInt>, _>(verdict.lot())
+        .execute(connection)?;
+    Ok(verdict)
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+/// What the target holds and should not, except what may be removed already.
+fn count_departures(connection: &mut PgConnection, target: &Target) -> Result<i64, DbError> {
+    let filter = filter_sql::compile(&filter_of(target)?, 2, Utc::now());
+    let count: Count = sql_query(format!(
+        "SELECT count(*) AS count FROM provision_state st JOIN subjects s ON s.id = st.subject_id \
+         WHERE st.target_id = $1 AND st.present AND NOT (s.deleted_at IS NULL AND {}) \
+         AND NOT EXISTS (SELECT FROM pending p WHERE p.target_id = $1 AND p.subject_id = s.id \
+            AND p.departure = 'cleared')",
+        filter.sql
+    ))
+    .bind::<BigInt, _>(target.id.0)
+    .bind::<Array<Text>, _>(filter.values)
+    .get_result(connection)?;
+    Ok(count.count)
 }
 
 #[derive(QueryableByName)]
@@ -165,15 +253,17 @@ fn enqueue_chunk(
     target: &Target,
     sweep: &Sweep,
     kind: SweepKind,
+    verdict: Departure,
 ) -> Result<Chunk, DbError> {
-    let filter = filter_sql::compile(&filter_of(target)?, 8, Utc::now());
+    let filter = filter_sql::compile(&filter_of(target)?, 10, Utc::now());
     let chunk = sql_query(format!(
         "WITH c AS MATERIALIZED ( \
             SELECT s.id, s.version, s.deleted_at IS NULL AND {} AS wanted FROM subjects s \
             WHERE s.store_id = $2 AND s.kind = 'account' AND s.id > $3 AND s.id <= $4 \
             ORDER BY s.id LIMIT $5), \
-         made AS (INSERT INTO pending (target_id, subject_id, trigger, priority) \
-            SELECT $1, c.id, $6, $7 FROM c \
+         made AS (INSERT INTO pending (target_id, subject_id, trigger, priority, due_at, departure, held_id) \
+            SELECT $1, c.id, $6, $7, CASE WHEN NOT c.wanted AND $8 = 'held' THEN 'infinity' ELSE now() END, \
+                CASE WHEN NOT c.wanted THEN $8 END, CASE WHEN NOT c.wanted THEN $9 END FROM c \
             LEFT JOIN provision_state st ON st.target_id = $1 AND st.subject_id = c.id \
             WHERE {} {} RETURNING 1) \
          SELECT coalesce(max(id), $3) AS last, count(*) AS seen, (SELECT count(*) FROM made) AS enqueued FROM c",
@@ -188,6 +278,8 @@ fn enqueue_chunk(
     .bind::<BigInt, _>(CHUNK)
     .bind::<Text, _>(&sweep.trigger)
     .bind::<SmallInt, _>(PRIORITY_SWEEP)
+    .bind::<Text, _>(verdict.as_str())
+    .bind::<Nullable<BigInt>, _>(verdict.lot())
     .bind::<Array<Text>, _>(filter.values)
     .get_result(connection)?;
     Ok(chunk)

@@ -10,6 +10,7 @@ mod engine;
 mod filter;
 mod js;
 mod migrations;
+mod openapi;
 mod storage;
 mod support;
 mod support_works;

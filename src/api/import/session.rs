@@ -1,5 +1,7 @@
 //! One import, from its first batch to its answer.
 
+use std::sync::Arc;
+
 use actix_web::web;
 
 use super::lines::RawLine;
@@ -47,12 +49,16 @@ impl Session {
     pub(super) async fn delete_missing(&mut self, confirmed: bool) -> Result<(), Problem> {
         let import = self.noted.import;
         let missing = self.state.run(move |connection| import::missing(connection, import)).await?;
-        if let Some(problem) = self.summary.objection(missing, &self.state.limits.deletion_guard, confirmed) {
+        if let Some(problem) = self.summary.objection(missing, &self.state.limits.guard.guard, confirmed) {
             return Err(problem);
         }
+        let policy = self.state.limits.guard;
+        let judge = move |connection: &mut _| import::judge_missing(connection, import, &policy);
+        let verdicts = Arc::new(self.state.run(judge).await?);
         loop {
-            let deletion =
-                self.state.run(move |connection| import::delete_missing(connection, import)).await?;
+            let verdicts = verdicts.clone();
+            let delete = move |connection: &mut _| import::delete_missing(connection, import, &verdicts);
+            let deletion = self.state.run(delete).await?;
             self.state.wake(&deletion.nudge);
             self.summary.deleted(deletion.deleted);
             if deletion.exhausted {

@@ -13,6 +13,9 @@ use crate::engine::ObservableState;
 use crate::http::auth::Viewer;
 use crate::http::path::Id;
 use crate::http::{Authorized, Problem};
+use crate::plan::breaker::{BreakerView, Saved};
+use crate::storage::breakers;
+use crate::storage::held::{self, HeldCounts};
 use crate::storage::state::{self, Backlog, StatusCount};
 use crate::storage::sweeps::{self, Sweep};
 use crate::storage::targets;
@@ -71,16 +74,33 @@ struct StatusView {
     oldest_pending_seconds: Option<f64>,
     /// Subjects by the status of their last run.
     counts: BTreeMap<String, i64>,
+    held: HeldView,
     per_second: f64,
+    /// How much of its work the target gets, and why.
+    breaker: BreakerView,
     sweep: Option<SweepView>,
     engine: Option<ObservableState>,
+}
+
+/// What a guard keeps from running.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HeldView {
+    /// Lots for someone to approve or reject.
+    lots: i64,
+    /// Removals in them.
+    waiting: i64,
+    /// Removals that someone rejected or nobody approved in time.
+    rejected: i64,
 }
 
 struct Stored {
     target: Target,
     backlog: Backlog,
     counts: Vec<StatusCount>,
+    held: HeldCounts,
     sweep: Option<Sweep>,
+    breaker: Option<Saved>,
 }
 
 async fn show(
@@ -93,8 +113,10 @@ async fn show(
         .run(move |connection| {
             Ok::<_, Problem>(Stored {
                 target: targets::find(connection, id)?,
+                breaker: breakers::load(connection, id)?,
                 backlog: state::backlog(connection, id)?,
                 counts: state::counts(connection, id)?,
+                held: held::counts(connection, id)?,
                 sweep: sweeps::latest(connection, id)?,
             })
         })
@@ -104,7 +126,13 @@ async fn show(
 }
 
 fn view(stored: Stored, engine: Option<ObservableState>) -> StatusView {
-    let Stored { target, backlog, counts, sweep } = stored;
+    let Stored { target, backlog, counts, held, sweep, breaker } = stored;
+    // The engine knows best; a target that runs elsewhere, or not at all, is
+    // as it was written down.
+    let live = engine.as_ref().map(|engine| engine.breaker.clone());
+    let breaker = live
+        .or_else(|| breaker.and_then(|saved| saved.view(&target)))
+        .unwrap_or_else(|| BreakerView::closed(&target));
     StatusView {
         target_id: target.id,
         name: target.settings.name,
@@ -118,7 +146,9 @@ fn view(stored: Stored, engine: Option<ObservableState>) -> StatusView {
         oldest_pending_at: backlog.oldest,
         oldest_pending_seconds: backlog.oldest_age.map(|age| age.max(0.0)),
         counts: counts.into_iter().map(|count| (count.status, count.count)).collect(),
+        held: HeldView { lots: held.lots, waiting: held.waiting, rejected: held.rejected },
         per_second: engine.as_ref().map_or(0.0, |engine| engine.per_second),
+        breaker,
         sweep: sweep.as_ref().map(SweepView::of),
         engine,
     }

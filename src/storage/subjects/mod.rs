@@ -227,8 +227,9 @@ pub fn set_attributes(
     connection: &mut PgConnection,
     before: &Subject,
     attributes: Map<String, Value>,
+    written_back: &[&str],
 ) -> Result<Subject, DbError> {
-    let stamp = write::set_attributes(connection, before.id, &attributes)?;
+    let stamp = write::set_attributes(connection, before.id, &attributes, written_back)?;
     Ok(Subject { attributes, version: stamp.version, updated_at: stamp.updated_at, ..before.clone() })
 }
 

@@ -71,7 +71,7 @@ impl Generator {
                 let member = !self.accounts[index].now().member;
                 self.change(index, json!({ "member": member })).await;
             }
-            35..38 if self.work.poison.load(Ordering::Relaxed) => {
+            35..43 if self.work.poison.load(Ordering::Relaxed) => {
                 let poison = POISONS[self.rng.random_range(0..POISONS.len())];
                 self.change(index, json!({ "poison": poison })).await;
             }

@@ -76,7 +76,8 @@ impl Report {
         self.losses += findings.losses;
         self.p95_ms.insert(target.to_owned(), p95);
         let count = |fault| self.faults.get(fault).copied().unwrap_or(0);
-        let deaths = count("killDaemon") + count("killHosts") + limits;
+        // A host that a loop holds up may be ended before the loop itself is found.
+        let deaths = count("killDaemon") + count("killHosts") + count("poison") + limits;
         self.duplicates_allowed += deaths * (self.parallel + SMALL);
         findings.problems.into_iter().for_each(|what| self.problem(format!("{target}: {what}")));
     }

@@ -75,7 +75,7 @@ struct Executed {
 
 const EXECUTED: &str = "SELECT subject_id, subject_version AS version, reason = 'deprovision' AS deprovision, \
         count(*) FILTER (WHERE exchanges <> '[]') AS calling, \
-        count(*) FILTER (WHERE message LIKE '%CPU limit%') AS limits \
+        count(*) FILTER (WHERE message LIKE '%limit of%was reached%') AS limits \
      FROM runs WHERE target_id = $1 GROUP BY 1, 2, 3";
 
 /// The runs of a target that called, by their work; and how often a run broke a

@@ -80,11 +80,9 @@ pub struct World {
 impl World {
     /// Starts everything, generators included.
     pub async fn start(profile: &Profile, seed: u64) -> Self {
-        // Nobody is there to approve what the guard would hold.
-        let environment = [("PROVISIOND_LIMITS_DELETION_GUARD_COUNT", "1000000")];
         let app = match profile.embedded {
-            true => TestApp::start_embedded_with(&environment).await,
-            false => TestApp::start_with(&environment).await,
+            true => TestApp::start_embedded().await,
+            false => TestApp::start().await,
         };
         let store = app.store("chaos").await;
         let mut places = Vec::new();
@@ -183,6 +181,7 @@ async fn place(app: &TestApp, store: &str, name: &str, scope: Scope, parallel: u
 }
 
 /// Retries come soon and do not end, so that rest is near and nothing is given up.
+/// Nobody is there to approve what the guard would hold.
 pub fn settings(name: &str, scope: Scope, address: &str, parallel: usize) -> Value {
     json!({
         "name": name,
@@ -191,6 +190,7 @@ pub fn settings(name: &str, scope: Scope, address: &str, parallel: usize) -> Val
         "config": { "url": format!("http://{address}") },
         "maxParallelJobs": parallel,
         "retry": { "firstDelaySecs": 1, "maxDelaySecs": 2, "maxAttempts": 100 },
+        "guard": { "percent": 100 },
         "limits": { "cpuMs": 500, "wallMs": 2_000 },
     })
 }

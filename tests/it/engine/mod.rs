@@ -1,9 +1,12 @@
 //! The engine from outside: changes in, calls at a real HTTP server out.
 
+mod breaker;
 mod crash;
 mod failures;
+mod held;
 mod inside;
 mod lifecycle;
+mod nodes;
 mod order;
 mod poison;
 mod scim;

@@ -62,18 +62,20 @@ impl TestApp {
     pub async fn start_with(environment: &[(&str, &str)]) -> Self {
         let db = TestDb::new().await;
         let mut all = vec![("DATABASE_URL".to_owned(), db.url.clone())];
-        all.extend(owned(environment));
+        all.extend(environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         Self::launch(Some(db), all).await
     }
 
     /// A daemon on its embedded PostgreSQL.
     pub async fn start_embedded() -> Self {
-        Self::start_embedded_with(&[]).await
+        Self::launch(None, Vec::new()).await
     }
 
-    /// The same with environment variables.
-    pub async fn start_embedded_with(environment: &[(&str, &str)]) -> Self {
-        Self::launch(None, owned(environment)).await
+    /// A second node on the same database, with a data directory of its own.
+    pub async fn start_beside(&self) -> Self {
+        let mut other = Self::launch(None, self.environment.clone()).await;
+        other.token = self.token.clone();
+        other
     }
 
     async fn launch(db: Option<TestDb>, environment: Vec<(String, String)>) -> Self {
@@ -83,11 +85,18 @@ impl TestApp {
         std::fs::set_permissions(directory.path(), mode).unwrap();
         let data_dir = directory.path().join("data");
         let process = spawn(&data_dir, &environment);
-        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE * 2).build().unwrap();
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(PATIENCE * 2)
+            .pool_idle_timeout(Duration::from_secs(2))
+            .build()
+            .unwrap();
         let (url, token) = (String::new(), String::new());
         let mut app = Self { url, token, data_dir, db, environment, process, client, _directory: directory };
         app.wait_until_ready().await;
-        app.token = std::fs::read_to_string(app.data_dir.join("initial-token")).unwrap().trim().to_owned();
+        // Only the first node on a database makes one.
+        let token = std::fs::read_to_string(app.data_dir.join("initial-token"));
+        app.token = token.unwrap_or_default().trim().to_owned();
         app
     }
 
@@ -282,7 +291,7 @@ impl TestApp {
 
 impl Drop for TestApp {
     fn drop(&mut self) {
-        if self.db.is_some() {
+        if self.environment.iter().any(|(name, _)| name == "DATABASE_URL") {
             self.process.kill().ok();
         } else {
             // With the embedded database, which only an orderly end stops.
@@ -290,10 +299,6 @@ impl Drop for TestApp {
         }
         self.process.wait().ok();
     }
-}
-
-fn owned(environment: &[(&str, &str)]) -> Vec<(String, String)> {
-    environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 pub fn id_of(body: &Value) -> String {
