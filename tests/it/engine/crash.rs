@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use diesel::connection::SimpleConnection;
 use serde_json::json;
 
 use super::{RECORD, settings_with};
@@ -108,4 +109,35 @@ async fn postgresql_restarted_under_load() {
     }
     until_all_provisioned(&app, &target).await;
     check(&sink.calls(), 2, 10);
+}
+
+/// What a claim leased before its answer was lost: nobody on the node knows of it.
+#[tokio::test]
+async fn a_claim_whose_answer_was_lost_is_given_back_at_once() {
+    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    let store = app.store("people").await;
+    let target = app.target(&store, settings_with("crm", &sink, json!({})), RECORD).await;
+    app.until_idle(&target).await;
+    app.post(&format!("/targets/{}/pause", target.id), json!({})).await.expect(200);
+    let lost = app.account(&store, "lost", json!({})).await;
+    let database = &mut app.db.as_ref().unwrap().connection();
+    database
+        .batch_execute(
+            "UPDATE pending p SET owner = t.owner, fence = nextval('fence_seq'), attempts = 1, \
+                due_at = now() + interval '1 day' FROM targets t WHERE t.id = p.target_id; \
+             CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS \
+                $$ BEGIN RAISE 'a claim that fails, as the test wants it'; END $$; \
+             CREATE TRIGGER fail BEFORE UPDATE ON pending FOR EACH ROW \
+                WHEN (OLD.owner IS NULL) EXECUTE FUNCTION fail()",
+        )
+        .unwrap();
+    app.post(&format!("/targets/{}/resume", target.id), json!({})).await.expect(200);
+    app.account(&store, "next", json!({})).await;
+    app.until("a claim to fail".into(), async || {
+        let status = app.get(&format!("/targets/{}/status", target.id)).await;
+        if status["engine"]["lastError"].is_string() { Ok(()) } else { Err(status) }
+    })
+    .await;
+    database.batch_execute("DROP TRIGGER fail ON pending").unwrap();
+    app.until_status(&lost, &target, "provisioned").await;
 }

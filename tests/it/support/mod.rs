@@ -6,5 +6,6 @@ pub mod clock;
 pub mod db;
 pub mod postgres;
 pub mod proxy;
+pub mod queue;
 pub mod scim;
 pub mod sink;

@@ -1,0 +1,136 @@
+//! A target without an engine: the test itself claims its work and completes it.
+
+use diesel::PgConnection;
+use provisiond::domain::ids::{StoreId, SubjectId, TargetId};
+use provisiond::domain::status::ProvisionStatus;
+use provisiond::domain::subject::{SubjectDraft, SubjectKind, SubjectStatus};
+use provisiond::domain::target::TargetSettings;
+use provisiond::plan::{Conclusion, Decision, Scope, decide};
+use provisiond::storage::claim::{self, Claimed};
+use provisiond::storage::complete::{Completion, complete};
+use provisiond::storage::{logic, runs, stores, subjects, targets};
+use serde_json::{Map, Value, json};
+
+use super::db::TestDb;
+
+/// Claims that take all there is.
+pub const ALL: usize = 10_000;
+
+/// A store with one enabled target, which wants accounts with `member`.
+pub struct Queue {
+    pub store: StoreId,
+    pub target: TargetId,
+}
+
+impl Queue {
+    /// In a database that may hold others.
+    pub fn new(connection: &mut PgConnection, name: &str) -> Self {
+        runs::make_partitions(connection, chrono::Utc::now().date_naive()).unwrap();
+        let store = stores::create(connection, name).unwrap().id;
+        let settings = TargetSettings { filter: "member eq true".into(), ..TargetSettings::named(name) };
+        let target = targets::create(connection, store, &settings, i64::MAX).unwrap().id;
+        logic::save_draft(connection, target, "export default () => {}", &json!({})).unwrap();
+        logic::publish(connection, target, "test").unwrap();
+        targets::update::<targets::TargetError>(connection, target, None, &Default::default(), |settings| {
+            settings.enabled = true;
+            Ok(())
+        })
+        .unwrap();
+        Self { store, target }
+    }
+
+    /// In a database of its own.
+    pub fn alone() -> (TestDb, Self) {
+        let db = TestDb::new_blocking();
+        let queue = Self::new(&mut db.connection(), "people");
+        (db, queue)
+    }
+
+    pub fn account(&self, connection: &mut PgConnection, name: &str, member: bool) -> SubjectId {
+        let draft = draft(name, &json!({ "member": member }));
+        subjects::create(connection, self.store, SubjectKind::Account, draft).unwrap().subject.id
+    }
+
+    /// At most `limit` due rows, leased for an hour.
+    pub fn claim(&self, connection: &mut PgConnection, limit: usize) -> Vec<Claimed> {
+        claim::claim(connection, self.target, "node", limit, limit, 3_600.0).unwrap()
+    }
+
+    /// Whatever was to be done is done; nothing is next.
+    pub fn succeed(&self, connection: &mut PgConnection, claims: &[Claimed]) -> usize {
+        let batch: Vec<Completion> = claims.iter().map(|claimed| success(self.target, claimed)).collect();
+        complete(connection, &batch).unwrap().written
+    }
+}
+
+/// An account's record.
+pub fn draft(name: &str, attributes: &Value) -> SubjectDraft {
+    SubjectDraft {
+        external_id: None,
+        user_name: Some(name.into()),
+        display_name: None,
+        status: SubjectStatus::Active,
+        attributes: attributes.as_object().cloned().unwrap_or_default(),
+        groups: std::collections::BTreeSet::new(),
+        organization: None,
+    }
+}
+
+/// Sets attributes of an account, the others go.
+pub fn set(connection: &mut PgConnection, account: SubjectId, attributes: &Value) {
+    let name = subjects::load(connection, &[account]).unwrap().remove(0).user_name.unwrap();
+    let draft = draft(&name, attributes);
+    subjects::replace(connection, SubjectKind::Account, account, draft, None).unwrap();
+}
+
+/// Where the claimed subject stands now.
+pub fn scope(claimed: &Claimed) -> Scope {
+    let subject = &claimed.subject;
+    Scope {
+        version: subject.version,
+        deleted: subject.deleted_at.is_some(),
+        matches: subject.attributes.get("member") == Some(&Value::Bool(true)),
+    }
+}
+
+/// A result that leaves nothing to do.
+pub fn done(status: ProvisionStatus, present: bool) -> Conclusion {
+    Conclusion {
+        status,
+        message: String::new(),
+        error_class: None,
+        present,
+        done: true,
+        dead: false,
+        remote_id: None,
+        metadata: None,
+        attributes: None::<Map<String, Value>>,
+        next: None,
+        retry_after: None,
+    }
+}
+
+fn success(target: TargetId, claimed: &Claimed) -> Completion {
+    let scope = scope(claimed);
+    let conclusion = match decide(claimed.work, claimed.known, scope) {
+        Decision::Run { .. } if scope.is_wanted() => done(ProvisionStatus::Provisioned, true),
+        Decision::Run { .. } => done(ProvisionStatus::Deprovisioned, false),
+        Decision::NotNeeded => done(ProvisionStatus::ProvisionNotNeeded, false),
+        Decision::Settled => done(ProvisionStatus::Provisioned, claimed.known.present),
+    };
+    completion(target, claimed, conclusion)
+}
+
+/// What is written about a claim.
+pub fn completion(target: TargetId, claimed: &Claimed, conclusion: Conclusion) -> Completion {
+    Completion {
+        target,
+        subject: claimed.subject.id,
+        fence: claimed.fence,
+        change_seq: claimed.change_seq,
+        version: claimed.subject.version,
+        in_scope: scope(claimed).is_wanted(),
+        conclusion,
+        run: None,
+    }
+}
