@@ -38,7 +38,7 @@ use super::worker::{Run, Worker};
 use crate::domain::ids::SubjectId;
 use crate::plan::breaker::BreakerView;
 use crate::storage::guard::{Admitted, Intake, claim_guarded};
-use crate::storage::{DbError, Pool, claim};
+use crate::storage::{DbError, Passed, Pool, claim};
 
 /// Rest after the database failed.
 const REST: Duration = Duration::from_millis(500);
@@ -52,6 +52,8 @@ const AHEAD: Duration = Duration::from_millis(100);
 const MOST_AHEAD: usize = 1_500;
 /// Small claims do not follow each other faster: what comes in meanwhile joins.
 const GATHER: Duration = Duration::from_millis(4);
+/// So often a claim looks at the whole queue, also for what came in late.
+const LOOK_AT_ALL: Duration = Duration::from_secs(5);
 /// A sweep that another process has started is found after so many ticks.
 const SWEEP_TICKS: u64 = 5;
 
@@ -74,6 +76,10 @@ pub struct TargetSupervisor {
     leased: HashMap<SubjectId, (i64, Instant)>,
     pace: Pace,
     claiming: bool,
+    /// Where the next claim begins.
+    passed: Passed,
+    /// When one last began at the beginning.
+    looked: Instant,
     /// The last claim failed: rows may be leased to this node without its knowledge.
     unsure: bool,
     /// When the last claim began.
@@ -220,6 +226,8 @@ impl TargetSupervisor {
             leased: HashMap::new(),
             pace: Pace::new(Instant::now()),
             claiming: false,
+            passed: Passed::default(),
+            looked: Instant::now(),
             unsure: false,
             claimed_at: Instant::now(),
             gathering: false,
@@ -274,8 +282,11 @@ impl TargetSupervisor {
         self.claiming = true;
         self.woken = false;
         self.claimed_at = Instant::now();
+        if self.looked.elapsed() >= LOOK_AT_ALL {
+            (self.passed, self.looked) = (Passed::default(), Instant::now());
+        }
         let known = self.unsure.then(|| self.leased.keys().copied().collect());
-        let claims = claim_work(self.deps.clone(), self.runtime.clone(), room, known);
+        let claims = claim_work(self.deps.clone(), self.runtime.clone(), room, self.passed, known);
         context.spawn(claims.into_actor(self).map(move |claims, target, context| {
             target.claiming = false;
             match claims {
@@ -296,6 +307,7 @@ impl TargetSupervisor {
 
     fn took_in(&mut self, claims: Claims, room: Room, context: &mut Context<Self>) {
         self.unsure = false;
+        self.passed = claims.passed;
         // Whether there is more of a sweep is not known by a claim that left it out.
         self.more = claims.claimed == room.all || (room.swept < room.all && self.more);
         self.counters.claimed += claims.rows.len() as u64;
@@ -477,6 +489,8 @@ struct Claims {
     rows: Vec<Planned>,
     /// Rows that were due, held ones included.
     claimed: usize,
+    /// Where the next claim may begin.
+    passed: Passed,
     /// When the next row falls due, if fewer rows were due than asked for.
     next_due: Option<Duration>,
 }
@@ -486,6 +500,7 @@ async fn claim_work(
     deps: Deps,
     runtime: Arc<Runtime>,
     room: Room,
+    passed: Passed,
     known: Option<Vec<SubjectId>>,
 ) -> Result<Claims, DbError> {
     let node = deps.settings.node.clone();
@@ -502,17 +517,18 @@ async fn claim_work(
                 most_swept: room.swept,
                 lease: WORK_LEASE.as_secs_f64(),
                 policy: &runtime.guard,
+                passed,
             };
-            let Admitted { rows, claimed } =
+            let Admitted { rows, claimed, passed } =
                 claim_guarded(connection, intake, |claimed| plan(&runtime, claimed, now))?;
             let next_due = match claimed < room.all && room.swept >= room.all {
-                true => claim::next_due(connection, runtime.target.id)?,
+                true => claim::next_due(connection, runtime.target.id, passed)?,
                 false => None,
             };
             // Never at once: a row that is due and was skipped is locked by a
             // writer, which wakes the target when it has committed.
             let next_due = next_due.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.02, 3_600.0)));
-            Ok(Claims { rows, claimed, next_due })
+            Ok(Claims { rows, claimed, passed, next_due })
         })
         .await
 }

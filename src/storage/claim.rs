@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::DbError;
 use super::held::Departure;
+use super::passed::Passed;
 use super::prepared::prepared;
 use super::state::MAY_BE_PRESENT;
 use super::subject_row::SubjectRow;
@@ -69,6 +70,8 @@ struct Row {
     present: bool,
     #[diesel(sql_type = Bool)]
     lapsed: bool,
+    #[diesel(sql_type = Timestamptz)]
+    was_due: DateTime<Utc>,
     #[diesel(sql_type = Bool)]
     in_scope: bool,
     #[diesel(sql_type = BigInt)]
@@ -93,16 +96,16 @@ struct Row {
 ///
 /// Whoever held a lease that lapsed may have called.
 const DUE: &str = "WITH manual AS MATERIALIZED ( \
-        SELECT ctid AS place, owner IS NOT NULL AS lapsed FROM pending \
-        WHERE target_id = $1 AND priority = 0 AND due_at <= now() \
+        SELECT ctid AS place, owner IS NOT NULL AS lapsed, due_at FROM pending \
+        WHERE target_id = $1 AND priority = 0 AND due_at >= coalesce($6, '-infinity') AND due_at <= now() \
         ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED), \
     changed AS MATERIALIZED ( \
-        SELECT ctid AS place, owner IS NOT NULL AS lapsed FROM pending \
-        WHERE target_id = $1 AND priority = 1 AND due_at <= now() \
+        SELECT ctid AS place, owner IS NOT NULL AS lapsed, due_at FROM pending \
+        WHERE target_id = $1 AND priority = 1 AND due_at >= coalesce($7, '-infinity') AND due_at <= now() \
         ORDER BY due_at LIMIT $2 - (SELECT count(*) FROM manual) FOR UPDATE SKIP LOCKED), \
     swept AS MATERIALIZED ( \
-        SELECT ctid AS place, owner IS NOT NULL AS lapsed FROM pending \
-        WHERE target_id = $1 AND priority = 2 AND due_at <= now() \
+        SELECT ctid AS place, owner IS NOT NULL AS lapsed, due_at FROM pending \
+        WHERE target_id = $1 AND priority = 2 AND due_at >= coalesce($8, '-infinity') AND due_at <= now() \
         ORDER BY due_at \
         LIMIT least($5, $2 - (SELECT count(*) FROM manual) - (SELECT count(*) FROM changed)) \
         FOR UPDATE SKIP LOCKED), \
@@ -113,10 +116,10 @@ const LEASE: &str = "leased AS ( \
             due_at = now() + make_interval(secs => $4) \
         FROM due WHERE p.ctid = due.place \
         RETURNING p.subject_id, p.change_seq, p.fence, p.attempts, p.reason, p.trigger, p.changes, p.priority, \
-            p.departure, p.held_id, due.lapsed) \
+            p.departure, p.held_id, due.lapsed, due.due_at AS was_due) \
     SELECT s.*, l.change_seq, l.fence, l.attempts, l.reason IS NOT NULL AS deprovision, l.trigger, l.changes, \
         l.priority, st.status AS known_status, coalesce(st.present, false) OR l.lapsed AS present, \
-        l.lapsed, coalesce(st.in_scope, false) AS in_scope, coalesce(st.done_version, 0) AS done_version, \
+        l.lapsed, l.was_due, coalesce(st.in_scope, false) AS in_scope, coalesce(st.done_version, 0) AS done_version, \
         st.remote_id, st.metadata, st.last_run_at, l.departure, l.held_id \
     FROM leased l \
     JOIN LATERAL (SELECT";
@@ -136,15 +139,32 @@ pub fn claim(
     swept: usize,
     lease: f64,
 ) -> Result<Vec<Claimed>, DbError> {
+    claim_beyond(connection, target, node, limit, swept, lease, &mut Passed::default())
+}
+
+/// The same, from where `passed` is; it becomes where the next claim may begin.
+pub fn claim_beyond(
+    connection: &mut PgConnection,
+    target: TargetId,
+    node: &str,
+    limit: usize,
+    swept: usize,
+    lease: f64,
+    passed: &mut Passed,
+) -> Result<Vec<Claimed>, DbError> {
     let columns = SubjectRow::COLUMNS;
     let query = sql_query(format!("{DUE}{LEASE} {columns} {STATE}"))
         .bind::<BigInt, _>(target.0)
         .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))
         .bind::<Text, _>(node)
         .bind::<Double, _>(lease)
-        .bind::<BigInt, _>(i64::try_from(swept).unwrap_or(i64::MAX));
+        .bind::<BigInt, _>(i64::try_from(swept).unwrap_or(i64::MAX))
+        .bind::<Nullable<Timestamptz>, _>(passed.begin(0))
+        .bind::<Nullable<Timestamptz>, _>(passed.begin(1))
+        .bind::<Nullable<Timestamptz>, _>(passed.begin(2));
     let mut rows: Vec<Row> = prepared::<Claim, _>(query).load(connection)?;
     rows.sort_by_key(|row| row.priority);
+    rows.iter().for_each(|row| passed.note(row.priority, row.was_due));
     remember_lapsed(connection, target, &rows)?;
     rows.into_iter().map(read).collect()
 }
@@ -197,14 +217,23 @@ struct DueIn {
 }
 
 /// Seconds until the next row of a target is due; zero or less when one is,
-/// `None` when there is none.
-pub fn next_due(connection: &mut PgConnection, target: TargetId) -> Result<Option<f64>, DbError> {
+/// `None` when there is none. It looks from where `passed` is.
+pub fn next_due(
+    connection: &mut PgConnection,
+    target: TargetId,
+    passed: Passed,
+) -> Result<Option<f64>, DbError> {
     let row: DueIn = sql_query(
         "SELECT extract(epoch FROM min(due) - now())::float8 AS seconds FROM ( \
             SELECT (SELECT due_at FROM pending WHERE target_id = $1 AND priority = p \
-                AND due_at < 'infinity' ORDER BY due_at LIMIT 1) AS due FROM generate_series(0, 2) AS p) AS heads",
+                AND due_at >= coalesce(begin, '-infinity') AND due_at < 'infinity' \
+                ORDER BY due_at LIMIT 1) AS due \
+            FROM (VALUES (0, $2), (1, $3), (2, $4)) AS lines(p, begin)) AS heads",
     )
     .bind::<BigInt, _>(target.0)
+    .bind::<Nullable<Timestamptz>, _>(passed.begin(0))
+    .bind::<Nullable<Timestamptz>, _>(passed.begin(1))
+    .bind::<Nullable<Timestamptz>, _>(passed.begin(2))
     .get_result(connection)?;
     Ok(row.seconds)
 }

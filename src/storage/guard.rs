@@ -11,8 +11,9 @@ use diesel::sql_types::{Array, BigInt, Double};
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 
 use super::DbError;
-use super::claim::{Claimed, claim};
+use super::claim::{Claimed, claim_beyond};
 use super::held::{self, Departure, Opening};
+use super::passed::Passed;
 use super::sweeps;
 use crate::domain::ids::{HeldId, SubjectId};
 use crate::domain::status::Trigger;
@@ -35,6 +36,8 @@ pub struct Intake<'a> {
     pub most_swept: usize,
     /// In seconds.
     pub lease: f64,
+    /// Where to begin.
+    pub passed: Passed,
     /// The target's own.
     pub policy: &'a GuardPolicy,
 }
@@ -46,6 +49,8 @@ pub struct Admitted<T> {
     pub rows: Vec<T>,
     /// How many were claimed, held ones included.
     pub claimed: usize,
+    /// Where the next claim may begin.
+    pub passed: Passed,
 }
 
 /// A claimed row with what is to be done about it.
@@ -76,8 +81,8 @@ pub fn claim_guarded<T: Judged>(
     plan: impl Fn(Claimed) -> T,
 ) -> Result<Admitted<T>, DbError> {
     connection.transaction(|connection| {
-        let Intake { target, node, limit, most_swept, lease, .. } = intake;
-        let claims = claim(connection, target.id, node, limit, most_swept, lease)?;
+        let Intake { target, node, limit, most_swept, lease, mut passed, .. } = intake;
+        let claims = claim_beyond(connection, target.id, node, limit, most_swept, lease, &mut passed)?;
         let claimed = claims.len();
         let mut rows: Vec<T> = claims.into_iter().map(plan).collect();
         let removals: Vec<Removal> = rows.iter().filter_map(Judged::removal).collect();
@@ -85,7 +90,7 @@ pub fn claim_guarded<T: Judged>(
         if !held.is_empty() {
             rows.retain(|row| row.removal().is_none_or(|removal| !held.contains(&removal.subject)));
         }
-        Ok(Admitted { rows, claimed })
+        Ok(Admitted { rows, claimed, passed })
     })
 }
 

@@ -2,5 +2,6 @@
 
 mod claims;
 mod contention;
+mod old_snapshot;
 mod ordinary_role;
 mod subjects;

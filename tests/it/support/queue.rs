@@ -8,7 +8,7 @@ use provisiond::domain::target::TargetSettings;
 use provisiond::plan::{Conclusion, Decision, Scope, decide};
 use provisiond::storage::claim::{self, Claimed};
 use provisiond::storage::complete::{Completion, complete};
-use provisiond::storage::{logic, runs, stores, subjects, targets};
+use provisiond::storage::{Passed, logic, runs, stores, subjects, targets};
 use serde_json::{Map, Value, json};
 
 use super::db::TestDb;
@@ -54,6 +54,16 @@ impl Queue {
     /// At most `limit` due rows, leased for an hour.
     pub fn claim(&self, connection: &mut PgConnection, limit: usize) -> Vec<Claimed> {
         claim::claim(connection, self.target, "node", limit, limit, 3_600.0).unwrap()
+    }
+
+    /// The same from where the last one ended.
+    pub fn claim_beyond(
+        &self,
+        connection: &mut PgConnection,
+        limit: usize,
+        passed: &mut Passed,
+    ) -> Vec<Claimed> {
+        claim::claim_beyond(connection, self.target, "node", limit, limit, 3_600.0, passed).unwrap()
     }
 
     /// Whatever was to be done is done; nothing is next.
