@@ -91,6 +91,8 @@ struct Written {
 
 struct Complete;
 
+/// A subject that came back while it was deprovisioned has no version that is
+/// done, even if the same one had been provisioned before.
 const STATEMENT: &str = "WITH input AS MATERIALIZED ( \
     SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
         $19, $20, $21, $22, $23, $24, $25, $26, $27, $28) \
@@ -126,7 +128,8 @@ state AS ( \
         remote_id, metadata, message, error_class, dead, finished_at, now() FROM live \
     ON CONFLICT (target_id, subject_id) DO UPDATE SET \
         status = excluded.status, present = excluded.present, in_scope = excluded.in_scope, \
-        done_version = greatest(st.done_version, excluded.done_version), \
+        done_version = CASE WHEN excluded.status = 'deprovisioned' AND excluded.done_version = 0 THEN 0 \
+            ELSE greatest(st.done_version, excluded.done_version) END, \
         remote_id = coalesce(excluded.remote_id, st.remote_id), \
         metadata = coalesce(excluded.metadata, st.metadata), \
         message = excluded.message, error_class = excluded.error_class, dead = excluded.dead, \

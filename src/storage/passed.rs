@@ -40,7 +40,9 @@ mod tests {
     fn a_line_is_passed_up_to_its_latest_row() {
         let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
         let mut passed = Passed::default();
-        [(1, 10), (1, 20), (1, 15), (2, 5), (7, 1)].map(|(line, due)| passed.note(line, at(due)));
+        for (line, due) in [(1, 10), (1, 20), (1, 15), (2, 5), (7, 1)] {
+            passed.note(line, at(due));
+        }
         assert_eq!([0, 1, 2, 3].map(|line| passed.begin(line)), [None, Some(at(19)), Some(at(4)), None]);
     }
 }

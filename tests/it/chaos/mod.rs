@@ -5,6 +5,7 @@ mod faults;
 mod forgotten;
 mod generator;
 mod ledger;
+mod machine;
 mod oracle;
 mod oracle_works;
 mod profile;
