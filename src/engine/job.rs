@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::context::context;
+use super::dead_letter::fingerprint_of;
 use super::runtime::Runtime;
 use crate::domain::host_call::ConsoleLine;
 use crate::domain::response::{Response, cut_message};
@@ -93,6 +94,7 @@ fn completion(
         change_seq: claimed.change_seq,
         version: claimed.subject.version,
         in_scope,
+        fingerprint: fingerprint_of(claimed, &conclusion),
         conclusion,
         run,
     }

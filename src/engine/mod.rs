@@ -16,6 +16,7 @@
 
 mod completer;
 mod context;
+mod dead_letter;
 mod deps;
 mod handle;
 mod hosts;

@@ -4,11 +4,13 @@
 mod backoff;
 mod conclude;
 mod decide;
+mod fingerprint;
 mod guard;
 mod standing;
 
 pub use backoff::delay;
 pub use conclude::{Conclusion, Ending, Next, Policy, RunFacts, conclude};
 pub use decide::{Decision, Known, Scope, Work, decide};
+pub use fingerprint::fingerprint;
 pub use guard::DeletionGuard;
 pub use standing::{Due, Standing, standing};

@@ -8,8 +8,8 @@ use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, T
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use serde_json::Value;
 
-use super::DbError;
 use super::write_back::write_back;
+use super::{DbError, dead_letters};
 use crate::domain::ids::{SubjectId, TargetId};
 use crate::domain::status::{ProvisionStatus, Reason, Trigger};
 use crate::plan::Conclusion;
@@ -31,6 +31,8 @@ pub struct Completion {
     pub in_scope: bool,
     /// What became of it.
     pub conclusion: Conclusion,
+    /// What a dead letter has in common with others of its kind.
+    pub fingerprint: Option<String>,
     /// The log row; `None` when logic did not run.
     pub run: Option<RunLog>,
 }
@@ -75,6 +77,7 @@ pub fn complete(connection: &mut PgConnection, batch: &[Completion]) -> Result<C
     connection.transaction(|connection| {
         let (versions, woken) = write_back(connection, batch)?;
         let written = write(connection, batch, &versions)?;
+        dead_letters::mark(connection, batch)?;
         let count = usize::try_from(written.written).unwrap_or(0);
         Ok(Completed { written: count, woken, next_in: written.next_in })
     })

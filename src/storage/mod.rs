@@ -5,6 +5,7 @@
 pub mod claim;
 pub mod complete;
 mod db;
+pub mod dead_letters;
 pub mod embedded;
 pub mod filter_sql;
 pub mod import;

@@ -69,6 +69,7 @@ diesel::table! {
         dead -> Bool,
         last_run_at -> Nullable<Timestamptz>,
         updated_at -> Timestamptz,
+        fingerprint -> Nullable<Text>,
     }
 }
 
@@ -131,6 +132,7 @@ diesel::table! {
         created_at -> Timestamptz,
         finished_at -> Nullable<Timestamptz>,
         cancelled -> Bool,
+        selection -> Nullable<Jsonb>,
     }
 }
 

@@ -2,8 +2,10 @@
 //! chunk in its own transaction together with the sweep's cursor. A sweep is
 //! resumable, cancellable and needs bounded memory.
 
+pub mod dead;
+
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, SmallInt, Text, Timestamptz};
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 
 use super::DbError;
@@ -24,16 +26,18 @@ words!(
         Force = "force",
         /// What entered the scope, left it, or changed unseen.
         Reconcile = "reconcile",
+        /// Failures that nothing else will retry.
+        DeadLetters = "deadletters",
     }
 );
 
 /// Where a sweep stands.
-#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+#[derive(Debug, Clone, PartialEq, QueryableByName)]
 pub struct Sweep {
     /// Its id.
     #[diesel(sql_type = BigInt)]
     pub id: i64,
-    /// `force` or `reconcile`.
+    /// `force`, `reconcile` or `deadletters`.
     #[diesel(sql_type = Text)]
     pub kind: String,
     /// The trigger that its work gets.
@@ -60,6 +64,9 @@ pub struct Sweep {
     /// A person ended it.
     #[diesel(sql_type = Bool)]
     pub cancelled: bool,
+    /// Which dead letters it retries.
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    pub selection: Option<serde_json::Value>,
 }
 
 fn filter_of(target: &Target) -> Result<Filter, DbError> {
@@ -115,16 +122,11 @@ pub fn latest(connection: &mut PgConnection, target: TargetId) -> Result<Option<
     Ok(sweeps.into_iter().next())
 }
 
-/// What is due, per kind, of a chunk `c` joined with the state `st`.
-const fn due(kind: SweepKind) -> &'static str {
-    match kind {
-        SweepKind::Force => "c.wanted OR coalesce(st.present, false)",
-        SweepKind::Reconcile => {
-            "CASE WHEN c.wanted THEN NOT coalesce(st.in_scope, false) \
-                OR coalesce(st.done_version, 0) < c.version ELSE coalesce(st.present, false) END"
-        }
-    }
-}
+/// What a force makes due, of a chunk `c` joined with the state `st`.
+const FORCED: &str = "c.wanted OR coalesce(st.present, false)";
+/// The same of a reconcile.
+const UNEQUAL: &str = "CASE WHEN c.wanted THEN NOT coalesce(st.in_scope, false) \
+    OR coalesce(st.done_version, 0) < c.version ELSE coalesce(st.present, false) END";
 
 /// Advances a sweep by one chunk; true when it has ended.
 pub fn advance(connection: &mut PgConnection, target: &Target, sweep: SweepId) -> Result<bool, DbError> {
@@ -135,7 +137,11 @@ pub fn advance(connection: &mut PgConnection, target: &Target, sweep: SweepId) -
                 .load(connection)?;
         let Some(sweep) = found.into_iter().next() else { return Ok(true) };
         let kind: SweepKind = sweep.kind.parse().map_err(|_| DbError::Corrupt(sweep.kind.clone()))?;
-        let chunk = enqueue_chunk(connection, target, &sweep, kind)?;
+        let chunk = match kind {
+            SweepKind::Force => enqueue_chunk(connection, target, &sweep, FORCED)?,
+            SweepKind::Reconcile => enqueue_chunk(connection, target, &sweep, UNEQUAL)?,
+            SweepKind::DeadLetters => dead::enqueue_chunk(connection, target, &sweep)?,
+        };
         let ended = chunk.last >= sweep.last_subject || chunk.seen < CHUNK;
         sql_query(
             "UPDATE sweeps SET cursor = greatest(cursor, $2), enqueued = enqueued + $3, \
@@ -164,7 +170,7 @@ fn enqueue_chunk(
     connection: &mut PgConnection,
     target: &Target,
     sweep: &Sweep,
-    kind: SweepKind,
+    due: &str,
 ) -> Result<Chunk, DbError> {
     let filter = filter_sql::compile(&filter_of(target)?, 8, Utc::now());
     let chunk = sql_query(format!(
@@ -178,7 +184,7 @@ fn enqueue_chunk(
             WHERE {} {} RETURNING 1) \
          SELECT coalesce(max(id), $3) AS last, count(*) AS seen, (SELECT count(*) FROM made) AS enqueued FROM c",
         filter.sql,
-        due(kind),
+        due,
         coalesce_clause()
     ))
     .bind::<BigInt, _>(target.id.0)

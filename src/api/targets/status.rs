@@ -13,6 +13,7 @@ use crate::engine::ObservableState;
 use crate::http::auth::Viewer;
 use crate::http::path::Id;
 use crate::http::{Authorized, Problem};
+use crate::storage::dead_letters;
 use crate::storage::state::{self, Backlog, StatusCount};
 use crate::storage::sweeps::{self, Sweep};
 use crate::storage::targets;
@@ -71,6 +72,8 @@ struct StatusView {
     oldest_pending_seconds: Option<f64>,
     /// Subjects by the status of their last run.
     counts: BTreeMap<String, i64>,
+    /// Failures that nothing will retry.
+    dead_letters: i64,
     per_second: f64,
     sweep: Option<SweepView>,
     engine: Option<ObservableState>,
@@ -80,6 +83,7 @@ struct Stored {
     target: Target,
     backlog: Backlog,
     counts: Vec<StatusCount>,
+    dead_letters: i64,
     sweep: Option<Sweep>,
 }
 
@@ -95,6 +99,7 @@ async fn show(
                 target: targets::find(connection, id)?,
                 backlog: state::backlog(connection, id)?,
                 counts: state::counts(connection, id)?,
+                dead_letters: dead_letters::count(connection, id)?,
                 sweep: sweeps::latest(connection, id)?,
             })
         })
@@ -104,7 +109,7 @@ async fn show(
 }
 
 fn view(stored: Stored, engine: Option<ObservableState>) -> StatusView {
-    let Stored { target, backlog, counts, sweep } = stored;
+    let Stored { target, backlog, counts, dead_letters, sweep } = stored;
     StatusView {
         target_id: target.id,
         name: target.settings.name,
@@ -118,6 +123,7 @@ fn view(stored: Stored, engine: Option<ObservableState>) -> StatusView {
         oldest_pending_at: backlog.oldest,
         oldest_pending_seconds: backlog.oldest_age.map(|age| age.max(0.0)),
         counts: counts.into_iter().map(|count| (count.status, count.count)).collect(),
+        dead_letters,
         per_second: engine.as_ref().map_or(0.0, |engine| engine.per_second),
         sweep: sweep.as_ref().map(SweepView::of),
         engine,

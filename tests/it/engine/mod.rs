@@ -1,6 +1,7 @@
 //! The engine from outside: changes in, calls at a real HTTP server out.
 
 mod crash;
+mod dead_letters;
 mod failures;
 mod inside;
 mod lifecycle;

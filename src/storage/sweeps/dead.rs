@@ -1,0 +1,130 @@
+//! The sweep that retries dead letters: all of a target, or those selected.
+
+use chrono::{DateTime, Utc};
+use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, SmallInt, Text, Timestamptz};
+use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
+use serde::{Deserialize, Serialize};
+
+use super::{CHUNK, Chunk, Sweep, SweepKind};
+use crate::domain::filter::Filter;
+use crate::domain::ids::{SubjectId, TargetId};
+use crate::domain::status::Trigger;
+use crate::domain::target::Target;
+use crate::storage::DbError;
+use crate::storage::dead_letters::IS_DEAD;
+use crate::storage::filter_sql::{self, SqlFilter};
+use crate::storage::queue::{PRIORITY_SWEEP, coalesce_clause};
+
+/// Which dead letters to retry: those that meet every condition given.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Selection {
+    /// Of one group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// Of these subjects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subjects: Option<Vec<SubjectId>>,
+    /// Of subjects that match a filter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// That died then or later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<DateTime<Utc>>,
+}
+
+/// A condition on `provision_state st`; its three parameters come first.
+const CONDITION: &str = "($1::text IS NULL OR st.fingerprint = $1) \
+    AND ($2::bigint[] IS NULL OR st.subject_id = ANY($2)) AND ($3::timestamptz IS NULL OR st.updated_at >= $3)";
+
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = BigInt)]
+    total: i64,
+    #[diesel(sql_type = BigInt)]
+    last: i64,
+}
+
+impl Selection {
+    fn ids(&self) -> Option<Vec<i64>> {
+        self.subjects.as_ref().map(|subjects| subjects.iter().map(|subject| subject.0).collect())
+    }
+
+    fn sql_filter(&self, parameter: usize) -> Result<SqlFilter, DbError> {
+        let filter = Filter::parse(self.filter.as_deref().unwrap_or_default())
+            .map_err(|error| DbError::Corrupt(format!("filter of a sweep: {error}")))?;
+        Ok(filter_sql::compile(&filter, parameter, Utc::now()))
+    }
+}
+
+/// Starts a sweep over the dead letters selected; other sweeps go on.
+pub fn start(connection: &mut PgConnection, target: &Target, wanted: &Selection) -> Result<Sweep, DbError> {
+    connection.transaction(|connection| {
+        let found = find(connection, target.id, wanted)?;
+        let selection = serde_json::to_value(wanted).map_err(|error| DbError::Corrupt(error.to_string()))?;
+        let sweep = sql_query(
+            "INSERT INTO sweeps (target_id, kind, trigger, last_subject, total, selection) \
+             VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
+        )
+        .bind::<BigInt, _>(target.id.0)
+        .bind::<Text, _>(SweepKind::DeadLetters.as_str())
+        .bind::<Text, _>(Trigger::Manual.as_str())
+        .bind::<BigInt, _>(found.last)
+        .bind::<BigInt, _>(found.total)
+        .bind::<Jsonb, _>(selection)
+        .get_result(connection)?;
+        Ok(sweep)
+    })
+}
+
+fn find(connection: &mut PgConnection, target: TargetId, wanted: &Selection) -> Result<Found, DbError> {
+    let filter = wanted.sql_filter(5)?;
+    let found = sql_query(format!(
+        "SELECT count(*) AS total, coalesce(max(st.subject_id), 0) AS last \
+         FROM provision_state st JOIN subjects s ON s.id = st.subject_id \
+         WHERE st.target_id = $4 AND {IS_DEAD} AND {CONDITION} AND {}",
+        filter.sql
+    ))
+    .bind::<Nullable<Text>, _>(wanted.fingerprint.as_deref())
+    .bind::<Nullable<Array<BigInt>>, _>(wanted.ids())
+    .bind::<Nullable<Timestamptz>, _>(wanted.since)
+    .bind::<BigInt, _>(target.0)
+    .bind::<Array<Text>, _>(filter.values)
+    .get_result(connection)?;
+    Ok(found)
+}
+
+/// Makes due work of the next chunk. What died after the sweep began is left
+/// alone, or a sweep could chase its own failures.
+pub(super) fn enqueue_chunk(
+    connection: &mut PgConnection,
+    target: &Target,
+    sweep: &Sweep,
+) -> Result<Chunk, DbError> {
+    let wanted: Selection = serde_json::from_value(sweep.selection.clone().unwrap_or_default())
+        .map_err(|error| DbError::Corrupt(format!("selection of sweep {}: {error}", sweep.id)))?;
+    let filter = wanted.sql_filter(11)?;
+    let chunk = sql_query(format!(
+        "WITH c AS MATERIALIZED ( \
+            SELECT st.subject_id AS id FROM provision_state st JOIN subjects s ON s.id = st.subject_id \
+            WHERE st.target_id = $4 AND st.subject_id > $5 AND st.subject_id <= $6 AND st.updated_at <= $7 \
+                AND {IS_DEAD} AND {CONDITION} AND {} ORDER BY st.subject_id LIMIT $8), \
+         made AS (INSERT INTO pending (target_id, subject_id, trigger, priority) \
+            SELECT $4, c.id, $9, $10 FROM c WHERE true {} RETURNING 1) \
+         SELECT coalesce(max(id), $5) AS last, count(*) AS seen, (SELECT count(*) FROM made) AS enqueued FROM c",
+        filter.sql,
+        coalesce_clause()
+    ))
+    .bind::<Nullable<Text>, _>(wanted.fingerprint.as_deref())
+    .bind::<Nullable<Array<BigInt>>, _>(wanted.ids())
+    .bind::<Nullable<Timestamptz>, _>(wanted.since)
+    .bind::<BigInt, _>(target.id.0)
+    .bind::<BigInt, _>(sweep.cursor)
+    .bind::<BigInt, _>(sweep.last_subject)
+    .bind::<Timestamptz, _>(sweep.created_at)
+    .bind::<BigInt, _>(CHUNK)
+    .bind::<Text, _>(&sweep.trigger)
+    .bind::<SmallInt, _>(PRIORITY_SWEEP)
+    .bind::<Array<Text>, _>(filter.values)
+    .get_result(connection)?;
+    Ok(chunk)
+}
