@@ -3,8 +3,10 @@
 
 mod args;
 mod client;
+mod dead;
 mod exit;
 mod import;
+mod sweep;
 mod target;
 mod token;
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use super::Failure;
 use super::args::{TargetCommand, TargetName};
 use super::client::Client;
 use super::exit::say;
 use super::import::percent;
+use super::{Failure, dead, sweep};
 
 /// Runs a target command.
 pub async fn run(command: TargetCommand, as_json: bool) -> Result<(), Failure> {
@@ -31,6 +31,18 @@ pub async fn run(command: TargetCommand, as_json: bool) -> Result<(), Failure> {
             Ok(())
         }
         TargetCommand::Force { name, no_wait } => force(&name, no_wait, as_json).await,
+        TargetCommand::Cancel { name, sweep } => {
+            let (client, id) = find(&name).await?;
+            sweep::cancel(&client, &id, sweep, as_json).await
+        }
+        TargetCommand::Dead(name) => {
+            let (client, id) = find(&name).await?;
+            dead::list(&client, &id, as_json).await
+        }
+        TargetCommand::Retry { name, what } => {
+            let (client, id) = find(&name).await?;
+            dead::retry(&client, &id, &what, as_json).await
+        }
         TargetCommand::Wait(name) => {
             let (client, id) = find(&name).await?;
             finish(&client, &id, as_json).await
@@ -114,7 +126,14 @@ async fn force(name: &TargetName, no_wait: bool, as_json: bool) -> Result<(), Fa
         }
         return Ok(());
     }
-    finish(&client, &id, as_json).await
+    sweep::follow(&client, &begun["sweep"], &name.target).await?;
+    let status = client.get(&format!("/targets/{id}/status")).await?;
+    if as_json {
+        say(&status.to_string())
+    } else {
+        tell_status(&status)
+    }
+    Ok(())
 }
 
 /// Shows a bar until nothing is due and no sweep is open.
@@ -168,6 +187,9 @@ fn tell_status(status: &Value) {
         number("scheduled"),
         status["perSecond"].as_f64().unwrap_or(0.0)
     ));
+    if number("deadLetters") > 0 {
+        say(&format!("  {:>8}  dead letters: see `target dead`", number("deadLetters")));
+    }
     for (name, count) in status["counts"].as_object().into_iter().flatten() {
         say(&format!("  {count:>8}  {name}"));
     }

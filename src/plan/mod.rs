@@ -6,6 +6,7 @@ mod conclude;
 mod decide;
 mod fingerprint;
 mod guard;
+mod progress;
 mod standing;
 
 pub use backoff::delay;
@@ -13,4 +14,5 @@ pub use conclude::{Conclusion, Ending, Next, Policy, RunFacts, conclude};
 pub use decide::{Decision, Known, Scope, Work, decide};
 pub use fingerprint::fingerprint;
 pub use guard::DeletionGuard;
+pub use progress::{Progress, Swept, progress};
 pub use standing::{Due, Standing, standing};

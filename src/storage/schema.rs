@@ -51,6 +51,7 @@ diesel::table! {
         priority -> Int2,
         changes -> Array<Nullable<Text>>,
         since -> Timestamptz,
+        sweep_id -> Nullable<Int8>,
     }
 }
 
@@ -133,6 +134,9 @@ diesel::table! {
         finished_at -> Nullable<Timestamptz>,
         cancelled -> Bool,
         selection -> Nullable<Jsonb>,
+        state -> Text,
+        step -> Int8,
+        removed -> Int8,
     }
 }
 

@@ -2,7 +2,11 @@
 //! chunk in its own transaction together with the sweep's cursor. A sweep is
 //! resumable, cancellable and needs bounded memory.
 
+pub mod control;
 pub mod dead;
+mod state;
+
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, SmallInt, Text, Timestamptz};
@@ -11,6 +15,8 @@ use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use super::DbError;
 use super::filter_sql;
 use super::queue::{PRIORITY_SWEEP, coalesce_clause};
+pub use state::SweepState;
+
 use crate::domain::filter::Filter;
 use crate::domain::ids::{SweepId, TargetId};
 use crate::domain::status::{Trigger, words};
@@ -37,6 +43,9 @@ pub struct Sweep {
     /// Its id.
     #[diesel(sql_type = BigInt)]
     pub id: i64,
+    /// Whose subjects it goes over.
+    #[diesel(sql_type = BigInt)]
+    pub target_id: i64,
     /// `force`, `reconcile` or `deadletters`.
     #[diesel(sql_type = Text)]
     pub kind: String,
@@ -58,7 +67,7 @@ pub struct Sweep {
     /// When it started.
     #[diesel(sql_type = Timestamptz)]
     pub created_at: DateTime<Utc>,
-    /// When it ended.
+    /// When it had made all its work, or was cancelled.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub finished_at: Option<DateTime<Utc>>,
     /// A person ended it.
@@ -67,6 +76,22 @@ pub struct Sweep {
     /// Which dead letters it retries.
     #[diesel(sql_type = Nullable<Jsonb>)]
     pub selection: Option<serde_json::Value>,
+    /// Where it stands, a [`SweepState`].
+    #[diesel(sql_type = Text)]
+    pub state: String,
+    /// The last subject of the pausing, resuming or cancelling under way.
+    #[diesel(sql_type = BigInt)]
+    pub step: i64,
+    /// Work taken out of the queue again.
+    #[diesel(sql_type = BigInt)]
+    pub removed: i64,
+}
+
+impl Sweep {
+    /// Where it stands.
+    pub fn state(&self) -> Result<SweepState, DbError> {
+        self.state.parse().map_err(|_| DbError::Corrupt(format!("sweep {} is {}", self.id, self.state)))
+    }
 }
 
 fn filter_of(target: &Target) -> Result<Filter, DbError> {
@@ -75,7 +100,8 @@ fn filter_of(target: &Target) -> Result<Filter, DbError> {
 }
 
 /// Starts a sweep; an unfinished one of the same kind is replaced, since the
-/// new one covers it.
+/// new one covers it. What a paused one has in the queue is taken out, or it
+/// would wait there for ever.
 pub fn start(
     connection: &mut PgConnection,
     target: &Target,
@@ -84,8 +110,10 @@ pub fn start(
 ) -> Result<Sweep, DbError> {
     let filter = filter_sql::compile(&filter_of(target)?, 5, Utc::now());
     sql_query(
-        "UPDATE sweeps SET finished_at = now(), cancelled = true \
-         WHERE target_id = $1 AND kind = $2 AND finished_at IS NULL",
+        "UPDATE sweeps SET step = 0, cancelled = true, \
+            state = CASE state WHEN 'running' THEN 'cancelled' ELSE 'cancelling' END, \
+            finished_at = CASE state WHEN 'running' THEN now() ELSE finished_at END \
+         WHERE target_id = $1 AND kind = $2 AND state IN ('running', 'pausing', 'paused', 'resuming')",
     )
     .bind::<BigInt, _>(target.id.0)
     .bind::<Text, _>(kind.as_str())
@@ -106,20 +134,71 @@ pub fn start(
     Ok(sweep)
 }
 
-/// The unfinished sweeps of a target, oldest first.
+/// The sweeps of a target that have something to do, oldest first.
 pub fn open(connection: &mut PgConnection, target: TargetId) -> Result<Vec<Sweep>, DbError> {
-    let sweeps = sql_query("SELECT * FROM sweeps WHERE target_id = $1 AND finished_at IS NULL ORDER BY id")
-        .bind::<BigInt, _>(target.0)
-        .load(connection)?;
+    let sweeps = sql_query(
+        "SELECT * FROM sweeps WHERE target_id = $1 \
+         AND state IN ('running', 'pausing', 'resuming', 'cancelling') ORDER BY id",
+    )
+    .bind::<BigInt, _>(target.0)
+    .load(connection)?;
     Ok(sweeps)
 }
 
-/// The newest sweep of a target, finished or not.
-pub fn latest(connection: &mut PgConnection, target: TargetId) -> Result<Option<Sweep>, DbError> {
-    let sweeps: Vec<Sweep> = sql_query("SELECT * FROM sweeps WHERE target_id = $1 ORDER BY id DESC LIMIT 1")
-        .bind::<BigInt, _>(target.0)
-        .load(connection)?;
-    Ok(sweeps.into_iter().next())
+/// At most `limit` sweeps of a target, newest first, older than `before`.
+pub fn list(
+    connection: &mut PgConnection,
+    target: TargetId,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<Sweep>, DbError> {
+    let sweeps = sql_query(
+        "SELECT * FROM sweeps WHERE target_id = $1 AND ($2 IS NULL OR id < $2) ORDER BY id DESC LIMIT $3",
+    )
+    .bind::<BigInt, _>(target.0)
+    .bind::<Nullable<BigInt>, _>(before)
+    .bind::<BigInt, _>(limit)
+    .load(connection)?;
+    Ok(sweeps)
+}
+
+#[derive(QueryableByName)]
+struct Queued {
+    #[diesel(sql_type = BigInt)]
+    sweep_id: i64,
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+/// Sweeps of a target with how many rows of each are in the queue, running
+/// ones included. All are counted in one pass over the queue.
+pub fn with_queued(
+    connection: &mut PgConnection,
+    target: TargetId,
+    sweeps: Vec<Sweep>,
+) -> Result<Vec<(Sweep, i64)>, DbError> {
+    let ids: Vec<i64> = sweeps.iter().map(|sweep| sweep.id).collect();
+    let queued: Vec<Queued> = sql_query(
+        "SELECT p.sweep_id, count(*) AS count FROM pending p JOIN sweeps w ON w.id = p.sweep_id \
+         WHERE p.target_id = $1 AND p.priority >= $2 AND p.sweep_id = ANY($3) AND p.trigger = w.trigger \
+         GROUP BY 1",
+    )
+    .bind::<BigInt, _>(target.0)
+    .bind::<SmallInt, _>(PRIORITY_SWEEP)
+    .bind::<Array<BigInt>, _>(ids)
+    .load(connection)?;
+    let counts: HashMap<i64, i64> = queued.into_iter().map(|row| (row.sweep_id, row.count)).collect();
+    let with_count = |sweep: Sweep| {
+        let count = counts.get(&sweep.id).copied().unwrap_or(0);
+        (sweep, count)
+    };
+    Ok(sweeps.into_iter().map(with_count).collect())
+}
+
+/// How many rows of a sweep are in the queue, running ones included.
+pub fn remaining(connection: &mut PgConnection, sweep: &Sweep) -> Result<i64, DbError> {
+    let counted = with_queued(connection, TargetId(sweep.target_id), vec![sweep.clone()])?;
+    Ok(counted.first().map_or(0, |(_, count)| *count))
 }
 
 /// What a force makes due, of a chunk `c` joined with the state `st`.
@@ -128,32 +207,45 @@ const FORCED: &str = "c.wanted OR coalesce(st.present, false)";
 const UNEQUAL: &str = "CASE WHEN c.wanted THEN NOT coalesce(st.in_scope, false) \
     OR coalesce(st.done_version, 0) < c.version ELSE coalesce(st.present, false) END";
 
-/// Advances a sweep by one chunk; true when it has ended.
+/// Advances a sweep by one chunk; true when it has nothing more to do.
 pub fn advance(connection: &mut PgConnection, target: &Target, sweep: SweepId) -> Result<bool, DbError> {
-    connection.transaction(|connection| {
+    let made_all = connection.transaction(|connection| {
         let found: Vec<Sweep> =
-            sql_query("SELECT * FROM sweeps WHERE id = $1 AND finished_at IS NULL FOR UPDATE")
+            sql_query("SELECT * FROM sweeps WHERE id = $1 AND state = 'running' FOR UPDATE")
                 .bind::<BigInt, _>(sweep.0)
                 .load(connection)?;
-        let Some(sweep) = found.into_iter().next() else { return Ok(true) };
-        let kind: SweepKind = sweep.kind.parse().map_err(|_| DbError::Corrupt(sweep.kind.clone()))?;
-        let chunk = match kind {
-            SweepKind::Force => enqueue_chunk(connection, target, &sweep, FORCED)?,
-            SweepKind::Reconcile => enqueue_chunk(connection, target, &sweep, UNEQUAL)?,
-            SweepKind::DeadLetters => dead::enqueue_chunk(connection, target, &sweep)?,
-        };
-        let ended = chunk.last >= sweep.last_subject || chunk.seen < CHUNK;
-        sql_query(
-            "UPDATE sweeps SET cursor = greatest(cursor, $2), enqueued = enqueued + $3, \
-             finished_at = CASE WHEN $4 THEN now() END WHERE id = $1",
-        )
-        .bind::<BigInt, _>(sweep.id)
-        .bind::<BigInt, _>(chunk.last)
-        .bind::<BigInt, _>(chunk.enqueued)
-        .bind::<Bool, _>(ended)
-        .execute(connection)?;
-        Ok(ended)
-    })
+        found.first().map(|sweep| make_work(connection, target, sweep)).transpose()
+    })?;
+    match made_all {
+        Some(made_all) => Ok(made_all),
+        None => match control::step(connection, sweep) {
+            Err(control::SweepError::Db(error)) => Err(error),
+            // It is gone with its target.
+            Err(_) => Ok(true),
+            Ok(ended) => Ok(ended),
+        },
+    }
+}
+
+fn make_work(connection: &mut PgConnection, target: &Target, sweep: &Sweep) -> Result<bool, DbError> {
+    let kind: SweepKind = sweep.kind.parse().map_err(|_| DbError::Corrupt(sweep.kind.clone()))?;
+    let chunk = match kind {
+        SweepKind::Force => enqueue_chunk(connection, target, sweep, FORCED)?,
+        SweepKind::Reconcile => enqueue_chunk(connection, target, sweep, UNEQUAL)?,
+        SweepKind::DeadLetters => dead::enqueue_chunk(connection, target, sweep)?,
+    };
+    let ended = chunk.last >= sweep.last_subject || chunk.seen < CHUNK;
+    sql_query(
+        "UPDATE sweeps SET cursor = greatest(cursor, $2), enqueued = enqueued + $3, \
+            state = CASE WHEN $4 THEN 'finished' ELSE state END, \
+            finished_at = CASE WHEN $4 THEN now() END WHERE id = $1",
+    )
+    .bind::<BigInt, _>(sweep.id)
+    .bind::<BigInt, _>(chunk.last)
+    .bind::<BigInt, _>(chunk.enqueued)
+    .bind::<Bool, _>(ended)
+    .execute(connection)?;
+    Ok(ended)
 }
 
 #[derive(QueryableByName)]
@@ -178,8 +270,8 @@ fn enqueue_chunk(
             SELECT s.id, s.version, s.deleted_at IS NULL AND {} AS wanted FROM subjects s \
             WHERE s.store_id = $2 AND s.kind = 'account' AND s.id > $3 AND s.id <= $4 \
             ORDER BY s.id LIMIT $5), \
-         made AS (INSERT INTO pending (target_id, subject_id, trigger, priority) \
-            SELECT $1, c.id, $6, $7 FROM c \
+         made AS (INSERT INTO pending (target_id, subject_id, trigger, priority, sweep_id) \
+            SELECT $1, c.id, $6, $7, $9 FROM c \
             LEFT JOIN provision_state st ON st.target_id = $1 AND st.subject_id = c.id \
             WHERE {} {} RETURNING 1) \
          SELECT coalesce(max(id), $3) AS last, count(*) AS seen, (SELECT count(*) FROM made) AS enqueued FROM c",
@@ -195,6 +287,7 @@ fn enqueue_chunk(
     .bind::<Text, _>(&sweep.trigger)
     .bind::<SmallInt, _>(PRIORITY_SWEEP)
     .bind::<Array<Text>, _>(filter.values)
+    .bind::<BigInt, _>(sweep.id)
     .get_result(connection)?;
     Ok(chunk)
 }

@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::status::SweepView;
 use super::{ApiState, Endpoint, EngineState};
+use crate::api::sweeps::SweepView;
 use crate::domain::filter::Filter;
 use crate::domain::ids::{SubjectId, TargetId};
 use crate::domain::subject::FieldError;
@@ -161,5 +161,5 @@ async fn retry(
         })
         .await?;
     engine.engine.sweep(id);
-    Ok(HttpResponse::Accepted().json(json!({ "count": sweep.total, "sweep": SweepView::of(&sweep) })))
+    Ok(HttpResponse::Accepted().json(json!({ "count": sweep.total, "sweep": SweepView::new(&sweep) })))
 }

@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{ApiState, Endpoint, EngineState};
-use crate::domain::ids::{SweepId, TargetId};
+use crate::api::sweeps::SweepView;
+use crate::domain::ids::TargetId;
 use crate::domain::target::{Mode, Target};
 use crate::engine::ObservableState;
 use crate::http::auth::Viewer;
@@ -20,37 +21,6 @@ use crate::storage::targets;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![Endpoint::get("/targets/{id}/status", show)]
-}
-
-/// How far a sweep is.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct SweepView {
-    id: SweepId,
-    kind: String,
-    trigger: String,
-    /// Accounts in scope when it started.
-    total: i64,
-    /// Runs made due so far.
-    enqueued: i64,
-    started_at: DateTime<Utc>,
-    finished_at: Option<DateTime<Utc>>,
-    cancelled: bool,
-}
-
-impl SweepView {
-    pub(super) fn of(sweep: &Sweep) -> Self {
-        Self {
-            id: SweepId(sweep.id),
-            kind: sweep.kind.clone(),
-            trigger: sweep.trigger.clone(),
-            total: sweep.total,
-            enqueued: sweep.enqueued,
-            started_at: sweep.created_at,
-            finished_at: sweep.finished_at,
-            cancelled: sweep.cancelled,
-        }
-    }
 }
 
 #[derive(Debug, Serialize)]
@@ -84,7 +54,7 @@ struct Stored {
     backlog: Backlog,
     counts: Vec<StatusCount>,
     dead_letters: i64,
-    sweep: Option<Sweep>,
+    sweep: Option<(Sweep, i64)>,
 }
 
 async fn show(
@@ -95,12 +65,13 @@ async fn show(
 ) -> Result<HttpResponse, Problem> {
     let stored = api
         .run(move |connection| {
+            let newest = sweeps::list(connection, id, None, 1)?;
             Ok::<_, Problem>(Stored {
                 target: targets::find(connection, id)?,
                 backlog: state::backlog(connection, id)?,
                 counts: state::counts(connection, id)?,
                 dead_letters: dead_letters::count(connection, id)?,
-                sweep: sweeps::latest(connection, id)?,
+                sweep: sweeps::with_queued(connection, id, newest)?.pop(),
             })
         })
         .await?;
@@ -125,7 +96,7 @@ fn view(stored: Stored, engine: Option<ObservableState>) -> StatusView {
         counts: counts.into_iter().map(|count| (count.status, count.count)).collect(),
         dead_letters,
         per_second: engine.as_ref().map_or(0.0, |engine| engine.per_second),
-        sweep: sweep.as_ref().map(SweepView::of),
+        sweep: sweep.map(|(sweep, queued)| SweepView::of(&sweep, queued, engine.as_ref())),
         engine,
     }
 }

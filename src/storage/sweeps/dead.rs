@@ -108,8 +108,8 @@ pub(super) fn enqueue_chunk(
             SELECT st.subject_id AS id FROM provision_state st JOIN subjects s ON s.id = st.subject_id \
             WHERE st.target_id = $4 AND st.subject_id > $5 AND st.subject_id <= $6 AND st.updated_at <= $7 \
                 AND {IS_DEAD} AND {CONDITION} AND {} ORDER BY st.subject_id LIMIT $8), \
-         made AS (INSERT INTO pending (target_id, subject_id, trigger, priority) \
-            SELECT $4, c.id, $9, $10 FROM c WHERE true {} RETURNING 1) \
+         made AS (INSERT INTO pending (target_id, subject_id, trigger, priority, sweep_id) \
+            SELECT $4, c.id, $9, $10, $12 FROM c WHERE true {} RETURNING 1) \
          SELECT coalesce(max(id), $5) AS last, count(*) AS seen, (SELECT count(*) FROM made) AS enqueued FROM c",
         filter.sql,
         coalesce_clause()
@@ -125,6 +125,7 @@ pub(super) fn enqueue_chunk(
     .bind::<Text, _>(&sweep.trigger)
     .bind::<SmallInt, _>(PRIORITY_SWEEP)
     .bind::<Array<Text>, _>(filter.values)
+    .bind::<BigInt, _>(sweep.id)
     .get_result(connection)?;
     Ok(chunk)
 }

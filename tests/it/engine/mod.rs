@@ -8,6 +8,7 @@ mod lifecycle;
 mod order;
 mod poison;
 mod statuses;
+mod sweeps;
 mod triggers;
 mod write_back;
 
