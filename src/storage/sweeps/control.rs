@@ -151,6 +151,11 @@ const MINE: &str = "WITH d AS MATERIALIZED ( \
         AND priority BETWEEN $5 AND $6 AND owner IS NULL AND reason IS NULL \
     ORDER BY subject_id LIMIT $7 FOR UPDATE SKIP LOCKED), ";
 
+/// Walks the queue by its key. The planner, whose statistics are older than the
+/// sweep, would else sort or hash all of it for every chunk.
+const BY_KEY: &str = "SELECT set_config(name, 'off', true) \
+    FROM unnest(ARRAY['enable_sort', 'enable_hashjoin', 'enable_mergejoin']) AS name";
+
 fn apply(connection: &mut PgConnection, sweep: &Sweep, state: SweepState) -> Result<Rows, DbError> {
     let matched = "p.target_id = $1 AND p.subject_id = d.subject_id RETURNING 1";
     let (from, to, change) = match state {
@@ -166,9 +171,7 @@ fn apply(connection: &mut PgConnection, sweep: &Sweep, state: SweepState) -> Res
         ),
         _ => (PRIORITY_SWEEP, PRIORITY_PARKED, format!("DELETE FROM pending p USING d WHERE {matched}")),
     };
-    // Without statistics of a queue that grew a moment ago, the planner would
-    // sort all of it for every chunk.
-    sql_query("SET LOCAL enable_sort = off").execute(connection)?;
+    sql_query(BY_KEY).execute(connection)?;
     let rows = sql_query(format!(
         "{MINE} done AS ({change}) SELECT max(subject_id) AS last, count(*) AS rows FROM d"
     ))
