@@ -8,7 +8,9 @@ pub mod accounts;
 pub mod containers;
 mod endpoint;
 pub mod health;
+mod held;
 pub mod import;
+pub mod openapi;
 mod provisions;
 mod runs;
 mod state;
@@ -40,8 +42,10 @@ pub fn endpoints() -> Vec<Endpoint> {
     endpoints.extend(tokens::endpoints());
     endpoints.extend(targets::endpoints());
     endpoints.extend(sweeps::endpoints());
+    endpoints.extend(held::endpoints());
     endpoints.extend(runs::endpoints());
     endpoints.extend(provisions::endpoints());
+    endpoints.extend(openapi::endpoints());
     endpoints
 }
 

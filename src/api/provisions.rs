@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{ApiState, Endpoint, EngineState};
 use crate::domain::filter::Filter;
-use crate::domain::ids::{SubjectId, TargetId};
+use crate::domain::ids::{HeldId, SubjectId, TargetId};
 use crate::domain::status::ProvisionStatus;
 use crate::domain::subject::{Subject, SubjectKind};
 use crate::domain::target::Target;
@@ -16,8 +16,9 @@ use crate::http::auth::{Operator, Viewer};
 use crate::http::path::{Id, Path};
 use crate::http::{Authorized, Kind, Problem};
 use crate::plan::{Due, Known, Scope, standing};
+use crate::storage::held::LotState;
 use crate::storage::state::{self, StateRow};
-use crate::storage::{Connection, DbError, queue, subjects, targets};
+use crate::storage::{Connection, DbError, breakers, held, queue, subjects, targets};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -40,6 +41,8 @@ struct ProvisionView {
     next_run_at: Option<DateTime<Utc>>,
     attempts: i32,
     why: String,
+    /// The lot that the removal waits or waited in.
+    held_id: Option<HeldId>,
 }
 
 async fn list(
@@ -84,7 +87,18 @@ fn provision(
     };
     let due = due(&row)?;
     let dead = row.dead.unwrap_or(false) && due.is_none();
-    let standing = standing(target.settings.mode, target.paused, scope, known(&row)?, due, dead);
+    let waits = match due {
+        Some(due) if !due.running && !target.paused => waits_for_breaker(connection, target)?,
+        _ => None,
+    };
+    let mut standing = standing(target.settings.mode, target.paused, scope, known(&row)?, due, dead);
+    let held_id = row.held_id.map(HeldId);
+    if let Some(lot) = held_id.map(|id| held::find(connection, id)).transpose()? {
+        standing.why = lot.why();
+        if lot.state == LotState::Open.as_str() {
+            standing.status = ProvisionStatus::Pending;
+        }
+    }
     Ok(ProvisionView {
         target: target.settings.name.clone(),
         target_id: target.id,
@@ -96,8 +110,15 @@ fn provision(
         last_run_at: row.last_run_at,
         next_run_at: due.filter(|due| !due.running).map(|due| due.at),
         attempts: row.attempts.unwrap_or(0),
-        why: standing.why,
+        why: waits.unwrap_or(standing.why),
+        held_id,
     })
+}
+
+/// Why the target's breaker keeps due work from running, if it does.
+fn waits_for_breaker(connection: &mut Connection, target: &Target) -> Result<Option<String>, DbError> {
+    let breaker = breakers::load(connection, target.id)?.and_then(|saved| saved.view(target));
+    Ok(breaker.and_then(|breaker| breaker.why_waiting(Utc::now())))
 }
 
 fn corrupt(error: crate::domain::status::UnknownWord) -> DbError {

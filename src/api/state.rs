@@ -7,7 +7,7 @@ use crate::domain::ids::TargetId;
 use crate::engine::EngineHandle;
 use crate::http::Problem;
 use crate::js::HostProgram;
-use crate::plan::DeletionGuard;
+use crate::plan::GuardPolicy;
 use crate::security::Sealer;
 use crate::storage::{Connection, Db, DbError, Pool};
 
@@ -31,15 +31,16 @@ pub struct ApiState {
 pub struct ApiLimits {
     /// Bytes of one line of an import.
     pub import_line: usize,
-    /// Accounts that an import may delete unasked.
-    pub deletion_guard: DeletionGuard,
+    /// Accounts that an import may delete unasked, and the guard of targets that
+    /// set none themselves.
+    pub guard: GuardPolicy,
     /// Bad lines that the answer to an import describes; all are counted.
     pub import_errors: usize,
 }
 
 impl Default for ApiLimits {
     fn default() -> Self {
-        Self { import_line: 1024 * 1024, import_errors: 1_000, deletion_guard: DeletionGuard::default() }
+        Self { import_line: 1024 * 1024, import_errors: 1_000, guard: GuardPolicy::default() }
     }
 }
 

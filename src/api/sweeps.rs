@@ -14,7 +14,7 @@ use crate::http::path::Id;
 use crate::http::{Authorized, List, Page, Problem};
 use crate::plan::{Swept, progress};
 use crate::storage::sweeps::control::{self, Action};
-use crate::storage::sweeps::{self, Sweep, SweepState};
+use crate::storage::sweeps::{self, Queued, Sweep, SweepState};
 use crate::storage::targets;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -47,6 +47,8 @@ pub(super) struct SweepView {
     done: i64,
     /// Swept work to come.
     remaining: i64,
+    /// Swept removals that wait for a person.
+    held: i64,
     per_second: Option<f64>,
     eta_seconds: Option<f64>,
     /// Nothing moves because the target is paused.
@@ -60,12 +62,12 @@ pub(super) struct SweepView {
 impl SweepView {
     /// The view of a sweep that has just been started.
     pub(super) fn new(sweep: &Sweep) -> Self {
-        Self::of(sweep, 0, None)
+        Self::of(sweep, Queued::default(), None)
     }
 
-    /// The view of a sweep with `queued` rows in the queue, whose target does
-    /// `engine` on this node.
-    pub(super) fn of(sweep: &Sweep, queued: i64, engine: Option<&ObservableState>) -> Self {
+    /// The view of a sweep with `queued` in the queue, whose target does `engine`
+    /// on this node.
+    pub(super) fn of(sweep: &Sweep, queued: Queued, engine: Option<&ObservableState>) -> Self {
         let running = sweep.state == SweepState::Running.as_str();
         let finished = sweep.state == SweepState::Finished.as_str();
         let target_paused = engine.is_some_and(|engine| engine.paused);
@@ -73,13 +75,14 @@ impl SweepView {
             total: sweep.total,
             enqueued: sweep.enqueued,
             removed: sweep.removed,
-            queued,
+            queued: queued.rows,
+            held: queued.held,
             unfinished: sweep.finished_at.is_none() && !sweep.cancelled,
             moving: (running || finished) && !target_paused,
             age: (Utc::now() - sweep.created_at).to_std().unwrap_or(Duration::ZERO),
         };
         let seen = progress(&swept, engine.map(|engine| engine.per_second));
-        let under_way = finished && queued > 0;
+        let under_way = finished && queued.rows > 0;
         Self {
             id: SweepId(sweep.id),
             target_id: TargetId(sweep.target_id),
@@ -91,6 +94,7 @@ impl SweepView {
             removed: sweep.removed,
             done: seen.done,
             remaining: seen.remaining,
+            held: queued.held,
             per_second: seen.per_second,
             eta_seconds: seen.eta_seconds,
             target_paused,
@@ -118,8 +122,8 @@ async fn list(
         })
         .await?;
     let observed = engine.engine.observe(id).await;
-    let list: List<(Sweep, i64)> = page.list(sweeps, |(sweep, _)| sweep.id.to_string());
-    let view = |(sweep, queued): &(Sweep, i64)| SweepView::of(sweep, *queued, observed.as_ref());
+    let list: List<(Sweep, Queued)> = page.list(sweeps, |(sweep, _)| sweep.id.to_string());
+    let view = |(sweep, queued): &(Sweep, Queued)| SweepView::of(sweep, *queued, observed.as_ref());
     let items = list.items.iter().map(view).collect();
     Ok(HttpResponse::Ok().json(List { items, next: list.next }))
 }
@@ -137,7 +141,7 @@ async fn view(state: &ApiState, engine: &EngineState, id: SweepId) -> Result<Htt
     let (sweep, queued) = state
         .run(move |connection| {
             let sweep = control::find(connection, id)?;
-            let queued = sweeps::remaining(connection, &sweep)?;
+            let queued = sweeps::queued(connection, &sweep)?;
             Ok::<_, Problem>((sweep, queued))
         })
         .await?;

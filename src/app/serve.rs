@@ -15,7 +15,8 @@ use crate::engine::{self, Deps, EngineHandle, Settings};
 use crate::http::BodyLimit;
 use crate::js::HostProgram;
 use crate::observe;
-use crate::plan::DeletionGuard;
+use crate::plan::breaker::Timing;
+use crate::plan::{DeletionGuard, GuardPolicy};
 use crate::storage::{Db, connect};
 
 /// Runs the daemon until SIGTERM or SIGINT.
@@ -87,7 +88,12 @@ async fn run(config: &Config, db: Db, signals: Signals) -> Result<(), AppError> 
             node: node_name(config)?,
             run_again_floor: config.engine.run_again_floor,
             poll_interval: config.engine.poll_interval,
+            breaker: Timing {
+                first_probe: config.engine.breaker_probe,
+                longest_probe: config.engine.breaker_probe_longest,
+            },
             log_retention_days: config.limits.log_retention_days,
+            guard: guard(config),
         }),
         before_run: None,
     };
@@ -107,12 +113,16 @@ async fn run(config: &Config, db: Db, signals: Signals) -> Result<(), AppError> 
 }
 
 fn api_limits(config: &Config) -> ApiLimits {
+    ApiLimits { import_line: config.limits.import_line, guard: guard(config), ..ApiLimits::default() }
+}
+
+fn guard(config: &Config) -> GuardPolicy {
     let limits = &config.limits;
-    let deletion_guard = DeletionGuard {
+    let guard = DeletionGuard {
         count: limits.deletion_guard_count,
         percent: u64::from(limits.deletion_guard_percent),
     };
-    ApiLimits { import_line: limits.import_line, deletion_guard, ..ApiLimits::default() }
+    GuardPolicy { guard, window: limits.deletion_guard_window, expiry: limits.held_expiry }
 }
 
 fn listen(config: &Config) -> Result<std::net::TcpListener, AppError> {
@@ -144,6 +154,9 @@ fn start_server(
         .workers(2)
         .disable_signals()
         .shutdown_timeout(5)
+        // Longer than the idle time of common clients, which then never reuse a
+        // connection in the moment that it is closed.
+        .keep_alive(std::time::Duration::from_secs(90))
         .client_request_timeout(std::time::Duration::from_secs(30))
         .listen(listener)
         .map_err(|error| AppError::System(format!("the HTTP server does not start: {error}")))?;

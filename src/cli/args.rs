@@ -46,6 +46,9 @@ pub enum Command {
     /// Look at targets and act on them
     #[command(subcommand)]
     Target(TargetCommand),
+    /// Decide about removals that a guard holds
+    #[command(subcommand)]
+    Held(HeldCommand),
     /// Bring the schema of the database up to date (opens the database)
     Migrate(Place),
     /// Check what the daemon needs, and say what to do about what is missing
@@ -230,10 +233,37 @@ pub enum TargetCommand {
     },
     /// Wait, with a progress bar, until nothing is due
     Wait(TargetName),
+    /// List removals that wait for someone to approve or reject them
+    Held(TargetName),
     /// Claim no more work; runs that are under way end
     Pause(TargetName),
     /// Go on
     Resume(TargetName),
     /// Pause, and terminate the JavaScript that runs
     Stop(TargetName),
+}
+
+/// `provisiond held …`
+#[derive(Debug, Subcommand)]
+pub enum HeldCommand {
+    /// Let the removals run
+    Approve(HeldChoice),
+    /// Leave the accounts where they are
+    ///
+    /// The removals stay known; a later change, sync or force of an account
+    /// judges it anew.
+    Reject(HeldChoice),
+}
+
+/// Names what is held.
+#[derive(Debug, Clone, Args)]
+pub struct HeldChoice {
+    /// Its id, as `target held` shows it
+    pub id: String,
+    /// How many you have seen; if there are more by now, nothing is decided
+    #[arg(long, value_name = "NUMBER")]
+    pub count: Option<u64>,
+    /// Which daemon
+    #[command(flatten)]
+    pub remote: Remote,
 }

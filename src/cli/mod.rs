@@ -5,6 +5,7 @@ mod args;
 mod client;
 mod dead;
 mod exit;
+mod held;
 mod import;
 mod sweep;
 mod target;
@@ -47,6 +48,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Doctor(place) => return exit::all_well(app::doctor(&place.config()?)),
         Command::Token(command) => token::run(command, cli.json)?,
         Command::Import(import) => client::block_on(import::run(import, cli.json))?,
+        Command::Held(command) => client::block_on(held::run(command, cli.json))?,
         Command::Target(command) => client::block_on(target::run(command, cli.json))?,
     }
     Ok(())

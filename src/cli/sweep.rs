@@ -35,10 +35,8 @@ pub async fn follow(client: &Client, begun: &Value, target: &str) -> Result<(), 
 async fn until_done(client: &Client, id: &str, bar: &ProgressBar) -> Result<(), Failure> {
     loop {
         let sweep = client.get(&format!("/sweeps/{id}")).await?;
+        show(bar, &sweep);
         let count = |name: &str| sweep[name].as_u64().unwrap_or(0);
-        bar.set_length(count("done") + count("remaining"));
-        bar.set_position(count("done"));
-        bar.set_message(pace(&sweep));
         match sweep["state"].as_str().unwrap_or_default() {
             "finished" => return Ok(()),
             "cancelled" | "cancelling" => {
@@ -56,6 +54,14 @@ async fn until_done(client: &Client, id: &str, bar: &ProgressBar) -> Result<(), 
             _ => tokio::time::sleep(LOOK).await,
         }
     }
+}
+
+/// Moves the bar to where the sweep is.
+fn show(bar: &ProgressBar, sweep: &Value) {
+    let count = |name: &str| sweep[name].as_u64().unwrap_or(0);
+    bar.set_length(count("done") + count("remaining"));
+    bar.set_position(count("done"));
+    bar.set_message(pace(sweep));
 }
 
 /// `850/s, 3m 20s left`.
@@ -109,6 +115,14 @@ async fn newest(client: &Client, target: &str) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_bar_shows_how_far_the_sweep_is() {
+        let bar = ProgressBar::hidden();
+        let sweep = serde_json::json!({ "done": 30, "remaining": 90, "perSecond": 10.0, "etaSeconds": 9.0 });
+        show(&bar, &sweep);
+        assert_eq!((bar.position(), bar.length(), bar.message()), (30, Some(120), "10/s, 9s left".into()));
+    }
 
     #[test]
     fn times_to_go_are_short() {

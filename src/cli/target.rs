@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::args::{TargetCommand, TargetName};
 use super::client::Client;
 use super::exit::say;
+use super::held;
 use super::import::percent;
 use super::{Failure, dead, sweep};
 
@@ -46,6 +47,10 @@ pub async fn run(command: TargetCommand, as_json: bool) -> Result<(), Failure> {
         TargetCommand::Wait(name) => {
             let (client, id) = find(&name).await?;
             finish(&client, &id, as_json).await
+        }
+        TargetCommand::Held(name) => {
+            let (client, id) = find(&name).await?;
+            held::list(&client, &id, as_json).await
         }
         TargetCommand::Pause(name) => act(&name, "pause", "paused").await,
         TargetCommand::Resume(name) => act(&name, "resume", "resumed").await,
@@ -133,10 +138,10 @@ async fn force(name: &TargetName, no_wait: bool, as_json: bool) -> Result<(), Fa
     } else {
         tell_status(&status)
     }
-    Ok(())
+    held::none_held(&status)
 }
 
-/// Shows a bar until nothing is due and no sweep is open.
+/// Shows a bar until nothing is due and no sweep makes more work.
 async fn finish(client: &Client, id: &str, as_json: bool) -> Result<(), Failure> {
     let template = "{wide_bar} {pos}/{len} {per_sec} {eta} left";
     let style = ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar());
@@ -161,13 +166,15 @@ async fn finish(client: &Client, id: &str, as_json: bool) -> Result<(), Failure>
     } else {
         tell_status(&status)
     }
-    Ok(())
+    held::none_held(&status)
 }
 
 fn remaining(status: &Value) -> u64 {
     let backlog = status["backlog"].as_u64().unwrap_or(0);
     let sweep = &status["sweep"];
-    let open = sweep.is_object() && sweep["finishedAt"].is_null();
+    // A paused one may stay so.
+    let moves = matches!(sweep["state"].as_str(), Some("running" | "resuming" | "cancelling"));
+    let open = moves && sweep["finishedAt"].is_null();
     let unswept = if open {
         let count = |name: &str| sweep[name].as_u64().unwrap_or(0);
         count("total").saturating_sub(count("enqueued")).max(1)
@@ -189,6 +196,13 @@ fn tell_status(status: &Value) {
     ));
     if number("deadLetters") > 0 {
         say(&format!("  {:>8}  dead letters: see `target dead`", number("deadLetters")));
+    }
+    match status["held"]["waiting"].as_u64() {
+        None | Some(0) => {}
+        Some(waiting) => say(&format!("  {waiting:>8}  held")),
+    }
+    if let Some(reason) = status["breaker"]["reason"].as_str() {
+        say(&format!("  {reason}"));
     }
     for (name, count) in status["counts"].as_object().into_iter().flatten() {
         say(&format!("  {count:>8}  {name}"));

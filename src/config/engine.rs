@@ -6,7 +6,13 @@ use super::error::ConfigError;
 use super::rules::{self, Rule};
 use super::settings::Settings;
 
-pub(super) const KEYS: &[&str] = &["engine.node", "engine.runAgainFloor", "engine.pollInterval"];
+pub(super) const KEYS: &[&str] = &[
+    "engine.node",
+    "engine.runAgainFloor",
+    "engine.pollInterval",
+    "engine.breakerProbe",
+    "engine.breakerProbeLongest",
+];
 
 /// `[engine]`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +26,11 @@ pub struct EngineConfig {
     /// `pollInterval`: when a subject whose provisioning is ongoing is looked
     /// at again, if logic does not say; by default `60s`.
     pub poll_interval: Duration,
+    /// `breakerProbe`: the wait before a quarantined target is probed for the
+    /// first time, by default `5s`; each further wait is twice as long.
+    pub breaker_probe: Duration,
+    /// `breakerProbeLongest`: the longest such wait, by default `10m`.
+    pub breaker_probe_longest: Duration,
 }
 
 impl EngineConfig {
@@ -29,10 +40,18 @@ impl EngineConfig {
         });
         let floor = rules::duration("10s", "1s", "1h");
         let poll = rules::duration("60s", "1s", "1d");
+        let probe = rules::duration("5s", "100ms", "1h");
+        let longest = rules::duration("10m", "100ms", "1d");
+        let first = settings.read("engine.breakerProbe", probe)?.unwrap_or(Duration::from_secs(5));
+        let longest =
+            settings.read("engine.breakerProbeLongest", longest)?.unwrap_or(Duration::from_secs(600));
         Ok(Self {
             node: settings.read("engine.node", name)?,
             run_again_floor: settings.read("engine.runAgainFloor", floor)?.unwrap_or(Duration::from_secs(10)),
             poll_interval: settings.read("engine.pollInterval", poll)?.unwrap_or(Duration::from_secs(60)),
+            breaker_probe: first,
+            // A longest wait below the first is the first.
+            breaker_probe_longest: longest.max(first),
         })
     }
 }

@@ -1,5 +1,7 @@
 //! What the daemon refuses to exceed.
 
+use std::time::Duration;
+
 use super::error::ConfigError;
 use super::rules;
 use super::settings::Settings;
@@ -10,6 +12,8 @@ pub(super) const KEYS: &[&str] = &[
     "limits.importLine",
     "limits.deletionGuardCount",
     "limits.deletionGuardPercent",
+    "limits.deletionGuardWindow",
+    "limits.heldExpiry",
     "limits.logRetentionDays",
 ];
 
@@ -28,6 +32,12 @@ pub struct LimitsConfig {
     /// `deletionGuardPercent`: of the subjects that are provisioned, by
     /// default 5.
     pub deletion_guard_percent: u8,
+    /// `deletionGuardWindow`: removals within this time count together, by
+    /// default `1h`.
+    pub deletion_guard_window: Duration,
+    /// `heldExpiry`: what was not approved by then counts as rejected, by
+    /// default `7d`.
+    pub held_expiry: Duration,
     /// `logRetentionDays`: how long runs are kept, by default 30.
     pub log_retention_days: u32,
 }
@@ -37,12 +47,20 @@ impl LimitsConfig {
         let count = rules::number(0, 1_000_000_000);
         let percent = rules::number(0, 100);
         let days = rules::number(1, 3_650);
+        let window = rules::duration("1h", "1s", "30d");
+        let expiry = rules::duration("7d", "1s", "365d");
         Ok(Self {
             max_targets: settings.read("limits.maxTargets", rules::number(1, 1_000))?.unwrap_or(8),
             body: settings.read("limits.body", rules::size())?.unwrap_or(1 << 20),
             import_line: settings.read("limits.importLine", rules::size())?.unwrap_or(1 << 20),
             deletion_guard_count: settings.read("limits.deletionGuardCount", count)?.unwrap_or(50),
             deletion_guard_percent: settings.read("limits.deletionGuardPercent", percent)?.unwrap_or(5),
+            deletion_guard_window: settings
+                .read("limits.deletionGuardWindow", window)?
+                .unwrap_or(Duration::from_secs(3_600)),
+            held_expiry: settings
+                .read("limits.heldExpiry", expiry)?
+                .unwrap_or(Duration::from_secs(7 * 86_400)),
             log_retention_days: settings.read("limits.logRetentionDays", days)?.unwrap_or(30),
         })
     }

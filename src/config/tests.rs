@@ -34,6 +34,8 @@ fn everything_has_a_default() {
     assert_eq!(config.database, DatabaseConfig { url: None, api_connections: 4, engine_connections: 8 });
     assert_eq!(config.engine.run_again_floor, Duration::from_secs(10));
     assert_eq!(config.engine.poll_interval, Duration::from_secs(60));
+    assert_eq!(config.engine.breaker_probe, Duration::from_secs(5));
+    assert_eq!(config.engine.breaker_probe_longest, Duration::from_secs(600));
     assert_eq!(config.engine.node, None);
     assert_eq!(
         (config.limits.max_targets, config.limits.body, config.limits.import_line),
@@ -94,7 +96,7 @@ fn a_flag_may_be_relative_and_a_variable_empty() {
 fn unknown_keys_are_refused() {
     assert_eq!(
         from_file("[engine]\nrunAgain = \"10s\"\n").unwrap_err(),
-        "engine.runAgain in provisiond.toml: there is no such key; there are engine.node, engine.runAgainFloor, engine.pollInterval"
+        "engine.runAgain in provisiond.toml: there is no such key; there are engine.node, engine.runAgainFloor, engine.pollInterval, engine.breakerProbe, engine.breakerProbeLongest"
     );
     let sections = "there are the sections [server], [database], [engine], [limits], [security]";
     for text in ["[motor]\n", "[motor]\nx = 1\n", "listen = 1\n", "server = 1\n"] {

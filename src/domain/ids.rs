@@ -65,6 +65,10 @@ id!(
     TokenId
 );
 id!(
+    /// Removals that wait for a person.
+    HeldId
+);
+id!(
     /// A sweep over many subjects.
     SweepId
 );

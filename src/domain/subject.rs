@@ -182,7 +182,8 @@ impl SubjectDraft {
 pub fn attribute_errors(attributes: &Map<String, Value>) -> Option<FieldError> {
     let value = Value::Object(attributes.clone());
     if let Err((path, rule)) = check_storable(&value) {
-        return Some(FieldError::new(format!("attributes.{path}"), rule.to_string()));
+        let field = if path.is_empty() { "attributes".into() } else { format!("attributes.{path}") };
+        return Some(FieldError::new(field, rule.to_string()));
     }
     let size = value.to_string().len();
     (size > MAX_ATTRIBUTES).then(|| {

@@ -74,6 +74,18 @@ impl Default for RetryPolicy {
     }
 }
 
+/// When removals wait for a person. What is absent is as the instance's
+/// `limits.deletionGuardCount` and `limits.deletionGuardPercent` say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct GuardSettings {
+    /// So many removals always pass.
+    pub count: Option<u32>,
+    /// So many, in percent of what the target holds, pass as well; 100 switches
+    /// the guard off.
+    pub percent: Option<u32>,
+}
+
 /// A target as the store holds it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target {
@@ -87,6 +99,8 @@ pub struct Target {
     pub settings: TargetSettings,
     /// Work is held until resumed.
     pub paused: bool,
+    /// How often a person has resumed it.
+    pub resumes: i64,
     /// The published logic, `None` before the first publication.
     pub logic_version: Option<i32>,
     /// When it was made.
@@ -123,6 +137,8 @@ pub struct TargetSettings {
     pub limits: Limits,
     /// When a failure is tried again.
     pub retry: RetryPolicy,
+    /// When removals wait for a person.
+    pub guard: GuardSettings,
 }
 
 impl TargetSettings {
@@ -141,6 +157,7 @@ impl TargetSettings {
             connection: Map::new(),
             limits: Limits::default(),
             retry: RetryPolicy::default(),
+            guard: GuardSettings::default(),
         }
     }
 
@@ -195,6 +212,8 @@ impl TargetSettings {
         check_range(errors, "retry.maxAttempts", self.retry.max_attempts, 1..=100);
         check_range(errors, "retry.firstDelaySecs", self.retry.first_delay_secs, 1..=3_600);
         check_range(errors, "retry.maxDelaySecs", self.retry.max_delay_secs, 1..=604_800);
+        check_range(errors, "guard.count", self.guard.count.unwrap_or(0), 0..=1_000_000_000);
+        check_range(errors, "guard.percent", self.guard.percent.unwrap_or(0), 0..=100);
     }
 }
 

@@ -2,21 +2,26 @@
 //! batch is being written, so that batches are small when idle and large under
 //! load. It never gives a result up because the database is away.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use chrono::Utc;
 
 use super::handle::Nudge;
+use super::pace::Pace;
 use super::target::Committed;
 use crate::domain::ids::SubjectId;
 use crate::domain::status::{ErrorClass, ProvisionStatus};
 use crate::plan::fingerprint;
 use crate::storage::complete::{Completed, Completion, complete};
-use crate::storage::{Db, DbError, Pool, runs};
+use crate::storage::{Db, DbError, JsonText, Pool, runs};
 
 /// Largest batch; larger ones gain little and hold locks longer.
 const MOST: usize = 500;
+/// How long a result waits under load for others to share its batch.
+const LINGER: Duration = Duration::from_millis(20);
+/// Batches smaller than this are not worth waiting for.
+const FEW: usize = 16;
 
 /// Writes completions in batches.
 pub struct Completer {
@@ -24,7 +29,9 @@ pub struct Completer {
     target: Recipient<Committed>,
     nudge: Nudge,
     waiting: Vec<Completion>,
+    pace: Pace,
     writing: bool,
+    lingering: Option<SpawnHandle>,
 }
 
 /// A run, or a decision that needs none, has ended.
@@ -36,12 +43,40 @@ impl Completer {
     /// A completer that tells `target` what was committed, and nudges other
     /// targets that got work from written-back attributes.
     pub fn new(db: Db, target: Recipient<Committed>, nudge: Nudge) -> Self {
-        Self { db, target, nudge, waiting: Vec::new(), writing: false }
+        Self {
+            db,
+            target,
+            nudge,
+            waiting: Vec::new(),
+            pace: Pace::new(Instant::now()),
+            writing: false,
+            lingering: None,
+        }
+    }
+
+    /// Writes what waits, now or when the batch has grown to what the load of
+    /// late promises.
+    fn flush_in_time(&mut self, context: &mut Context<Self>) {
+        if self.writing || self.waiting.is_empty() {
+            return;
+        }
+        let promised = self.pace.within(LINGER, MOST, Instant::now());
+        if promised < FEW || self.waiting.len() >= promised {
+            self.flush(context);
+        } else if self.lingering.is_none() {
+            self.lingering = Some(context.run_later(LINGER, |completer, context| {
+                completer.lingering = None;
+                completer.flush(context);
+            }));
+        }
     }
 
     fn flush(&mut self, context: &mut Context<Self>) {
         if self.writing || self.waiting.is_empty() {
             return;
+        }
+        if let Some(timer) = self.lingering.take() {
+            context.cancel_future(timer);
         }
         self.writing = true;
         let batch: Vec<Completion> = self.waiting.drain(..self.waiting.len().min(MOST)).collect();
@@ -53,7 +88,7 @@ impl Completer {
             let next_in =
                 completed.next_in.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 3_600.0)));
             completer.target.do_send(Committed { subjects, next_in });
-            completer.flush(context);
+            completer.flush_in_time(context);
         }));
     }
 }
@@ -67,9 +102,12 @@ impl Handler<Finished> for Completer {
 
     fn handle(&mut self, Finished(completion): Finished, context: &mut Self::Context) {
         self.waiting.push(completion);
+        self.pace.count(1, Instant::now());
         if self.waiting.len() == 1 && !self.writing {
             // Whatever else is in the mailbox now joins the batch.
             context.notify(Flush);
+        } else {
+            self.flush_in_time(context);
         }
     }
 }
@@ -82,7 +120,7 @@ impl Handler<Flush> for Completer {
     type Result = ();
 
     fn handle(&mut self, _: Flush, context: &mut Self::Context) {
-        self.flush(context);
+        self.flush_in_time(context);
     }
 }
 
@@ -129,8 +167,8 @@ fn without_content(mut completion: Completion, error: &str) -> Completion {
     completion.fingerprint = Some(fingerprint(end.error_class, &end.message, &[]));
     (end.remote_id, end.metadata, end.attributes, end.next) = (None, None, None, None);
     if let Some(run) = &mut completion.run {
-        run.log = serde_json::json!([]);
-        run.exchanges = serde_json::json!([]);
+        run.log = JsonText::empty_list();
+        run.exchanges = JsonText::empty_list();
     }
     completion
 }

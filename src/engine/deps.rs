@@ -7,6 +7,8 @@ use std::time::Duration;
 use crate::domain::ids::SubjectId;
 use crate::egress::Egress;
 use crate::js::HostProgram;
+use crate::plan::GuardPolicy;
+use crate::plan::breaker::Timing;
 use crate::security::Sealer;
 use crate::storage::Db;
 
@@ -36,8 +38,12 @@ pub struct Settings {
     pub run_again_floor: Duration,
     /// When an ongoing operation is looked at again, if logic names no time.
     pub poll_interval: Duration,
+    /// When a quarantined target is probed.
+    pub breaker: Timing,
     /// Days that the execution log is kept.
     pub log_retention_days: u32,
+    /// When removals wait for a person, at targets that do not say.
+    pub guard: GuardPolicy,
 }
 
 /// How long claimed work stays leased without a sign of life.

@@ -4,19 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
 
 use super::context::context;
 use super::dead_letter::fingerprint_of;
 use super::runtime::Runtime;
 use crate::domain::host_call::ConsoleLine;
+use crate::domain::ids::SubjectId;
 use crate::domain::response::{Response, cut_message};
 use crate::domain::status::{ErrorClass, ProvisionStatus, Reason, Trigger};
 use crate::egress::{Egress, Session};
 use crate::js::{RunEnd, RunOutcome, StartError, Thrown};
 use crate::plan::{Conclusion, Decision, Ending, RunFacts, Scope, conclude, decide};
+use crate::storage::JsonText;
 use crate::storage::claim::Claimed;
 use crate::storage::complete::{Completion, RunLog};
+use crate::storage::guard::{Judged, Removal};
 
 /// Work that logic must do.
 #[derive(Debug, Clone)]
@@ -38,6 +40,20 @@ pub enum Planned {
     Run(Box<Job>),
     /// Nothing to run: only to be recorded.
     Record(Box<Completion>),
+}
+
+impl Judged for Planned {
+    fn removal(&self) -> Option<Removal> {
+        let Self::Run(job) = self else { return None };
+        let claimed = &job.claimed;
+        let removes = job.reason == Reason::Deprovision && claimed.known.present;
+        removes.then_some(Removal {
+            subject: claimed.subject.id,
+            fence: claimed.fence,
+            trigger: job.trigger,
+            departure: claimed.departure,
+        })
+    }
 }
 
 /// Decides about a claimed row.
@@ -64,6 +80,16 @@ pub fn plan(runtime: &Runtime, claimed: Claimed, now: DateTime<Utc>) -> Planned 
     }
 }
 
+impl Planned {
+    /// Whose work it is, and the fence of its claim.
+    pub fn lease(&self) -> (SubjectId, i64) {
+        match self {
+            Self::Run(job) => (job.claimed.subject.id, job.claimed.fence),
+            Self::Record(completion) => (completion.subject, completion.fence),
+        }
+    }
+}
+
 fn record(runtime: &Runtime, claimed: Claimed, status: ProvisionStatus, in_scope: bool) -> Completion {
     let conclusion = Conclusion {
         status,
@@ -76,6 +102,7 @@ fn record(runtime: &Runtime, claimed: Claimed, status: ProvisionStatus, in_scope
         metadata: None,
         attributes: None,
         next: None,
+        retry_after: None,
     };
     completion(runtime, &claimed, in_scope, conclusion, None)
 }
@@ -119,14 +146,7 @@ pub async fn run(runtime: &Runtime, egress: &Egress, job: &Job, worker: usize, j
 /// The completion of a job that ended outside logic's power.
 pub fn abandoned(runtime: &Runtime, job: &Job, message: &str) -> Completion {
     let end = Ending::Failed { message: message.into(), class: ErrorClass::Transient, retry_after: None };
-    finish_with(
-        runtime,
-        job,
-        end,
-        Utc::now(),
-        (Value::Array(Vec::new()), Value::Array(Vec::new()), false),
-        0.5,
-    )
+    finish_with(runtime, job, end, Utc::now(), (JsonText::empty_list(), JsonText::empty_list(), false), 0.5)
 }
 
 struct Log<'a> {
@@ -138,7 +158,7 @@ struct Log<'a> {
 fn finish(runtime: &Runtime, job: &Job, end: Ending, log: Log<'_>, jitter: f64) -> Completion {
     let exchanges = log.session.take_exchanges();
     let made_calls = !exchanges.is_empty();
-    let written = (json!(log.console), json!(exchanges), made_calls);
+    let written = (JsonText::of(&log.console), JsonText::of(&exchanges), made_calls);
     finish_with(runtime, job, end, log.started_at, written, jitter)
 }
 
@@ -147,7 +167,7 @@ fn finish_with(
     job: &Job,
     end: Ending,
     started_at: DateTime<Utc>,
-    (log, exchanges, made_calls): (Value, Value, bool),
+    (log, exchanges, made_calls): (JsonText, JsonText, bool),
     jitter: f64,
 ) -> Completion {
     let claimed = &job.claimed;

@@ -6,6 +6,7 @@
 //!  └─ TargetSupervisor            one per enabled target, on a thread of its own
 //!      ├─ Timer                   wakes it when work falls due
 //!      ├─ Sweeper                 force and reconcile sweeps, chunk by chunk
+//!      ├─ Health                  its breaker: quarantine and concurrency (the machine is in plan)
 //!      ├─ Mailboxes               per-subject order (a plain state machine)
 //!      ├─ Worker × max parallel   one job each ──► Hosts ──► JsHost process
 //!      └─ Completer               results in batches, fenced
@@ -19,9 +20,12 @@ mod context;
 mod dead_letter;
 mod deps;
 mod handle;
+mod health;
 mod hosts;
 mod job;
 mod mailbox;
+mod pace;
+mod ready;
 mod runtime;
 mod supervisor;
 mod sweeper;

@@ -12,9 +12,10 @@ use super::hosts::Hosts;
 use crate::domain::filter::Filter;
 use crate::domain::target::Target;
 use crate::egress::{AllowList, TargetPolicy};
-use crate::plan::Policy;
+use crate::plan::breaker::Saved;
+use crate::plan::{GuardPolicy, Policy};
 use crate::security::NamedSecret;
-use crate::storage::{Db, DbError, Pool, logic, targets};
+use crate::storage::{Db, DbError, Pool, breakers, logic, targets};
 
 /// Everything that a run needs and that does not depend on the subject.
 pub struct Runtime {
@@ -30,6 +31,10 @@ pub struct Runtime {
     pub egress: Arc<TargetPolicy>,
     /// What follows a run.
     pub policy: Policy,
+    /// Which removals wait for a person.
+    pub guard: GuardPolicy,
+    /// What is written down about its breaker.
+    pub breaker: Option<Saved>,
     /// `ctx.target`.
     pub target_json: Box<RawValue>,
     /// `ctx.connection`, secrets as handles.
@@ -55,6 +60,7 @@ struct Stored {
     code: String,
     logic_version: i32,
     secrets: BTreeMap<String, Vec<u8>>,
+    breaker: Option<Saved>,
 }
 
 async fn load(db: &Db, id: crate::domain::ids::TargetId) -> Result<Stored, RuntimeError> {
@@ -66,7 +72,8 @@ async fn load(db: &Db, id: crate::domain::ids::TargetId) -> Result<Stored, Runti
         let logic_version = target.logic_version.ok_or(RuntimeError::Gone)?;
         let version = logic::version(connection, id, logic_version)?.ok_or(RuntimeError::Gone)?;
         let secrets = targets::secrets(connection, id)?;
-        Ok(Stored { target, code: version.code, logic_version, secrets })
+        let breaker = breakers::load(connection, id)?;
+        Ok(Stored { target, code: version.code, logic_version, secrets, breaker })
     })
     .await
 }
@@ -102,6 +109,7 @@ impl Runtime {
         let connection_json = raw(connection(&stored.target, &egress))?;
         Ok(Self {
             filter,
+            breaker: stored.breaker,
             logic_version: stored.logic_version,
             hosts,
             egress,
@@ -110,6 +118,7 @@ impl Runtime {
                 run_again_floor: deps.settings.run_again_floor,
                 poll_interval: deps.settings.poll_interval,
             },
+            guard: deps.settings.guard.with(settings.guard),
             target_json,
             connection_json,
             target: stored.target,

@@ -15,7 +15,7 @@ use chrono::{Days, Utc};
 use super::deps::{Deps, LOOK_ROUND, TARGET_LEASE};
 use super::handle::{Registry, nudge};
 use super::runtime::{Runtime, RuntimeError};
-use super::target::{Drain, Reload, StopRuns, TargetSupervisor};
+use super::target::{Certain, Drain, Reload, StopRuns, TargetSupervisor};
 use crate::domain::ids::TargetId;
 use crate::domain::target::Target;
 use crate::storage::{DbError, Pool, ownership, runs, targets};
@@ -35,6 +35,8 @@ pub struct Supervisor {
     resting: HashMap<TargetId, Rest>,
     /// Dismissed and still ending their runs.
     leaving: HashSet<TargetId>,
+    /// When the ownership was last renewed.
+    renewed: Instant,
     looking: bool,
     look_again: bool,
     stopping: bool,
@@ -78,6 +80,7 @@ impl Supervisor {
             children: HashMap::new(),
             resting: HashMap::new(),
             leaving: HashSet::new(),
+            renewed: Instant::now(),
             looking: false,
             look_again: false,
             stopping: false,
@@ -99,6 +102,14 @@ impl Supervisor {
             let wait = FIRST_REST.saturating_mul(1 << rest.deaths.min(10)).min(LONGEST_REST);
             rest.until = Instant::now() + wait;
             log::error!("the supervisor of target {target} died ({} times): again in {wait:?}", rest.deaths);
+        }
+    }
+
+    /// Past the lease another node may own what runs here.
+    fn tell_certainty(&self) {
+        let certain = self.renewed.elapsed() < TARGET_LEASE;
+        for child in self.children.values() {
+            child.actor.do_send(Certain(certain));
         }
     }
 
@@ -196,6 +207,7 @@ fn differs(before: &Target, after: &Target) -> bool {
     before.version != after.version
         || before.logic_version != after.logic_version
         || before.paused != after.paused
+        || before.resumes != after.resumes
 }
 
 async fn look(deps: Deps, held: Vec<TargetId>) -> Result<Picture, DbError> {
@@ -246,16 +258,21 @@ impl Handler<LookRound> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, _: LookRound, context: &mut Self::Context) {
+        self.tell_certainty();
         if self.looking || self.stopping {
             self.look_again = true;
             return;
         }
         self.bury_the_dead();
         self.looking = true;
+        let asked = Instant::now();
         let held: Vec<TargetId> = self.children.keys().chain(&self.leaving).copied().collect();
         let picture = look(self.deps.clone(), held).into_actor(self);
-        context.spawn(picture.map(|picture, supervisor, context| {
+        context.spawn(picture.map(move |picture, supervisor, context| {
             supervisor.looking = false;
+            if picture.is_ok() {
+                supervisor.renewed = asked;
+            }
             match picture {
                 Ok(picture) if !supervisor.stopping => supervisor.arrange(picture, context),
                 Ok(_) => {}

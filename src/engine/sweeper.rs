@@ -7,6 +7,7 @@ use actix::prelude::*;
 
 use super::target::Wake;
 use crate::domain::ids::{SweepId, TargetId};
+use crate::plan::GuardPolicy;
 use crate::storage::{Connection, Db, DbError, Pool, sweeps, targets};
 
 /// Rest after a failure.
@@ -16,8 +17,12 @@ const REST: Duration = Duration::from_secs(1);
 pub struct Sweeper {
     db: Db,
     target: TargetId,
+    /// The instance's.
+    guard: GuardPolicy,
     wakes: Recipient<Wake>,
     busy: bool,
+    /// Asked while busy: a sweep may have been started after the look.
+    again: bool,
 }
 
 /// Look for open sweeps.
@@ -26,9 +31,9 @@ pub struct Sweeper {
 pub struct Sweep;
 
 impl Sweeper {
-    /// A sweeper that wakes `wakes` after each chunk.
-    pub fn new(db: Db, target: TargetId, wakes: Recipient<Wake>) -> Self {
-        Self { db, target, wakes, busy: false }
+    /// A sweeper that wakes `wakes` after each chunk; `guard` is the instance's.
+    pub fn new(db: Db, target: TargetId, guard: GuardPolicy, wakes: Recipient<Wake>) -> Self {
+        Self { db, target, guard, wakes, busy: false, again: false }
     }
 }
 
@@ -51,15 +56,18 @@ impl Handler<Sweep> for Sweeper {
 
     fn handle(&mut self, _: Sweep, context: &mut Self::Context) {
         if self.busy {
+            self.again = true;
             return;
         }
-        self.busy = true;
-        let target = self.target;
+        (self.busy, self.again) = (true, false);
+        let (target, guard) = (self.target, self.guard);
         let db = self.db.clone();
-        let step = async move { db.run(Pool::Engine, move |connection| step(connection, target)).await };
+        let step =
+            async move { db.run(Pool::Engine, move |connection| step(connection, target, guard)).await };
         context.spawn(step.into_actor(self).map(|step, sweeper, context| {
             sweeper.busy = false;
             match step {
+                Ok(Step::Nothing) if sweeper.again => context.notify(Sweep),
                 Ok(Step::Nothing) => {}
                 Ok(Step::Advanced) => {
                     sweeper.wakes.do_send(Wake);
@@ -74,13 +82,14 @@ impl Handler<Sweep> for Sweeper {
     }
 }
 
-fn step(connection: &mut Connection, target: TargetId) -> Result<Step, DbError> {
+fn step(connection: &mut Connection, target: TargetId, guard: GuardPolicy) -> Result<Step, DbError> {
     let Some(sweep) = sweeps::open(connection, target)?.into_iter().next() else { return Ok(Step::Nothing) };
     let target = match targets::find(connection, target) {
         Ok(target) => target,
         Err(targets::TargetError::Db(error)) => return Err(error),
         Err(_) => return Ok(Step::Nothing),
     };
-    sweeps::advance(connection, &target, SweepId(sweep.id))?;
+    let guard = guard.with(target.settings.guard);
+    sweeps::advance(connection, &target, SweepId(sweep.id), &guard)?;
     Ok(Step::Advanced)
 }

@@ -12,7 +12,9 @@
 //! Everything here is a cache. When the actor dies, its hosts are killed with
 //! it, and the root supervisor starts another that claims the work anew.
 
-use std::collections::{HashMap, VecDeque};
+mod quarantine;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,21 +25,35 @@ use serde::Serialize;
 use super::completer::{Completer, Finished};
 use super::deps::{Deps, WORK_LEASE};
 use super::handle::Nudge;
+use super::health::Health;
 use super::hosts::HostState;
 use super::job::{Job, Planned, abandoned, plan};
 use super::mailbox::{Delivery, Mailboxes};
+use super::pace::Pace;
+use super::ready::Ready;
 use super::runtime::Runtime;
 use super::sweeper::{Sweep, Sweeper};
 use super::timer::{Arm, Timer};
 use super::worker::{Run, Worker};
 use crate::domain::ids::SubjectId;
-use crate::storage::claim::{self, Claimed};
-use crate::storage::{DbError, Pool};
+use crate::plan::breaker::BreakerView;
+use crate::storage::guard::{Admitted, Intake, claim_guarded};
+use crate::storage::{DbError, Pool, claim};
 
 /// Rest after the database failed.
 const REST: Duration = Duration::from_millis(500);
 /// How often workers are looked after and leases renewed.
 const TICK: Duration = Duration::from_secs(1);
+/// Rows that any target claims ahead of its workers.
+const SPARE: usize = 4;
+/// How far ahead of its workers a fast target claims.
+const AHEAD: Duration = Duration::from_millis(100);
+/// Most rows that it claims because of that.
+const MOST_AHEAD: usize = 1_500;
+/// Small claims do not follow each other faster: what comes in meanwhile joins.
+const GATHER: Duration = Duration::from_millis(4);
+/// A sweep that another process has started is found after so many ticks.
+const SWEEP_TICKS: u64 = 5;
 
 /// Serves one target.
 pub struct TargetSupervisor {
@@ -46,18 +62,29 @@ pub struct TargetSupervisor {
     runtime: Arc<Runtime>,
     paused: bool,
     draining: bool,
+    uncertain: bool,
     workers: Vec<Slot>,
     idle: Vec<usize>,
     mailboxes: Mailboxes<Arc<Job>>,
-    ready: VecDeque<Arc<Job>>,
+    ready: Ready,
+    health: Arc<Health>,
+    /// The breaker is being written down.
+    saving: bool,
     /// Claimed and not yet committed, by subject, with the time of the claim.
     leased: HashMap<SubjectId, (i64, Instant)>,
+    pace: Pace,
     claiming: bool,
-    wake_again: bool,
+    /// When the last claim began.
+    claimed_at: Instant,
+    /// A claim waits for more to come in.
+    gathering: bool,
+    /// Something came in since the last claim.
+    woken: bool,
     /// The last claim took all it asked for: there is more.
     more: bool,
     helpers: Option<Helpers>,
     counters: Counters,
+    ticks: u64,
 }
 
 struct Slot {
@@ -107,6 +134,8 @@ pub struct ObservableState {
     pub claimed: u64,
     /// Rows committed since the actor started.
     pub committed: u64,
+    /// What the breaker lets through.
+    pub breaker: BreakerView,
     /// Commits a second of late.
     pub per_second: f64,
     /// Workers that died and were replaced.
@@ -149,6 +178,12 @@ pub struct Committed {
 #[rtype(result = "()")]
 pub struct Reload(pub Arc<Runtime>);
 
+/// Whether this node can still be sure that the target is its own. While it
+/// cannot, nothing runs here: another node may have taken over.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Certain(pub bool);
+
 /// Tell what you do.
 #[derive(Debug, Message)]
 #[rtype(result = "ObservableState")]
@@ -169,20 +204,27 @@ impl TargetSupervisor {
     pub fn new(deps: Deps, nudge: Nudge, runtime: Arc<Runtime>) -> Self {
         Self {
             paused: runtime.target.paused,
+            health: Arc::new(Health::new(&runtime, deps.settings.breaker)),
+            saving: false,
             deps,
             nudge,
             runtime,
             draining: false,
+            uncertain: false,
             workers: Vec::new(),
             idle: Vec::new(),
             mailboxes: Mailboxes::default(),
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             leased: HashMap::new(),
+            pace: Pace::new(Instant::now()),
             claiming: false,
-            wake_again: false,
+            claimed_at: Instant::now(),
+            gathering: false,
+            woken: false,
             more: false,
             helpers: None,
             counters: Counters::default(),
+            ticks: 0,
         }
     }
 
@@ -190,29 +232,50 @@ impl TargetSupervisor {
         self.runtime.target.settings.max_parallel_jobs as usize
     }
 
-    /// Rows that may be claimed and uncommitted at one time: enough to keep
-    /// the workers busy over a claim and a commit, and no more.
-    fn credits(&self) -> usize {
-        4 * self.most_workers() + 16
+    /// How many rows to claim, if it is time to. What just came in may be
+    /// urgent: there is room for it also when a sweep has used all credits up,
+    /// unless the target is in quarantine.
+    fn room(&self, credits: usize) -> Option<Room> {
+        let swept = credits.saturating_sub(self.leased.len());
+        let urgent = match self.woken && !self.health.is_quarantined() {
+            true => (MOST_AHEAD + 4 * self.most_workers()).saturating_sub(self.leased.len()),
+            false => 0,
+        };
+        let all = swept.max(urgent.min(self.most_workers() + 4));
+        let is_large = swept * 2 >= credits || self.ready.is_empty();
+        (all > 0 && (is_large || self.woken)).then_some(Room { all, swept })
     }
 
     fn take_in(&mut self, context: &mut Context<Self>) {
-        if self.claiming {
-            self.wake_again = true;
+        if self.claiming || self.gathering || self.paused || self.draining {
             return;
         }
-        let free = self.credits().saturating_sub(self.leased.len());
-        let worth_it = free * 4 >= self.credits() || self.ready.is_empty();
-        if self.paused || self.draining || free == 0 || !worth_it {
+        let credits = self.credits();
+        if credits == 0 {
+            return self.wait_for_breaker();
+        }
+        let Some(room) = self.room(credits) else { return };
+        let is_large = room.swept * 2 >= credits && self.more;
+        if !is_large && self.claimed_at.elapsed() < GATHER {
+            self.gathering = true;
+            context.run_later(GATHER, |target, context| {
+                target.gathering = false;
+                target.take_in(context);
+            });
             return;
         }
+        self.claim(room, context);
+    }
+
+    fn claim(&mut self, room: Room, context: &mut Context<Self>) {
         self.claiming = true;
-        self.wake_again = false;
-        let claims = claim_work(self.deps.clone(), self.runtime.target.id, free);
+        self.woken = false;
+        self.claimed_at = Instant::now();
+        let claims = claim_work(self.deps.clone(), self.runtime.clone(), room);
         context.spawn(claims.into_actor(self).map(move |claims, target, context| {
             target.claiming = false;
             match claims {
-                Ok(claims) => target.took_in(claims, free, context),
+                Ok(claims) => target.took_in(claims, room, context),
                 Err(error) => target.failed(&error.to_string(), context),
             }
         }));
@@ -224,17 +287,18 @@ impl TargetSupervisor {
         context.notify_later(Wake, REST);
     }
 
-    fn took_in(&mut self, claims: Claims, asked: usize, context: &mut Context<Self>) {
-        self.more = claims.rows.len() == asked;
+    fn took_in(&mut self, claims: Claims, room: Room, context: &mut Context<Self>) {
+        // Whether there is more of a sweep is not known by a claim that left it out.
+        self.more = claims.claimed == room.all || (room.swept < room.all && self.more);
         self.counters.claimed += claims.rows.len() as u64;
-        let now = Utc::now();
-        for claimed in claims.rows {
-            self.accept(claimed, now);
+        for planned in claims.rows {
+            self.accept(planned);
         }
         self.hand_out();
+        self.follow_breaker(context);
         self.arm(claims.next_due);
-        if self.more || std::mem::take(&mut self.wake_again) {
-            context.notify(Wake);
+        if self.more || self.woken {
+            self.take_in(context);
         }
     }
 
@@ -244,14 +308,14 @@ impl TargetSupervisor {
         }
     }
 
-    fn accept(&mut self, claimed: Claimed, now: chrono::DateTime<Utc>) {
-        let subject = claimed.subject.id;
-        self.leased.insert(subject, (claimed.fence, Instant::now()));
-        match plan(&self.runtime, claimed, now) {
+    fn accept(&mut self, planned: Planned) {
+        let (subject, fence) = planned.lease();
+        self.leased.insert(subject, (fence, Instant::now()));
+        match planned {
             Planned::Record(completion) => self.complete(Finished(*completion)),
             Planned::Run(job) => {
                 if let Delivery::Start(job) = self.mailboxes.deliver(subject, Arc::from(job)) {
-                    self.ready.push_back(job);
+                    self.ready.push(job);
                 }
             }
         }
@@ -264,16 +328,20 @@ impl TargetSupervisor {
     }
 
     fn hand_out(&mut self) {
-        while let Some(number) = self.idle.pop() {
+        if self.uncertain {
+            return;
+        }
+        while self.may_start() {
+            let Some(number) = self.idle.pop() else { return };
             if number >= self.most_workers() {
                 continue;
             }
-            let Some(job) = self.ready.pop_front() else {
+            let Some(job) = self.ready.pop() else {
                 self.idle.push(number);
                 return;
             };
             self.workers[number].job = Some(job.clone());
-            let run = Run { job, runtime: self.runtime.clone() };
+            let run = Run { job, runtime: self.runtime.clone(), watch: self.health.start() };
             self.workers[number].worker.do_send(run);
         }
     }
@@ -345,6 +413,12 @@ impl TargetSupervisor {
     }
 
     fn tick(&mut self, context: &mut Context<Self>) {
+        self.ticks += 1;
+        if self.ticks.is_multiple_of(SWEEP_TICKS)
+            && let Some(helpers) = &self.helpers
+        {
+            helpers.sweeper.do_send(Sweep);
+        }
         self.look_after_workers(context);
         self.renew_leases(context);
         let rate = &mut self.counters.rate;
@@ -358,7 +432,7 @@ impl TargetSupervisor {
 
     /// Gives back jobs that no worker has begun.
     fn give_back(&mut self, context: &mut Context<Self>) {
-        let mut unbegun: Vec<Arc<Job>> = self.ready.drain(..).collect();
+        let mut unbegun: Vec<Arc<Job>> = self.ready.drain();
         let mut waiting = Vec::new();
         for job in &unbegun {
             waiting.extend(self.mailboxes.finish(job.claimed.subject.id));
@@ -382,29 +456,46 @@ impl TargetSupervisor {
     }
 }
 
+/// How many rows to claim.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    all: usize,
+    /// Of these, so many may be a sweep's.
+    swept: usize,
+}
+
 struct Claims {
-    rows: Vec<Claimed>,
+    /// What is to be done, planned by the settings that the guard has judged by.
+    rows: Vec<Planned>,
+    /// Rows that were due, held ones included.
+    claimed: usize,
     /// When the next row falls due, if fewer rows were due than asked for.
     next_due: Option<Duration>,
 }
 
-async fn claim_work(
-    deps: Deps,
-    target: crate::domain::ids::TargetId,
-    limit: usize,
-) -> Result<Claims, DbError> {
+async fn claim_work(deps: Deps, runtime: Arc<Runtime>, room: Room) -> Result<Claims, DbError> {
     let node = deps.settings.node.clone();
     deps.db
         .run(Pool::Engine, move |connection| {
-            let rows = claim::claim(connection, target, &node, limit, WORK_LEASE.as_secs_f64())?;
-            let next_due = match rows.len() < limit {
-                true => claim::next_due(connection, target)?,
+            let now = Utc::now();
+            let intake = Intake {
+                target: &runtime.target,
+                node: &node,
+                limit: room.all,
+                most_swept: room.swept,
+                lease: WORK_LEASE.as_secs_f64(),
+                policy: &runtime.guard,
+            };
+            let Admitted { rows, claimed } =
+                claim_guarded(connection, intake, |claimed| plan(&runtime, claimed, now))?;
+            let next_due = match claimed < room.all && room.swept >= room.all {
+                true => claim::next_due(connection, runtime.target.id)?,
                 false => None,
             };
             // Never at once: a row that is due and was skipped is locked by a
             // writer, which wakes the target when it has committed.
             let next_due = next_due.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.02, 3_600.0)));
-            Ok(Claims { rows, next_due })
+            Ok(Claims { rows, claimed, next_due })
         })
         .await
 }
@@ -418,7 +509,7 @@ impl Actor for TargetSupervisor {
         self.helpers = Some(Helpers {
             timer: Timer::new(me.clone().recipient()).start(),
             completer: Completer::new(db.clone(), me.clone().recipient(), self.nudge.clone()).start(),
-            sweeper: Sweeper::new(db, id, me.recipient()).start(),
+            sweeper: Sweeper::new(db, id, self.deps.settings.guard, me.recipient()).start(),
         });
         self.staff(context);
         context.run_interval(TICK, Self::tick);
@@ -438,6 +529,7 @@ impl Handler<Wake> for TargetSupervisor {
     type Result = ();
 
     fn handle(&mut self, _: Wake, context: &mut Self::Context) {
+        self.woken = true;
         self.take_in(context);
     }
 }
@@ -455,12 +547,13 @@ impl Handler<Swept> for TargetSupervisor {
 impl Handler<Idle> for TargetSupervisor {
     type Result = ();
 
-    fn handle(&mut self, Idle(number): Idle, _: &mut Self::Context) {
+    fn handle(&mut self, Idle(number): Idle, context: &mut Self::Context) {
         if let Some(slot) = self.workers.get_mut(number) {
             slot.job = None;
             self.idle.push(number);
         }
         self.hand_out();
+        self.follow_breaker(context);
     }
 }
 
@@ -469,9 +562,10 @@ impl Handler<Committed> for TargetSupervisor {
 
     fn handle(&mut self, Committed { subjects, next_in }: Committed, context: &mut Self::Context) {
         self.counters.committed += subjects.len() as u64;
+        self.pace.count(subjects.len(), Instant::now());
         for subject in subjects {
             match self.mailboxes.finish(subject) {
-                Some(job) => self.ready.push_back(job),
+                Some(job) => self.ready.push(job),
                 None => drop(self.leased.remove(&subject)),
             }
         }
@@ -492,12 +586,32 @@ impl Handler<Reload> for TargetSupervisor {
         if !self.paused {
             runtime.hosts.allow();
         }
+        self.health.reload(&self.runtime, &runtime);
         self.runtime = runtime;
         self.staff(context);
+        self.follow_breaker(context);
         if let Some(helpers) = &self.helpers {
             helpers.sweeper.do_send(Sweep);
         }
         context.notify(Wake);
+    }
+}
+
+impl Handler<Certain> for TargetSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, Certain(certain): Certain, _: &mut Self::Context) {
+        if self.uncertain != certain {
+            return;
+        }
+        self.uncertain = !certain;
+        if certain {
+            self.runtime.hosts.allow();
+            self.hand_out();
+        } else {
+            log::warn!("target {} stops its runs: its ownership cannot be renewed", self.runtime.target.id);
+            self.runtime.hosts.stop();
+        }
     }
 }
 
@@ -514,6 +628,7 @@ impl Handler<Observe> for TargetSupervisor {
             leased: self.leased.len(),
             claimed: self.counters.claimed,
             committed: self.counters.committed,
+            breaker: self.health.view(),
             per_second: self.counters.rate.per_second,
             worker_restarts: self.counters.worker_restarts,
             logic_version: self.runtime.logic_version,

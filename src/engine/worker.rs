@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 
 use super::completer::{Completer, Finished};
 use super::deps::Deps;
+use super::health::Watch;
 use super::job::{self, Job};
 use super::runtime::Runtime;
 use super::target::Idle;
@@ -28,6 +29,8 @@ pub struct Run {
     pub job: Arc<Job>,
     /// For which target.
     pub runtime: Arc<Runtime>,
+    /// Tells the breaker how it ended.
+    pub watch: Watch,
 }
 
 impl Worker {
@@ -44,7 +47,7 @@ impl Actor for Worker {
 impl Handler<Run> for Worker {
     type Result = ();
 
-    fn handle(&mut self, Run { job, runtime }: Run, context: &mut Self::Context) {
+    fn handle(&mut self, Run { job, runtime, watch }: Run, context: &mut Self::Context) {
         if let Some(hook) = &self.deps.before_run {
             hook(job.claimed.subject.id);
         }
@@ -54,7 +57,10 @@ impl Handler<Run> for Worker {
         let work = async move {
             let run = job::run(&runtime, &egress, &job, number, jitter);
             match std::panic::AssertUnwindSafe(run).catch_unwind().await {
-                Ok(completion) => completion,
+                Ok(mut completion) => {
+                    watch.ended(&mut completion);
+                    completion
+                }
                 Err(_) => {
                     job::abandoned(&runtime, &job, "the daemon failed while it ran this job: see its log")
                 }

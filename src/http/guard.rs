@@ -43,3 +43,28 @@ pub async fn no_such_path() -> Result<HttpResponse, Problem> {
 pub fn method_not_allowed(allowed: &str) -> Problem {
     Problem::new(Kind::MethodNotAllowed, format!("allowed are {allowed}")).with_header(ALLOW, allowed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::dev::Service as _;
+    use actix_web::middleware::from_fn;
+    use actix_web::{App, test, web};
+
+    async fn panics() -> HttpResponse {
+        panic!("a defect")
+    }
+
+    #[actix_web::test]
+    async fn a_panic_is_an_answer_without_details_and_the_worker_lives() {
+        let app = App::new().wrap(from_fn(catch_panics)).route("/", web::get().to(panics));
+        let app = test::init_service(app).await;
+        for _ in 0..2 {
+            let error = app.call(test::TestRequest::get().to_request()).await.unwrap_err();
+            let answer = error.error_response();
+            assert_eq!(answer.status(), 500);
+            let body = actix_web::body::to_bytes(answer.into_body()).await.unwrap();
+            assert!(!String::from_utf8_lossy(&body).contains("defect"));
+        }
+    }
+}

@@ -16,11 +16,15 @@ pub enum BadJsonText {
     #[error("not JSON: {0}")]
     Syntax(String),
     /// They are, and a rule is broken.
-    #[error("`{}` {}", .0.field, .0.rule)]
+    #[error("{}{}", quoted(&.0.field), .0.rule)]
     Rule(FieldError),
 }
 
-/// Reads one JSON text. Beyond RFC 8259, a member may stand only once in its
+fn quoted(field: &str) -> String {
+    if field.is_empty() { String::new() } else { format!("`{field}` ") }
+}
+
+/// Reads one JSON text, an object. Beyond RFC 8259, a member may stand only once in its
 /// object: which of two counts is a matter of the parser, and such texts mean
 /// different things to different programs.
 ///
@@ -31,6 +35,10 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BadJsonText> {
         .map_err(|error| BadJsonText::Syntax(format!("invalid UTF-8 after byte {}", error.valid_up_to())))?;
     let Unambiguous(value) =
         serde_json::from_str(text).map_err(|error| BadJsonText::Syntax(error.to_string()))?;
+    // serde reads an array as an object whose members stand in order.
+    if !value.is_object() {
+        return Err(BadJsonText::Rule(FieldError::new("", "must be an object")));
+    }
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         BadJsonText::Rule(shape::field_error(&path, &error.into_inner().to_string()))

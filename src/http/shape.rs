@@ -25,17 +25,33 @@ pub(super) fn field_error(path: &str, message: &str) -> FieldError {
     if let Some(name) = quoted(message, "duplicate field `") {
         return FieldError::new(within(here, name), "must not be given twice");
     }
-    let rule = match message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: ")) {
-        Some(rest) => match rest.rsplit_once(", expected ") {
-            Some((found, expected)) => format!("must be {expected}, not {}", shorten(found)),
-            None => shorten(rest),
-        },
-        None => match quoted(message, "unknown variant `") {
-            Some(word) => format!("must not be `{}`:{}", shorten(word), alternatives(message)),
-            None => message.chars().take(4 * MAX_ECHO).collect(),
-        },
+    let wrong = message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: "));
+    let rule = if let Some((found, expected)) = wrong.and_then(|rest| rest.rsplit_once(", expected ")) {
+        format!("must be {}, not {}", in_json(expected), in_json(found))
+    } else if let Some(word) = quoted(message, "unknown variant `") {
+        format!("must not be `{}`:{}", shorten(word), alternatives(message))
+    } else {
+        message.chars().take(4 * MAX_ECHO).collect()
     };
     FieldError::new(shorten(here), rule)
+}
+
+/// What serde calls a kind of value, in the words of JSON.
+fn in_json(name: &str) -> String {
+    let word = match name.split_once([' ', '`']).map_or(name, |(first, _)| first) {
+        "map" => "an object",
+        "sequence" => "an array",
+        "string" => "a string",
+        "boolean" => "a boolean",
+        "integer" | "floating" => "a number",
+        "null" | "unit" => "null",
+        _ => match name {
+            "a map" => "an object",
+            "a sequence" => "an array",
+            other => return shorten(other),
+        },
+    };
+    word.to_owned()
 }
 
 fn quoted<'a>(message: &'a str, start: &str) -> Option<&'a str> {

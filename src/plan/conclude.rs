@@ -99,19 +99,39 @@ pub struct Conclusion {
     pub attributes: Option<Map<String, Value>>,
     /// The next run, unless a change comes first.
     pub next: Option<Next>,
+    /// What the remote asked for, in answer to a call that failed.
+    pub retry_after: Option<Duration>,
+}
+
+impl Conclusion {
+    /// Makes a failure cost no attempt, since the target was the cause: due at
+    /// once, and the breaker says when that is. What logic scheduled stays.
+    pub fn give_attempt_back(&mut self, reason: Reason, trigger: Trigger, attempt: u32, now: DateTime<Utc>) {
+        if self.next.as_ref().is_some_and(|next| next.attempts != attempt) {
+            return;
+        }
+        self.dead = false;
+        self.next = Some(Next {
+            at: now,
+            trigger: if trigger == Trigger::Logic { trigger } else { Trigger::Retry },
+            deprovision: reason == Reason::Deprovision,
+            attempts: attempt.saturating_sub(1),
+        });
+    }
 }
 
 /// Concludes a run. `jitter` lies in `0.0..=1.0`.
 pub fn conclude(run: &RunFacts, end: Ending, policy: &Policy, now: DateTime<Utc>, jitter: f64) -> Conclusion {
     match end {
         Ending::Answered { response, retry_after } => {
-            answered(run, response, retry_after, policy, now, jitter)
+            let conclusion = answered(run, response, retry_after, policy, now, jitter);
+            Conclusion { retry_after, ..conclusion }
         }
         Ending::Failed { message, class, retry_after } => {
             let next = retry(run, class, retry_after, policy, now, jitter);
-            failed(run, message, class, next)
+            Conclusion { retry_after, ..failed(run, message, class, next) }
         }
-        Ending::Interrupted(message) => interrupted(run, message, now),
+        Ending::Interrupted(message) => interrupted(run, &message, now),
     }
 }
 
@@ -162,6 +182,7 @@ fn plain(status: ProvisionStatus, present: bool) -> Conclusion {
         metadata: None,
         attributes: None,
         next: None,
+        retry_after: None,
     }
 }
 
@@ -207,7 +228,7 @@ fn settled(
     Conclusion { done: !came_back, next, ..plain(status, present) }
 }
 
-fn interrupted(run: &RunFacts, message: String, now: DateTime<Utc>) -> Conclusion {
+fn interrupted(run: &RunFacts, message: &str, now: DateTime<Utc>) -> Conclusion {
     let next = Next {
         at: now,
         trigger: run.trigger,
@@ -215,7 +236,11 @@ fn interrupted(run: &RunFacts, message: String, now: DateTime<Utc>) -> Conclusio
         attempts: run.attempt.saturating_sub(1),
     };
     let present = run.present_before || run.made_calls;
-    Conclusion { message, next: Some(next), ..plain(run.status_before, present) }
+    Conclusion {
+        message: format!("interrupted: {message}"),
+        next: Some(next),
+        ..plain(run.status_before, present)
+    }
 }
 
 fn scheduled(run: &RunFacts, at: DateTime<Utc>) -> Next {
@@ -331,6 +356,7 @@ mod tests {
     #[test]
     fn an_interrupted_run_counts_no_attempt() {
         let conclusion = conclude(&RUN, Ending::Interrupted("stopped".into()), &policy(), now(), 0.5);
+        assert_eq!((conclusion.message.as_str(), conclusion.dead), ("interrupted: stopped", false));
         assert_eq!(conclusion.next.unwrap().attempts, 0);
         assert!(conclusion.present, "a call was made: something may be there");
     }

@@ -2,6 +2,7 @@
 //! time come in, a decision comes out; the engine only executes it.
 
 mod backoff;
+pub mod breaker;
 mod conclude;
 mod decide;
 mod fingerprint;
@@ -13,6 +14,6 @@ pub use backoff::delay;
 pub use conclude::{Conclusion, Ending, Next, Policy, RunFacts, conclude};
 pub use decide::{Decision, Known, Scope, Work, decide};
 pub use fingerprint::fingerprint;
-pub use guard::DeletionGuard;
+pub use guard::{DeletionGuard, GuardPolicy};
 pub use progress::{Progress, Swept, progress};
 pub use standing::{Due, Standing, standing};

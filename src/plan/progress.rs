@@ -11,8 +11,10 @@ pub struct Swept {
     pub enqueued: i64,
     /// Rows taken out of it again.
     pub removed: i64,
-    /// Rows of it in the queue, running ones included.
+    /// Rows of it in the queue that will run, and those that do.
     pub queued: i64,
+    /// Rows of it in the queue that wait for a person: nobody knows when they run.
+    pub held: i64,
     /// Rows are still to be put into the queue.
     pub unfinished: bool,
     /// Work goes on.
@@ -39,7 +41,7 @@ pub struct Progress {
 pub fn progress(swept: &Swept, rate: Option<f64>) -> Progress {
     let to_come = if swept.unfinished { (swept.total - swept.enqueued).max(0) } else { 0 };
     let remaining = swept.queued + to_come;
-    let done = (swept.enqueued - swept.removed - swept.queued).max(0);
+    let done = (swept.enqueued - swept.removed - swept.queued - swept.held).max(0);
     let average = done as f64 / swept.age.as_secs_f64().max(0.001);
     let moving = swept.moving && remaining > 0;
     let per_second = moving.then(|| rate.filter(|rate| *rate > 0.0).unwrap_or(average));
@@ -59,6 +61,7 @@ mod tests {
         enqueued: 500,
         removed: 0,
         queued: 300,
+        held: 0,
         unfinished: true,
         moving: true,
         age: Duration::from_secs(10),
@@ -80,6 +83,8 @@ mod tests {
         assert_eq!(progress(&untouched, Some(0.0)).eta_seconds, None);
         let ended = Swept { unfinished: false, queued: 0, ..SWEPT };
         assert_eq!((progress(&ended, None).remaining, progress(&ended, None).per_second), (0, None));
+        let held = Swept { held: 40, ..ended };
+        assert_eq!((progress(&held, None).done, progress(&held, None).remaining), (460, 0));
         let cancelled = Swept { removed: 300, ..ended };
         assert_eq!(progress(&cancelled, None).done, 200);
     }

@@ -3,13 +3,14 @@
 
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, SmallInt, Text, Timestamptz};
-use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
+use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use serde_json::Value;
 
 use super::DbError;
-use super::queue::{PRIORITY_CHANGE, PRIORITY_MANUAL, PRIORITY_SWEEP};
+use super::held::Departure;
+use super::prepared::prepared;
 use super::subject_row::SubjectRow;
-use crate::domain::ids::TargetId;
+use crate::domain::ids::{HeldId, TargetId};
 use crate::domain::status::{ProvisionStatus, Trigger};
 use crate::domain::subject::Subject;
 use crate::plan::{Known, Work};
@@ -37,6 +38,10 @@ pub struct Claimed {
     pub fence: i64,
     /// Attempts at this version, this one included.
     pub attempt: u32,
+    /// What is known of it as a removal.
+    pub departure: Option<Departure>,
+    /// One of the queue's priorities; the lowest is the most urgent.
+    pub priority: i16,
 }
 
 #[derive(QueryableByName)]
@@ -55,6 +60,8 @@ struct Row {
     trigger: String,
     #[diesel(sql_type = Array<Text>)]
     changes: Vec<String>,
+    #[diesel(sql_type = SmallInt)]
+    priority: i16,
     #[diesel(sql_type = Nullable<Text>)]
     known_status: Option<String>,
     #[diesel(sql_type = Bool)]
@@ -69,63 +76,66 @@ struct Row {
     metadata: Option<Value>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     last_run_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Text>)]
+    departure: Option<String>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    held_id: Option<i64>,
 }
 
-const CLAIM: &str = "WITH due AS MATERIALIZED ( \
-        SELECT subject_id FROM pending WHERE target_id = $1 AND priority = $2 AND due_at <= now() \
-        ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED), \
-    leased AS ( \
-        UPDATE pending p SET owner = $4, fence = nextval('fence_seq'), attempts = p.attempts + 1, \
-            due_at = now() + make_interval(secs => $5) \
-        FROM due WHERE p.target_id = $1 AND p.subject_id = due.subject_id \
-        RETURNING p.subject_id, p.change_seq, p.fence, p.attempts, p.reason, p.trigger, p.changes, p.priority) \
+/// What is due, in the order of priority, then of the time. A statement for all
+/// priorities: one round trip claims a batch. Rows are leased by their place,
+/// which their lock keeps; one that changed since the statement began is not
+/// found there and is claimed the next time.
+const DUE: &str = "WITH manual AS MATERIALIZED ( \
+        SELECT ctid AS place FROM pending WHERE target_id = $1 AND priority = 0 AND due_at <= now() \
+        ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED), \
+    changed AS MATERIALIZED ( \
+        SELECT ctid AS place FROM pending WHERE target_id = $1 AND priority = 1 AND due_at <= now() \
+        ORDER BY due_at LIMIT $2 - (SELECT count(*) FROM manual) FOR UPDATE SKIP LOCKED), \
+    swept AS MATERIALIZED ( \
+        SELECT ctid AS place FROM pending WHERE target_id = $1 AND priority = 2 AND due_at <= now() \
+        ORDER BY due_at \
+        LIMIT least($5, $2 - (SELECT count(*) FROM manual) - (SELECT count(*) FROM changed)) \
+        FOR UPDATE SKIP LOCKED), \
+    due AS (SELECT place FROM manual UNION ALL SELECT place FROM changed UNION ALL SELECT place FROM swept), ";
+
+const LEASE: &str = "leased AS ( \
+        UPDATE pending p SET owner = $3, fence = nextval('fence_seq'), attempts = p.attempts + 1, \
+            due_at = now() + make_interval(secs => $4) \
+        FROM due WHERE p.ctid = due.place \
+        RETURNING p.subject_id, p.change_seq, p.fence, p.attempts, p.reason, p.trigger, p.changes, p.priority, \
+            p.departure, p.held_id) \
     SELECT s.*, l.change_seq, l.fence, l.attempts, l.reason IS NOT NULL AS deprovision, l.trigger, l.changes, \
-        st.status AS known_status, coalesce(st.present, false) AS present, \
+        l.priority, st.status AS known_status, coalesce(st.present, false) AS present, \
         coalesce(st.in_scope, false) AS in_scope, coalesce(st.done_version, 0) AS done_version, \
-        st.remote_id, st.metadata, st.last_run_at \
+        st.remote_id, st.metadata, st.last_run_at, l.departure, l.held_id \
     FROM leased l \
     JOIN LATERAL (SELECT";
 
+const STATE: &str = "FROM subjects s WHERE s.id = l.subject_id) s ON true \
+    LEFT JOIN provision_state st ON st.target_id = $1 AND st.subject_id = l.subject_id";
+
+struct Claim;
+
 /// Claims at most `limit` due rows of a target: manual work first, then
-/// changes, then sweeps. `lease` is in seconds.
+/// changes, then at most `swept` of sweeps. `lease` is in seconds.
 pub fn claim(
     connection: &mut PgConnection,
     target: TargetId,
     node: &str,
     limit: usize,
-    lease: f64,
-) -> Result<Vec<Claimed>, DbError> {
-    connection.transaction(|connection| {
-        let mut claimed = Vec::with_capacity(limit);
-        for priority in [PRIORITY_MANUAL, PRIORITY_CHANGE, PRIORITY_SWEEP] {
-            if claimed.len() < limit {
-                let room = limit - claimed.len();
-                claimed.extend(claim_priority(connection, target, priority, node, room, lease)?);
-            }
-        }
-        Ok(claimed)
-    })
-}
-
-fn claim_priority(
-    connection: &mut PgConnection,
-    target: TargetId,
-    priority: i16,
-    node: &str,
-    limit: usize,
+    swept: usize,
     lease: f64,
 ) -> Result<Vec<Claimed>, DbError> {
     let columns = SubjectRow::COLUMNS;
-    let rows: Vec<Row> = sql_query(format!(
-        "{CLAIM} {columns} FROM subjects s WHERE s.id = l.subject_id) s ON true \
-         LEFT JOIN provision_state st ON st.target_id = $1 AND st.subject_id = l.subject_id"
-    ))
-    .bind::<BigInt, _>(target.0)
-    .bind::<SmallInt, _>(priority)
-    .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))
-    .bind::<Text, _>(node)
-    .bind::<Double, _>(lease)
-    .load(connection)?;
+    let query = sql_query(format!("{DUE}{LEASE} {columns} {STATE}"))
+        .bind::<BigInt, _>(target.0)
+        .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))
+        .bind::<Text, _>(node)
+        .bind::<Double, _>(lease)
+        .bind::<BigInt, _>(i64::try_from(swept).unwrap_or(i64::MAX));
+    let mut rows: Vec<Row> = prepared::<Claim, _>(query).load(connection)?;
+    rows.sort_by_key(|row| row.priority);
     rows.into_iter().map(read).collect()
 }
 
@@ -144,7 +154,17 @@ fn read(row: Row) -> Result<Claimed, DbError> {
         change_seq: row.change_seq,
         fence: row.fence,
         attempt: u32::try_from(row.attempts).unwrap_or(1).max(1),
+        departure: departure(row.departure.as_deref(), row.held_id),
+        priority: row.priority,
     })
+}
+
+fn departure(word: Option<&str>, lot: Option<i64>) -> Option<Departure> {
+    match (word?, lot) {
+        ("held", Some(lot)) => Some(Departure::Held(HeldId(lot))),
+        ("cleared", _) => Some(Departure::Cleared),
+        _ => Some(Departure::Due),
+    }
 }
 
 #[derive(QueryableByName)]
@@ -158,8 +178,8 @@ struct DueIn {
 pub fn next_due(connection: &mut PgConnection, target: TargetId) -> Result<Option<f64>, DbError> {
     let row: DueIn = sql_query(
         "SELECT extract(epoch FROM min(due) - now())::float8 AS seconds FROM ( \
-            SELECT (SELECT due_at FROM pending WHERE target_id = $1 AND priority = p ORDER BY due_at LIMIT 1) \
-            AS due FROM generate_series(0, 2) AS p) AS heads",
+            SELECT (SELECT due_at FROM pending WHERE target_id = $1 AND priority = p \
+                AND due_at < 'infinity' ORDER BY due_at LIMIT 1) AS due FROM generate_series(0, 2) AS p) AS heads",
     )
     .bind::<BigInt, _>(target.0)
     .get_result(connection)?;
@@ -196,7 +216,8 @@ pub fn release(
 ) -> Result<(), DbError> {
     let (subjects, numbers): (Vec<i64>, Vec<i64>) = fences.iter().copied().unzip();
     sql_query(
-        "UPDATE pending p SET owner = NULL, fence = nextval('fence_seq'), due_at = now(), \
+        "UPDATE pending p SET owner = NULL, fence = nextval('fence_seq'), \
+            due_at = CASE WHEN p.departure = 'held' THEN 'infinity' ELSE now() END, \
             attempts = greatest(p.attempts - 1, 0) \
          FROM unnest($2, $3) AS i(subject_id, fence) \
          WHERE p.target_id = $1 AND p.subject_id = i.subject_id AND p.fence = i.fence AND p.owner IS NOT NULL",

@@ -6,8 +6,9 @@
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, Text, Timestamptz};
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
-use serde_json::Value;
 
+use super::json_text::JsonText;
+use super::prepared::prepared;
 use super::write_back::write_back;
 use super::{DbError, dead_letters};
 use crate::domain::ids::{SubjectId, TargetId};
@@ -55,9 +56,9 @@ pub struct RunLog {
     /// When it ended.
     pub finished_at: DateTime<Utc>,
     /// Console lines.
-    pub log: Value,
+    pub log: JsonText,
     /// HTTP exchanges, secrets removed.
-    pub exchanges: Value,
+    pub exchanges: JsonText,
 }
 
 /// What a batch of completions did.
@@ -77,7 +78,7 @@ pub fn complete(connection: &mut PgConnection, batch: &[Completion]) -> Result<C
     connection.transaction(|connection| {
         let (versions, woken) = write_back(connection, batch)?;
         let written = write(connection, batch, &versions)?;
-        dead_letters::mark(connection, batch)?;
+        dead_letters::mark(connection, batch, &versions)?;
         let count = usize::try_from(written.written).unwrap_or(0);
         Ok(Completed { written: count, woken, next_in: written.next_in })
     })
@@ -90,6 +91,8 @@ struct Written {
     #[diesel(sql_type = Nullable<Double>)]
     next_in: Option<f64>,
 }
+
+struct Complete;
 
 const STATEMENT: &str = "WITH input AS MATERIALIZED ( \
     SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
@@ -106,7 +109,11 @@ gone AS ( \
     AND NOT l.touched AND l.next_at IS NULL), \
 kept AS ( \
     UPDATE pending p SET owner = NULL, \
-        due_at = CASE WHEN l.touched THEN now() ELSE l.next_at END, \
+        due_at = CASE WHEN l.touched AND p.departure = 'held' THEN 'infinity' \
+            WHEN l.touched THEN now() ELSE l.next_at END, \
+        departure = CASE WHEN l.touched THEN p.departure WHEN NOT l.next_deprovision THEN NULL \
+            WHEN l.reason = 'deprovision' THEN 'cleared' WHEN l.present THEN 'due' END, \
+        held_id = CASE WHEN l.touched OR l.next_deprovision THEN p.held_id END, \
         since = CASE WHEN l.touched THEN p.since ELSE l.next_at END, \
         attempts = CASE WHEN l.touched THEN 0 ELSE l.next_attempts END, \
         trigger = CASE WHEN l.touched THEN p.trigger ELSE l.next_trigger END, \
@@ -141,7 +148,7 @@ fn write(connection: &mut PgConnection, batch: &[Completion], versions: &[i64]) 
         ends.iter().map(|end| end.next.as_ref().map(pick)).collect()
     };
     let runs: Vec<Option<&RunLog>> = batch.iter().map(|completion| completion.run.as_ref()).collect();
-    let written = sql_query(STATEMENT)
+    let query = sql_query(STATEMENT)
         .bind::<Array<BigInt>, _>(column(batch, |c| c.target.0))
         .bind::<Array<BigInt>, _>(column(batch, |c| c.subject.0))
         .bind::<Array<BigInt>, _>(column(batch, |c| c.fence))
@@ -173,9 +180,8 @@ fn write(connection: &mut PgConnection, batch: &[Completion], versions: &[i64]) 
         .bind::<Array<Nullable<Timestamptz>>, _>(column(&runs, |run| run.map(|run| run.started_at)))
         .bind::<Array<Nullable<Timestamptz>>, _>(column(&runs, |run| run.map(|run| run.finished_at)))
         .bind::<Array<Nullable<Jsonb>>, _>(column(&runs, |run| run.map(|run| &run.log)))
-        .bind::<Array<Nullable<Jsonb>>, _>(column(&runs, |run| run.map(|run| &run.exchanges)))
-        .get_result(connection)?;
-    Ok(written)
+        .bind::<Array<Nullable<Jsonb>>, _>(column(&runs, |run| run.map(|run| &run.exchanges)));
+    Ok(prepared::<Complete, _>(query).get_result(connection)?)
 }
 
 fn column<'a, T, U>(rows: &'a [T], pick: impl Fn(&'a T) -> U) -> Vec<U> {

@@ -1,6 +1,6 @@
 //! The connection pools and the one function that uses them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::PgConnection;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection};
@@ -41,7 +41,8 @@ impl From<DieselError> for DbError {
 }
 
 /// Diesel hands over no SQLSTATE, so the classes that matter are told by the
-/// server's words. `lc_messages` is set to C on every connection.
+/// server's words. `lc_messages` is set to C on every connection whose role may
+/// set it; for others the server should speak English.
 fn by_message(message: &str) -> Option<DbError> {
     const AWAY: [&str; 10] = [
         "terminating connection",
@@ -74,7 +75,7 @@ pub enum Pool {
     Engine,
 }
 
-type ConnectionPool = r2d2::Pool<ConnectionManager<PgConnection>>;
+type ConnectionPool = r2d2::Pool<Manager>;
 
 /// A handle on the database; cheap to clone.
 #[derive(Clone)]
@@ -92,7 +93,10 @@ impl std::fmt::Debug for Db {
 impl Db {
     /// Makes the pools; connections are opened when they are first needed.
     pub fn connect(url: &str, api_connections: u32, engine_connections: u32) -> Self {
-        Self { api: pool(url, api_connections), engine: pool(url, engine_connections) }
+        Self {
+            api: pool(url, api_connections, Session { engine: false }),
+            engine: pool(url, engine_connections, Session { engine: true }),
+        }
     }
 
     /// Runs blocking Diesel code with a connection of `pool`, away from the
@@ -110,7 +114,10 @@ impl Db {
         let task = tokio::task::spawn_blocking(move || {
             let mut connection =
                 connections.get().map_err(|error| DbError::Unavailable(error.to_string()))?;
-            work(&mut connection)
+            connection.good_at = None;
+            let result = work(&mut connection.inner);
+            connection.good_at = result.is_ok().then(Instant::now);
+            result
         });
         match task.await {
             Ok(result) => result,
@@ -120,31 +127,80 @@ impl Db {
     }
 }
 
-fn pool(url: &str, connections: u32) -> ConnectionPool {
+/// How long a connection that did its work counts as alive without a test: a
+/// test is a round trip, as dear as many a statement.
+const TRUSTED: Duration = Duration::from_secs(1);
+
+/// A connection, and when it last did what it was asked for.
+struct Pooled {
+    inner: PgConnection,
+    good_at: Option<Instant>,
+}
+
+/// Tests connections that rested or failed before they are handed out.
+struct Manager(ConnectionManager<PgConnection>);
+
+impl r2d2::ManageConnection for Manager {
+    type Connection = Pooled;
+    type Error = diesel::r2d2::Error;
+
+    fn connect(&self) -> Result<Pooled, Self::Error> {
+        Ok(Pooled { inner: self.0.connect()?, good_at: None })
+    }
+
+    fn is_valid(&self, connection: &mut Pooled) -> Result<(), Self::Error> {
+        match connection.good_at {
+            Some(at) if at.elapsed() < TRUSTED => Ok(()),
+            _ => self.0.is_valid(&mut connection.inner),
+        }
+    }
+
+    fn has_broken(&self, connection: &mut Pooled) -> bool {
+        self.0.has_broken(&mut connection.inner)
+    }
+}
+
+fn pool(url: &str, connections: u32, session: Session) -> ConnectionPool {
     r2d2::Pool::builder()
         .max_size(connections)
         .min_idle(Some(1))
         .connection_timeout(Duration::from_secs(4))
-        .connection_customizer(Box::new(Session))
+        .connection_customizer(Box::new(session))
         .error_handler(Box::new(LogQuietly))
-        .build_unchecked(ConnectionManager::new(url))
+        .build_unchecked(Manager(ConnectionManager::new(url)))
 }
 
 /// Settings of every session: durable commits, no snapshot forgotten open, no
 /// statement that runs for ever, messages that [`by_message`] can read.
 #[derive(Debug)]
-struct Session;
+struct Session {
+    engine: bool,
+}
 
-impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Session {
-    fn on_acquire(&self, connection: &mut PgConnection) -> Result<(), diesel::r2d2::Error> {
+/// The engine's statements find few rows by their keys, whatever the statistics
+/// say of tables that were empty a moment ago. They are parsed once and planned
+/// each time: a plan that was made for an empty queue is a disaster for a full
+/// one.
+const BY_KEY: &str = "SET plan_cache_mode TO force_custom_plan; SET enable_seqscan TO off; \
+    SET enable_hashjoin TO off; SET enable_mergejoin TO off; SET enable_material TO off";
+
+impl CustomizeConnection<Pooled, diesel::r2d2::Error> for Session {
+    fn on_acquire(&self, connection: &mut Pooled) -> Result<(), diesel::r2d2::Error> {
+        self.set(&mut connection.inner).map_err(diesel::r2d2::Error::QueryError)
+    }
+}
+
+impl Session {
+    fn set(&self, connection: &mut PgConnection) -> diesel::QueryResult<()> {
         use diesel::connection::SimpleConnection;
-        connection
-            .batch_execute(
-                "SET TIME ZONE 'UTC'; SET lc_messages TO 'C'; SET synchronous_commit TO on; \
-                 SET idle_in_transaction_session_timeout TO '60s'; SET statement_timeout TO '120s'; \
-                 SET lock_timeout TO '20s'; SET client_min_messages TO warning",
-            )
-            .map_err(diesel::r2d2::Error::QueryError)
+        connection.batch_execute(
+            "SET TIME ZONE 'UTC'; SET synchronous_commit TO on; \
+             SET idle_in_transaction_session_timeout TO '60s'; SET statement_timeout TO '120s'; \
+             SET lock_timeout TO '20s'; SET client_min_messages TO warning; \
+             DO $$ BEGIN PERFORM set_config('lc_messages', 'C', false); \
+             EXCEPTION WHEN insufficient_privilege THEN NULL; END $$",
+        )?;
+        if self.engine { connection.batch_execute(BY_KEY) } else { Ok(()) }
     }
 }
 
@@ -162,7 +218,7 @@ impl<E: std::error::Error> r2d2::HandleError<E> for LogQuietly {
 pub fn connect(url: &str) -> Result<PgConnection, DbError> {
     let mut connection = <PgConnection as diesel::Connection>::establish(url)
         .map_err(|error| DbError::Unavailable(error.to_string()))?;
-    match Session.on_acquire(&mut connection) {
+    match (Session { engine: false }).set(&mut connection) {
         Ok(()) => Ok(connection),
         Err(error) => Err(DbError::Unavailable(error.to_string())),
     }

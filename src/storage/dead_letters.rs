@@ -9,6 +9,7 @@ use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use super::DbError;
 use super::complete::Completion;
 use crate::domain::ids::TargetId;
+use crate::domain::status::Reason;
 
 /// A condition on `provision_state st`: a failure that nothing will retry.
 pub(super) const IS_DEAD: &str = "st.dead AND NOT EXISTS (SELECT FROM pending p \
@@ -72,28 +73,42 @@ struct Count {
 /// Writes the fingerprints of dead letters that this transaction has recorded.
 /// They are rare, so the statement that completes a batch does not carry them;
 /// `updated_at` tells which rows it wrote, and a stale completion wrote none.
-pub(super) fn mark(connection: &mut PgConnection, batch: &[Completion]) -> Result<(), DbError> {
-    let dead: Vec<(&Completion, &str)> = batch
+/// With them go the `versions` of removals: each had passed the guard, and need
+/// not pass it again as long as the subject stays as it is.
+pub(super) fn mark(
+    connection: &mut PgConnection,
+    batch: &[Completion],
+    versions: &[i64],
+) -> Result<(), DbError> {
+    let dead: Vec<(&Completion, &str, i64)> = batch
         .iter()
-        .filter(|completion| completion.conclusion.dead)
-        .filter_map(|completion| Some((completion, completion.fingerprint.as_deref()?)))
+        .zip(versions)
+        .filter(|(completion, _)| completion.conclusion.dead)
+        .filter_map(|(completion, version)| Some((completion, completion.fingerprint.as_deref()?, *version)))
         .collect();
     if dead.is_empty() {
         return Ok(());
     }
-    let column = |pick: fn(&Completion) -> i64| dead.iter().map(|(c, _)| pick(c)).collect::<Vec<_>>();
-    let fingerprints: Vec<&str> = dead.iter().map(|(_, fingerprint)| *fingerprint).collect();
+    let column = |pick: fn(&Completion) -> i64| dead.iter().map(|(c, ..)| pick(c)).collect::<Vec<_>>();
+    let fingerprints: Vec<&str> = dead.iter().map(|(_, fingerprint, _)| *fingerprint).collect();
+    let cleared: Vec<Option<i64>> =
+        dead.iter().map(|(c, _, version)| is_removal(c).then_some(*version)).collect();
     sql_query(
-        "UPDATE provision_state st SET fingerprint = i.fingerprint \
-         FROM unnest($1, $2, $3) AS i(target_id, subject_id, fingerprint) \
-         WHERE st.target_id = i.target_id AND st.subject_id = i.subject_id AND st.dead \
-            AND st.updated_at = now() AND st.fingerprint IS DISTINCT FROM i.fingerprint",
+        "UPDATE provision_state st SET fingerprint = i.fingerprint, cleared_version = i.cleared_version \
+         FROM unnest($1, $2, $3, $4) AS i(target_id, subject_id, fingerprint, cleared_version) \
+         WHERE st.target_id = i.target_id AND st.subject_id = i.subject_id AND st.dead AND st.updated_at = now() \
+            AND (st.fingerprint, st.cleared_version) IS DISTINCT FROM (i.fingerprint, i.cleared_version)",
     )
     .bind::<Array<BigInt>, _>(column(|completion| completion.target.0))
     .bind::<Array<BigInt>, _>(column(|completion| completion.subject.0))
     .bind::<Array<Text>, _>(fingerprints)
+    .bind::<Array<Nullable<BigInt>>, _>(cleared)
     .execute(connection)?;
     Ok(())
+}
+
+fn is_removal(completion: &Completion) -> bool {
+    completion.run.as_ref().is_some_and(|run| run.reason == Reason::Deprovision)
 }
 
 /// The groups of a target, the largest first.

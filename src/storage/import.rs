@@ -18,7 +18,7 @@ use crate::domain::ids::{StoreId, SubjectId, TargetId};
 use crate::domain::subject::{FieldError, SubjectDraft};
 
 pub use batch::batch;
-pub use missing::{Deletion, Missing, delete_missing, missing};
+pub use missing::{Deletion, Missing, delete_missing, judge_missing, missing};
 
 /// Most lines that one batch should have.
 pub const MAX_BATCH: usize = 500;

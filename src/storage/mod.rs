@@ -2,17 +2,22 @@
 //! the only way to a connection is [`Db::run`], which keeps blocking work off
 //! the reactor. One file per table family.
 
+pub mod breakers;
 pub mod claim;
 pub mod complete;
 mod db;
 pub mod dead_letters;
 pub mod embedded;
 pub mod filter_sql;
+pub mod guard;
+pub mod held;
 pub mod import;
+mod json_text;
 pub mod logic;
 pub mod memberships;
 pub mod migrate;
 pub mod ownership;
+mod prepared;
 pub mod preview;
 pub mod queue;
 pub mod runs;
@@ -30,3 +35,4 @@ mod write_back;
 
 pub use db::{Db, DbError, Pool, connect};
 pub use diesel::PgConnection as Connection;
+pub use json_text::JsonText;

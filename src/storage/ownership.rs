@@ -56,7 +56,8 @@ pub fn take(
 fn free_leases(connection: &mut PgConnection, targets: &[i64]) -> Result<(), DbError> {
     if !targets.is_empty() {
         sql_query(
-            "UPDATE pending SET owner = NULL, fence = nextval('fence_seq'), due_at = now() \
+            "UPDATE pending SET owner = NULL, fence = nextval('fence_seq'), \
+                due_at = CASE WHEN departure = 'held' THEN 'infinity' ELSE now() END \
              WHERE target_id = ANY($1) AND owner IS NOT NULL",
         )
         .bind::<Array<BigInt>, _>(targets)

@@ -9,6 +9,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Text};
 use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
 
 use super::DbError;
+use super::held::{Departure, Verdicts};
 use crate::domain::filter::Filter;
 use crate::domain::ids::{StoreId, SubjectId, TargetId};
 use crate::domain::status::Trigger;
@@ -94,6 +95,8 @@ struct Entry {
     deprovision: bool,
     /// Only if the target may hold something for the subject.
     only_if_present: bool,
+    /// The subject is out of scope: a removal, if the target holds something.
+    gone: bool,
     changes: String,
 }
 
@@ -106,6 +109,18 @@ pub fn enqueue(
     changes: &[Change],
     skip: Option<TargetId>,
 ) -> Result<Vec<TargetId>, DbError> {
+    enqueue_judged(connection, store, changes, skip, &Verdicts::default())
+}
+
+/// The same for a part of something larger, whose removals the guard has judged
+/// as a whole.
+pub(in crate::storage) fn enqueue_judged(
+    connection: &mut PgConnection,
+    store: StoreId,
+    changes: &[Change],
+    skip: Option<TargetId>,
+    verdicts: &Verdicts,
+) -> Result<Vec<TargetId>, DbError> {
     let targets = following_targets(connection, store, skip)?;
     let now = Utc::now();
     let mut entries = Vec::new();
@@ -115,7 +130,7 @@ pub fn enqueue(
             entries.push(entry(*target, filter, change, &names, now));
         }
     }
-    insert(connection, &entries)?;
+    insert(connection, &entries, verdicts)?;
     let mut woken: Vec<TargetId> = entries.iter().map(|entry| entry.target).collect();
     woken.sort_unstable();
     woken.dedup();
@@ -141,18 +156,38 @@ fn entry(target: TargetId, filter: &Filter, change: &Change, names: &str, now: D
         trigger,
         deprovision: matched && !matches,
         only_if_present: !matched && !matches,
+        gone: !matches,
         changes: names.to_owned(),
     }
 }
 
+/// A removal that waits for a person goes on waiting when what comes in leaves
+/// the subject out of scope.
+macro_rules! keeps_waiting {
+    () => {
+        "(pending.departure = 'held' AND excluded.departure = 'due' AND EXISTS (SELECT FROM held h \
+            WHERE h.id = pending.held_id AND h.state = 'open' AND h.expires_at > now()))"
+    };
+}
+
+/// A removal that may run stays so, as long as nothing brings the subject back.
+macro_rules! stays_cleared {
+    () => {
+        "(pending.departure = 'cleared' AND (excluded.departure IS NOT NULL OR excluded.trigger = 'manual'))"
+    };
+}
+
 /// What happens when work comes in for a pair that has some already. A
 /// deprovision that was called for stays called for, unless it has run and
-/// waits for its next look (`schedule`) while the subject comes back. A row of a
-/// sweep that gets another reason is the sweep's no more, so that cancelling the
-/// sweep leaves it; only a newer sweep of the same kind takes it over.
-const COALESCE: &str = "ON CONFLICT (target_id, subject_id) DO UPDATE SET \
+/// waits for its next look (`schedule`), or was held and so never ran, while
+/// the subject comes back. A row of a sweep that gets another reason is the
+/// sweep's no more, so that cancelling the sweep leaves it; only a newer sweep of
+/// the same kind takes it over.
+const COALESCE: &str = concat!(
+    "ON CONFLICT (target_id, subject_id) DO UPDATE SET \
     change_seq = excluded.change_seq, \
-    reason = CASE WHEN excluded.reason IS NULL AND excluded.trigger = 'enteredFilter' \
+    reason = CASE WHEN pending.departure = 'held' AND excluded.departure IS NULL THEN excluded.reason \
+        WHEN excluded.reason IS NULL AND excluded.trigger = 'enteredFilter' \
             AND pending.trigger = 'schedule' AND pending.owner IS NULL THEN NULL \
         ELSE coalesce(excluded.reason, pending.reason) END, \
     trigger = CASE WHEN pending.owner IS NULL AND pending.trigger IN ('manual', 'force', 'created') \
@@ -163,34 +198,58 @@ const COALESCE: &str = "ON CONFLICT (target_id, subject_id) DO UPDATE SET \
     attempts = 0, \
     sweep_id = CASE WHEN pending.trigger = excluded.trigger AND pending.sweep_id IS NOT NULL \
         THEN excluded.sweep_id END, \
-    due_at = CASE WHEN pending.owner IS NULL THEN least(pending.due_at, excluded.due_at) \
-        ELSE pending.due_at END";
+    due_at = CASE WHEN pending.owner IS NOT NULL OR ",
+    keeps_waiting!(),
+    " THEN pending.due_at WHEN excluded.departure = 'held' AND NOT coalesce(",
+    stays_cleared!(),
+    ", false) THEN 'infinity' ELSE least(pending.due_at, excluded.due_at) END, \
+    departure = CASE WHEN ",
+    stays_cleared!(),
+    " OR ",
+    keeps_waiting!(),
+    " THEN pending.departure ELSE excluded.departure END, \
+    held_id = CASE WHEN ",
+    stays_cleared!(),
+    " OR ",
+    keeps_waiting!(),
+    " THEN pending.held_id ELSE excluded.held_id END"
+);
 
-fn insert(connection: &mut PgConnection, entries: &[Entry]) -> Result<(), DbError> {
+fn insert(connection: &mut PgConnection, entries: &[Entry], verdicts: &Verdicts) -> Result<(), DbError> {
     if entries.is_empty() {
         return Ok(());
     }
     let column = |pick: fn(&Entry) -> i64| entries.iter().map(pick).collect::<Vec<_>>();
+    let flags = |pick: fn(&Entry) -> bool| entries.iter().map(pick).collect::<Vec<_>>();
     let triggers: Vec<&str> = entries.iter().map(|entry| entry.trigger.as_str()).collect();
-    let deprovision: Vec<bool> = entries.iter().map(|entry| entry.deprovision).collect();
-    let only_if_present: Vec<bool> = entries.iter().map(|entry| entry.only_if_present).collect();
     let changes: Vec<&str> = entries.iter().map(|entry| entry.changes.as_str()).collect();
+    let departures: Vec<Option<Departure>> = entries
+        .iter()
+        .map(|entry| entry.gone.then(|| verdicts.get(&entry.target).copied().unwrap_or(Departure::Due)))
+        .collect();
+    let words: Vec<Option<&str>> = departures.iter().map(|d| d.map(Departure::as_str)).collect();
+    let lots: Vec<Option<i64>> = departures.iter().map(|d| d.and_then(Departure::lot)).collect();
     sql_query(format!(
-        "INSERT INTO pending (target_id, subject_id, trigger, reason, priority, changes) \
+        "INSERT INTO pending (target_id, subject_id, trigger, reason, priority, changes, due_at, departure, held_id) \
          SELECT i.target_id, i.subject_id, i.trigger, CASE WHEN i.deprovision THEN 'deprovision' END, $7, \
-            CASE WHEN i.changes = '' THEN '{{}}' ELSE string_to_array(i.changes, E'\\n') END \
-         FROM unnest($1, $2, $3, $4, $5, $6) \
-            AS i(target_id, subject_id, trigger, deprovision, only_if_present, changes) \
-         WHERE NOT i.only_if_present OR EXISTS (SELECT FROM provision_state st \
-            WHERE st.target_id = i.target_id AND st.subject_id = i.subject_id AND st.present) {COALESCE}"
+            CASE WHEN i.changes = '' THEN '{{}}' ELSE string_to_array(i.changes, E'\\n') END, \
+            CASE WHEN i.departure = 'held' AND st.present THEN 'infinity' ELSE now() END, \
+            CASE WHEN st.present THEN i.departure END, CASE WHEN st.present THEN i.held_id END \
+         FROM unnest($1, $2, $3, $4, $5, $6, $8, $9) \
+            AS i(target_id, subject_id, trigger, deprovision, only_if_present, changes, departure, held_id) \
+         LEFT JOIN LATERAL (SELECT true AS present FROM provision_state st WHERE i.departure IS NOT NULL \
+            AND st.target_id = i.target_id AND st.subject_id = i.subject_id AND st.present) st ON true \
+         WHERE NOT i.only_if_present OR st.present {COALESCE}"
     ))
     .bind::<Array<BigInt>, _>(column(|entry| entry.target.0))
     .bind::<Array<BigInt>, _>(column(|entry| entry.subject.0))
     .bind::<Array<Text>, _>(triggers)
-    .bind::<Array<Bool>, _>(deprovision)
-    .bind::<Array<Bool>, _>(only_if_present)
+    .bind::<Array<Bool>, _>(flags(|entry| entry.deprovision))
+    .bind::<Array<Bool>, _>(flags(|entry| entry.only_if_present))
     .bind::<Array<Text>, _>(changes)
     .bind::<SmallInt, _>(PRIORITY_CHANGE)
+    .bind::<Array<Nullable<Text>>, _>(words)
+    .bind::<Array<Nullable<BigInt>>, _>(lots)
     .execute(connection)?;
     Ok(())
 }

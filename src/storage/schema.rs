@@ -1,6 +1,31 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
+    guard_released (target_id, step) {
+        target_id -> Int8,
+        step -> Timestamptz,
+        released -> Int8,
+    }
+}
+
+diesel::table! {
+    held (id) {
+        id -> Int8,
+        target_id -> Int8,
+        trigger -> Text,
+        count -> Int8,
+        allowed -> Int8,
+        present -> Int8,
+        grows -> Bool,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        state -> Text,
+        decided_by -> Nullable<Text>,
+        decided_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     import_seen (import_id, subject_id) {
         import_id -> Int8,
         subject_id -> Int8,
@@ -51,6 +76,8 @@ diesel::table! {
         priority -> Int2,
         changes -> Array<Nullable<Text>>,
         since -> Timestamptz,
+        departure -> Nullable<Text>,
+        held_id -> Nullable<Int8>,
         sweep_id -> Nullable<Int8>,
     }
 }
@@ -71,6 +98,7 @@ diesel::table! {
         last_run_at -> Nullable<Timestamptz>,
         updated_at -> Timestamptz,
         fingerprint -> Nullable<Text>,
+        cleared_version -> Nullable<Int8>,
     }
 }
 
@@ -117,6 +145,7 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         deleted_at -> Nullable<Timestamptz>,
+        written_back -> Array<Nullable<Text>>,
     }
 }
 
@@ -133,6 +162,8 @@ diesel::table! {
         created_at -> Timestamptz,
         finished_at -> Nullable<Timestamptz>,
         cancelled -> Bool,
+        departures -> Nullable<Int8>,
+        held_id -> Nullable<Int8>,
         selection -> Nullable<Jsonb>,
         state -> Text,
         step -> Int8,
@@ -178,6 +209,10 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         deleted_at -> Nullable<Timestamptz>,
+        guard_count -> Nullable<Int4>,
+        guard_percent -> Nullable<Int4>,
+        breaker -> Nullable<Jsonb>,
+        resumes -> Int8,
     }
 }
 
@@ -202,6 +237,8 @@ diesel::joinable!(target_secrets -> targets (target_id));
 diesel::joinable!(targets -> stores (store_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
+    guard_released,
+    held,
     import_seen,
     logic_drafts,
     logic_versions,

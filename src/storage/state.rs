@@ -53,6 +53,9 @@ pub struct StateRow {
     /// The due work is a deprovision.
     #[diesel(sql_type = Nullable<Bool>)]
     pub deprovision: Option<bool>,
+    /// The lot that holds the work.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub held_id: Option<i64>,
 }
 
 /// The state of a subject at a target.
@@ -63,8 +66,10 @@ pub fn find(
 ) -> Result<StateRow, DbError> {
     let row = sql_query(
         "SELECT st.status, st.present, st.message, st.error_class, st.dead, st.remote_id, st.metadata, \
-            st.last_run_at, st.done_version, p.trigger, p.due_at, p.owner IS NOT NULL AS running, p.attempts, \
-            p.reason IS NOT NULL AS deprovision \
+            st.last_run_at, st.done_version, p.trigger, nullif(p.due_at, 'infinity') AS due_at, \
+            p.owner IS NOT NULL AS running, p.attempts, \
+            p.reason IS NOT NULL AS deprovision, \
+            CASE WHEN p.departure = 'held' AND p.owner IS NULL THEN p.held_id END AS held_id \
          FROM (SELECT 1) AS one \
          LEFT JOIN provision_state st ON st.target_id = $1 AND st.subject_id = $2 \
          LEFT JOIN pending p ON p.target_id = $1 AND p.subject_id = $2",
@@ -121,7 +126,7 @@ pub fn backlog(connection: &mut PgConnection, target: TargetId) -> Result<Backlo
     let backlog = sql_query(
         "SELECT count(*) FILTER (WHERE owner IS NOT NULL OR due_at <= now() AND priority < 3) AS due, \
             count(*) FILTER (WHERE owner IS NOT NULL) AS running, \
-            count(*) FILTER (WHERE owner IS NULL AND due_at > now()) AS later, \
+            count(*) FILTER (WHERE owner IS NULL AND due_at > now() AND due_at < 'infinity') AS later, \
             min(since) FILTER (WHERE owner IS NOT NULL OR due_at <= now() AND priority < 3) AS oldest, \
             extract(epoch FROM now() - min(since) FILTER (WHERE owner IS NOT NULL OR due_at <= now() AND priority < 3))::float8 \
                 AS oldest_age \

@@ -54,7 +54,7 @@ impl SubjectRow {
     pub const COLUMNS: &'static str = "s.id, s.store_id, s.kind, s.external_id, s.user_name, s.display_name, \
         s.status AS subject_status, s.attributes, s.version, s.created_at, s.updated_at, s.deleted_at, \
         (SELECT jsonb_agg(jsonb_build_object('id', c.id, 'kind', c.kind, 'name', c.display_name, \
-            'external_id', c.external_id) ORDER BY c.kind, c.display_name, c.id) \
+            'external_id', c.external_id) ORDER BY c.kind, c.display_name COLLATE \"C\", c.id) \
          FROM memberships m JOIN subjects c ON c.id = m.container_id AND c.deleted_at IS NULL \
          WHERE m.member_id = s.id AND m.role = 'member' AND (m.valid_from IS NULL OR m.valid_from <= now()) \
             AND (m.valid_through IS NULL OR m.valid_through > now())) AS containers";

@@ -4,6 +4,7 @@
 
 pub mod control;
 pub mod dead;
+mod removals;
 mod state;
 
 use std::collections::HashMap;
@@ -14,13 +15,17 @@ use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 
 use super::DbError;
 use super::filter_sql;
+use super::held::Departure;
 use super::queue::{PRIORITY_SWEEP, coalesce_clause};
+use removals::verdict;
+pub(super) use removals::verdict_of_open;
 pub use state::SweepState;
 
 use crate::domain::filter::Filter;
 use crate::domain::ids::{SweepId, TargetId};
 use crate::domain::status::{Trigger, words};
 use crate::domain::target::Target;
+use crate::plan::GuardPolicy;
 
 /// Subjects looked at in one transaction.
 pub const CHUNK: i64 = 5_000;
@@ -85,9 +90,20 @@ pub struct Sweep {
     /// Work taken out of the queue again.
     #[diesel(sql_type = BigInt)]
     pub removed: i64,
+    /// Removals among its work, `None` until the guard has judged them.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub departures: Option<i64>,
+    /// The lot that holds them.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub held_id: Option<i64>,
 }
 
 impl Sweep {
+    /// What it looks for.
+    fn kind(&self) -> Result<SweepKind, DbError> {
+        self.kind.parse().map_err(|_| DbError::Corrupt(format!("sweep {} is a {}", self.id, self.kind)))
+    }
+
     /// Where it stands.
     pub fn state(&self) -> Result<SweepState, DbError> {
         self.state.parse().map_err(|_| DbError::Corrupt(format!("sweep {} is {}", self.id, self.state)))
@@ -162,24 +178,37 @@ pub fn list(
     Ok(sweeps)
 }
 
-#[derive(QueryableByName)]
-struct Queued {
+/// What a sweep has in the queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, QueryableByName)]
+pub struct Queued {
+    /// Rows that will run, and those that do.
     #[diesel(sql_type = BigInt)]
-    sweep_id: i64,
+    pub rows: i64,
+    /// Removals that wait for a person.
     #[diesel(sql_type = BigInt)]
-    count: i64,
+    pub held: i64,
 }
 
-/// Sweeps of a target with how many rows of each are in the queue, running
-/// ones included. All are counted in one pass over the queue.
+#[derive(QueryableByName)]
+struct QueuedOf {
+    #[diesel(sql_type = BigInt)]
+    sweep_id: i64,
+    #[diesel(embed)]
+    queued: Queued,
+}
+
+/// Sweeps of a target with what each has in the queue. All are counted in one
+/// pass over the queue.
 pub fn with_queued(
     connection: &mut PgConnection,
     target: TargetId,
     sweeps: Vec<Sweep>,
-) -> Result<Vec<(Sweep, i64)>, DbError> {
+) -> Result<Vec<(Sweep, Queued)>, DbError> {
     let ids: Vec<i64> = sweeps.iter().map(|sweep| sweep.id).collect();
-    let queued: Vec<Queued> = sql_query(
-        "SELECT p.sweep_id, count(*) AS count FROM pending p JOIN sweeps w ON w.id = p.sweep_id \
+    let queued: Vec<QueuedOf> = sql_query(
+        "SELECT p.sweep_id, count(*) FILTER (WHERE p.owner IS NOT NULL OR p.departure IS DISTINCT FROM 'held') AS rows, \
+            count(*) FILTER (WHERE p.owner IS NULL AND p.departure = 'held') AS held \
+         FROM pending p JOIN sweeps w ON w.id = p.sweep_id \
          WHERE p.target_id = $1 AND p.priority >= $2 AND p.sweep_id = ANY($3) AND p.trigger = w.trigger \
          GROUP BY 1",
     )
@@ -187,34 +216,39 @@ pub fn with_queued(
     .bind::<SmallInt, _>(PRIORITY_SWEEP)
     .bind::<Array<BigInt>, _>(ids)
     .load(connection)?;
-    let counts: HashMap<i64, i64> = queued.into_iter().map(|row| (row.sweep_id, row.count)).collect();
-    let with_count = |sweep: Sweep| {
-        let count = counts.get(&sweep.id).copied().unwrap_or(0);
-        (sweep, count)
-    };
-    Ok(sweeps.into_iter().map(with_count).collect())
+    let queued: HashMap<i64, Queued> = queued.into_iter().map(|row| (row.sweep_id, row.queued)).collect();
+    let of = |sweep: &Sweep| queued.get(&sweep.id).copied().unwrap_or_default();
+    Ok(sweeps.into_iter().map(|sweep| (of(&sweep), sweep)).map(|(queued, sweep)| (sweep, queued)).collect())
 }
 
-/// How many rows of a sweep are in the queue, running ones included.
-pub fn remaining(connection: &mut PgConnection, sweep: &Sweep) -> Result<i64, DbError> {
+/// What a sweep has in the queue.
+pub fn queued(connection: &mut PgConnection, sweep: &Sweep) -> Result<Queued, DbError> {
     let counted = with_queued(connection, TargetId(sweep.target_id), vec![sweep.clone()])?;
-    Ok(counted.first().map_or(0, |(_, count)| *count))
+    Ok(counted.first().map_or_else(Queued::default, |(_, queued)| *queued))
 }
 
 /// What a force makes due, of a chunk `c` joined with the state `st`.
 const FORCED: &str = "c.wanted OR coalesce(st.present, false)";
 /// The same of a reconcile.
 const UNEQUAL: &str = "CASE WHEN c.wanted THEN NOT coalesce(st.in_scope, false) \
-    OR coalesce(st.done_version, 0) < c.version ELSE coalesce(st.present, false) END";
+    OR coalesce(st.done_version, 0) < c.version \
+    OR EXISTS (SELECT FROM pending p WHERE p.target_id = $1 AND p.subject_id = c.id \
+        AND p.departure = 'held') ELSE coalesce(st.present, false) END";
 
-/// Advances a sweep by one chunk; true when it has nothing more to do.
-pub fn advance(connection: &mut PgConnection, target: &Target, sweep: SweepId) -> Result<bool, DbError> {
+/// Advances a sweep by one chunk; true when it has nothing more to do. Before
+/// the first one the target's guard judges the removals of the whole sweep.
+pub fn advance(
+    connection: &mut PgConnection,
+    target: &Target,
+    sweep: SweepId,
+    policy: &GuardPolicy,
+) -> Result<bool, DbError> {
     let made_all = connection.transaction(|connection| {
         let found: Vec<Sweep> =
             sql_query("SELECT * FROM sweeps WHERE id = $1 AND state = 'running' FOR UPDATE")
                 .bind::<BigInt, _>(sweep.0)
                 .load(connection)?;
-        found.first().map(|sweep| make_work(connection, target, sweep)).transpose()
+        found.first().map(|sweep| make_work(connection, target, sweep, policy)).transpose()
     })?;
     match made_all {
         Some(made_all) => Ok(made_all),
@@ -227,12 +261,17 @@ pub fn advance(connection: &mut PgConnection, target: &Target, sweep: SweepId) -
     }
 }
 
-fn make_work(connection: &mut PgConnection, target: &Target, sweep: &Sweep) -> Result<bool, DbError> {
-    let kind: SweepKind = sweep.kind.parse().map_err(|_| DbError::Corrupt(sweep.kind.clone()))?;
-    let chunk = match kind {
-        SweepKind::Force => enqueue_chunk(connection, target, sweep, FORCED)?,
-        SweepKind::Reconcile => enqueue_chunk(connection, target, sweep, UNEQUAL)?,
-        SweepKind::DeadLetters => dead::enqueue_chunk(connection, target, sweep)?,
+fn make_work(
+    connection: &mut PgConnection,
+    target: &Target,
+    sweep: &Sweep,
+    policy: &GuardPolicy,
+) -> Result<bool, DbError> {
+    let verdict = verdict(connection, target, sweep, policy)?;
+    let chunk = match sweep.kind()? {
+        SweepKind::Force => enqueue_chunk(connection, target, sweep, FORCED, verdict)?,
+        SweepKind::Reconcile => enqueue_chunk(connection, target, sweep, UNEQUAL, verdict)?,
+        SweepKind::DeadLetters => dead::enqueue_chunk(connection, target, sweep, verdict)?,
     };
     let ended = chunk.last >= sweep.last_subject || chunk.seen < CHUNK;
     sql_query(
@@ -263,15 +302,17 @@ fn enqueue_chunk(
     target: &Target,
     sweep: &Sweep,
     due: &str,
+    verdict: Departure,
 ) -> Result<Chunk, DbError> {
-    let filter = filter_sql::compile(&filter_of(target)?, 8, Utc::now());
+    let filter = filter_sql::compile(&filter_of(target)?, 10, Utc::now());
     let chunk = sql_query(format!(
         "WITH c AS MATERIALIZED ( \
             SELECT s.id, s.version, s.deleted_at IS NULL AND {} AS wanted FROM subjects s \
             WHERE s.store_id = $2 AND s.kind = 'account' AND s.id > $3 AND s.id <= $4 \
             ORDER BY s.id LIMIT $5), \
-         made AS (INSERT INTO pending (target_id, subject_id, trigger, priority, sweep_id) \
-            SELECT $1, c.id, $6, $7, $9 FROM c \
+         made AS (INSERT INTO pending (target_id, subject_id, trigger, priority, sweep_id, due_at, departure, held_id) \
+            SELECT $1, c.id, $6, $7, $11, CASE WHEN NOT c.wanted AND $8 = 'held' THEN 'infinity' ELSE now() END, \
+                CASE WHEN NOT c.wanted THEN $8 END, CASE WHEN NOT c.wanted THEN $9 END FROM c \
             LEFT JOIN provision_state st ON st.target_id = $1 AND st.subject_id = c.id \
             WHERE {} {} RETURNING 1) \
          SELECT coalesce(max(id), $3) AS last, count(*) AS seen, (SELECT count(*) FROM made) AS enqueued FROM c",
@@ -286,6 +327,8 @@ fn enqueue_chunk(
     .bind::<BigInt, _>(CHUNK)
     .bind::<Text, _>(&sweep.trigger)
     .bind::<SmallInt, _>(PRIORITY_SWEEP)
+    .bind::<Text, _>(verdict.as_str())
+    .bind::<Nullable<BigInt>, _>(verdict.lot())
     .bind::<Array<Text>, _>(filter.values)
     .bind::<BigInt, _>(sweep.id)
     .get_result(connection)?;

@@ -15,7 +15,7 @@ use super::subject_row::object;
 use super::sweeps::{self, SweepKind};
 use crate::domain::ids::{StoreId, TargetId};
 use crate::domain::status::{Trigger, UnknownWord};
-use crate::domain::target::{Limits, RetryPolicy, Target, TargetSettings};
+use crate::domain::target::{GuardSettings, Limits, RetryPolicy, Target, TargetSettings};
 
 /// Why a target was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +68,10 @@ struct TargetRow {
     retry_attempts: i32,
     retry_first_secs: i32,
     retry_max_secs: i32,
+    guard_count: Option<i32>,
+    guard_percent: Option<i32>,
     logic_version: Option<i32>,
+    resumes: i64,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -98,6 +101,10 @@ impl TargetRow {
                 first_delay_secs: self.retry_first_secs.unsigned_abs(),
                 max_delay_secs: self.retry_max_secs.unsigned_abs(),
             },
+            guard: GuardSettings {
+                count: self.guard_count.map(i32::unsigned_abs),
+                percent: self.guard_percent.map(i32::unsigned_abs),
+            },
         };
         Ok(Target {
             id: TargetId(self.id),
@@ -105,6 +112,7 @@ impl TargetRow {
             version: self.version,
             settings,
             paused: self.paused,
+            resumes: self.resumes,
             logic_version: self.logic_version,
             created_at: self.created_at,
             updated_at: self.updated_at,
@@ -113,7 +121,7 @@ impl TargetRow {
 }
 
 #[derive(Insertable, AsChangeset)]
-#[diesel(table_name = targets)]
+#[diesel(table_name = targets, treat_none_as_null = true)]
 struct SettingsRow<'a> {
     name: &'a str,
     description: &'a str,
@@ -131,6 +139,8 @@ struct SettingsRow<'a> {
     retry_attempts: i32,
     retry_first_secs: i32,
     retry_max_secs: i32,
+    guard_count: Option<i32>,
+    guard_percent: Option<i32>,
 }
 
 fn settings_row(settings: &TargetSettings) -> SettingsRow<'_> {
@@ -152,6 +162,8 @@ fn settings_row(settings: &TargetSettings) -> SettingsRow<'_> {
         retry_attempts: int(settings.retry.max_attempts),
         retry_first_secs: int(settings.retry.first_delay_secs),
         retry_max_secs: int(settings.retry.max_delay_secs),
+        guard_count: settings.guard.count.map(int),
+        guard_percent: settings.guard.percent.map(int),
     }
 }
 
@@ -311,11 +323,12 @@ pub fn secrets(
     Ok(rows.into_iter().collect())
 }
 
-/// Holds or frees the work of a target.
+/// Holds or frees the work of a target. Freeing it gives a quarantined target
+/// another chance at once, paused or not.
 pub fn set_paused(connection: &mut PgConnection, id: TargetId, paused: bool) -> Result<Target, TargetError> {
     let row: Option<TargetRow> = diesel::update(targets::table.find(id.0))
         .filter(targets::deleted_at.is_null())
-        .set(targets::paused.eq(paused))
+        .set((targets::paused.eq(paused), targets::resumes.eq(targets::resumes + i64::from(!paused))))
         .returning(TargetRow::as_returning())
         .get_result(connection)
         .optional()?;
@@ -343,6 +356,8 @@ pub fn delete(connection: &mut PgConnection, id: TargetId) -> Result<(), TargetE
             "DELETE FROM logic_versions WHERE target_id = $1",
             "DELETE FROM pending WHERE target_id = $1",
             "DELETE FROM sweeps WHERE target_id = $1",
+            "DELETE FROM held WHERE target_id = $1",
+            "DELETE FROM guard_released WHERE target_id = $1",
         ] {
             diesel::sql_query(statement).bind::<diesel::sql_types::BigInt, _>(id.0).execute(connection)?;
         }

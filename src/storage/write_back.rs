@@ -71,7 +71,8 @@ fn apply(
     if attributes == before.attributes || before.deleted_at.is_some() {
         return Ok(None);
     }
-    let after = subjects::set_attributes(connection, &before, attributes)?;
+    let names: Vec<&str> = patch.keys().map(String::as_str).collect();
+    let after = subjects::set_attributes(connection, &before, attributes, &names)?;
     let untouched = change_seq == completion.change_seq && before.version == completion.version;
     let version = if untouched { after.version } else { completion.version };
     let store = after.store;

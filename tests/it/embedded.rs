@@ -155,6 +155,30 @@ fn a_server_that_dies_is_started_again() {
 }
 
 #[test]
+fn a_restart_by_hand_is_adopted() {
+    let place = open_directory();
+    let data_dir = place.path().join("data");
+    let postgres = EmbeddedPostgres::start(&data_dir).unwrap();
+    let before = postmaster(&data_dir);
+    let owner = std::fs::metadata(data_dir.join("postgres")).unwrap();
+    let program = std::fs::read_link(format!("/proc/{before}/exe")).unwrap().with_file_name("pg_ctl");
+    let mut restart = Command::new(program);
+    restart.args(["restart", "-m", "immediate", "-w", "-s", "-D"]).arg(data_dir.join("postgres"));
+    restart.stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/");
+    if is_root() {
+        restart.uid(owner.uid()).gid(owner.gid());
+    }
+    assert!(restart.status().unwrap().success());
+    // The keeper looks every second, and adopts what it finds the second time.
+    std::thread::sleep(Duration::from_secs(3));
+    let after = postmaster(&data_dir);
+    assert_ne!(after, before);
+    assert_eq!(ask(&postgres.url(), "SELECT 1"), "1");
+    postgres.stop();
+    std::fs::read_link(format!("/proc/{after}/cwd")).expect_err("it was not stopped");
+}
+
+#[test]
 fn a_second_daemon_is_told_who_the_first_one_is() {
     let place = open_directory();
     let data_dir = place.path().join("data");

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, a module for each area.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
+mod api;
 mod architecture;
 mod egress;
 mod embedded;
@@ -8,6 +9,7 @@ mod engine;
 mod filter;
 mod js;
 mod migrations;
+mod openapi;
 mod storage;
 mod support;
 mod support_works;

@@ -1,5 +1,7 @@
 //! One import, from its first batch to its answer.
 
+use std::sync::Arc;
+
 use actix_web::web;
 
 use super::lines::RawLine;
@@ -47,12 +49,16 @@ impl Session {
     pub(super) async fn delete_missing(&mut self, confirmed: bool) -> Result<(), Problem> {
         let import = self.noted.import;
         let missing = self.state.run(move |connection| import::missing(connection, import)).await?;
-        if let Some(problem) = self.summary.objection(missing, &self.state.limits.deletion_guard, confirmed) {
+        if let Some(problem) = self.summary.objection(missing, &self.state.limits.guard.guard, confirmed) {
             return Err(problem);
         }
+        let policy = self.state.limits.guard;
+        let judge = move |connection: &mut _| import::judge_missing(connection, import, &policy);
+        let verdicts = Arc::new(self.state.run(judge).await?);
         loop {
-            let deletion =
-                self.state.run(move |connection| import::delete_missing(connection, import)).await?;
+            let verdicts = verdicts.clone();
+            let delete = move |connection: &mut _| import::delete_missing(connection, import, &verdicts);
+            let deletion = self.state.run(delete).await?;
             self.state.wake(&deletion.nudge);
             self.summary.deleted(deletion.deleted);
             if deletion.exhausted {
@@ -78,7 +84,9 @@ fn understand(batch: Vec<RawLine>) -> (Vec<Line>, Vec<LineError>) {
         match account(&text) {
             Ok(body) => lines.push(Line { number, draft: body.into() }),
             Err(BadJsonText::Syntax(message)) => {
-                bad.push(LineError::new(number, format!("not JSON: {message}")))
+                // Each line is a text of its own, whose first line it is.
+                let message = message.replace(" at line 1 column ", " at column ");
+                bad.push(LineError::new(number, format!("not JSON: {message}")));
             }
             Err(BadJsonText::Rule(error)) => bad.push(BadLine { number, error }.into()),
         }

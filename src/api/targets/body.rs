@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::ids::{StoreId, TargetId};
 use crate::domain::subject::FieldError;
-use crate::domain::target::{Limits, Mode, RetryPolicy, Target, TargetSettings};
+use crate::domain::target::{GuardSettings, Limits, Mode, RetryPolicy, Target, TargetSettings};
 use crate::egress::AllowList;
 
 /// Secrets by name; `None` removes one.
@@ -53,6 +53,9 @@ pub struct TargetBody {
     /// When a failure is tried again.
     #[serde(default)]
     pub retry: RetryPolicy,
+    /// When removals wait for a person; `null` is as the instance says.
+    #[serde(default)]
+    pub guard: GuardSettings,
 }
 
 /// Properties and secrets of the external system.
@@ -90,6 +93,7 @@ impl TargetBody {
             connection: ConnectionBody { properties: settings.connection.clone(), secrets: BTreeMap::new() },
             limits: settings.limits,
             retry: settings.retry,
+            guard: settings.guard,
         }
     }
 
@@ -108,6 +112,7 @@ impl TargetBody {
             connection: self.connection.properties,
             limits: self.limits,
             retry: self.retry,
+            guard: self.guard,
         };
         let mut errors = settings.errors();
         if let Err(error) = AllowList::parse(&settings.egress_allow) {

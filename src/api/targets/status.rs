@@ -14,9 +14,12 @@ use crate::engine::ObservableState;
 use crate::http::auth::Viewer;
 use crate::http::path::Id;
 use crate::http::{Authorized, Problem};
+use crate::plan::breaker::{BreakerView, Saved};
+use crate::storage::breakers;
 use crate::storage::dead_letters;
+use crate::storage::held::{self, HeldCounts};
 use crate::storage::state::{self, Backlog, StatusCount};
-use crate::storage::sweeps::{self, Sweep};
+use crate::storage::sweeps::{self, Queued, Sweep};
 use crate::storage::targets;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -44,9 +47,24 @@ struct StatusView {
     counts: BTreeMap<String, i64>,
     /// Failures that nothing will retry.
     dead_letters: i64,
+    held: HeldView,
     per_second: f64,
+    /// How much of its work the target gets, and why.
+    breaker: BreakerView,
     sweep: Option<SweepView>,
     engine: Option<ObservableState>,
+}
+
+/// What a guard keeps from running.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HeldView {
+    /// Lots for someone to approve or reject.
+    lots: i64,
+    /// Removals in them.
+    waiting: i64,
+    /// Removals that someone rejected or nobody approved in time.
+    rejected: i64,
 }
 
 struct Stored {
@@ -54,7 +72,9 @@ struct Stored {
     backlog: Backlog,
     counts: Vec<StatusCount>,
     dead_letters: i64,
-    sweep: Option<(Sweep, i64)>,
+    held: HeldCounts,
+    sweep: Option<(Sweep, Queued)>,
+    breaker: Option<Saved>,
 }
 
 async fn show(
@@ -68,9 +88,11 @@ async fn show(
             let newest = sweeps::list(connection, id, None, 1)?;
             Ok::<_, Problem>(Stored {
                 target: targets::find(connection, id)?,
+                breaker: breakers::load(connection, id)?,
                 backlog: state::backlog(connection, id)?,
                 counts: state::counts(connection, id)?,
                 dead_letters: dead_letters::count(connection, id)?,
+                held: held::counts(connection, id)?,
                 sweep: sweeps::with_queued(connection, id, newest)?.pop(),
             })
         })
@@ -80,7 +102,13 @@ async fn show(
 }
 
 fn view(stored: Stored, engine: Option<ObservableState>) -> StatusView {
-    let Stored { target, backlog, counts, dead_letters, sweep } = stored;
+    let Stored { target, backlog, counts, dead_letters, held, sweep, breaker } = stored;
+    // The engine knows best; a target that runs elsewhere, or not at all, is
+    // as it was written down.
+    let live = engine.as_ref().map(|engine| engine.breaker.clone());
+    let breaker = live
+        .or_else(|| breaker.and_then(|saved| saved.view(&target)))
+        .unwrap_or_else(|| BreakerView::closed(&target));
     StatusView {
         target_id: target.id,
         name: target.settings.name,
@@ -95,7 +123,9 @@ fn view(stored: Stored, engine: Option<ObservableState>) -> StatusView {
         oldest_pending_seconds: backlog.oldest_age.map(|age| age.max(0.0)),
         counts: counts.into_iter().map(|count| (count.status, count.count)).collect(),
         dead_letters,
+        held: HeldView { lots: held.lots, waiting: held.waiting, rejected: held.rejected },
         per_second: engine.as_ref().map_or(0.0, |engine| engine.per_second),
+        breaker,
         sweep: sweep.map(|(sweep, queued)| SweepView::of(&sweep, queued, engine.as_ref())),
         engine,
     }

@@ -1,6 +1,6 @@
 //! Times in filters: RFC 3339 dateTimes (as XML Schema dateTime in RFC 7643
 //! §2.3.5), dates, and times relative to the evaluation. The SQL function
-//! `filter_instant` reads values by the same rules as [`instant`].
+//! `filter_instant` reads values by the same rules as `instant`.
 
 use chrono::NaiveDate;
 

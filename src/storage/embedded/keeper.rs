@@ -46,23 +46,28 @@ impl Keeper {
 }
 
 fn keep(mut server: Server, stopped: &Receiver<()>) {
-    let mut pause = GLANCE;
-    while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-        pause = if look_after(&mut server) { GLANCE } else { LONGEST_PAUSE.min(pause * 2) };
+    // How often it was found dead in a row. The first time nothing is done: a
+    // person may be restarting it, and the second time that one is adopted.
+    let mut found_dead = 0;
+    while stopped.recv_timeout(pause(found_dead)) == Err(RecvTimeoutError::Timeout) {
+        server.bound_log();
+        if found_dead > 0 && !server.is_alive() {
+            revive(&mut server);
+        }
+        found_dead = if server.is_alive() { 0 } else { found_dead + 1 };
     }
     server.stop();
 }
 
-/// Whether the server runs, if need be again.
-fn look_after(server: &mut Server) -> bool {
-    server.bound_log();
-    if server.is_alive() {
-        return true;
-    }
+/// Longer and longer when it cannot be started.
+fn pause(found_dead: u32) -> Duration {
+    LONGEST_PAUSE.min(GLANCE * 2_u32.saturating_pow(found_dead.saturating_sub(1)))
+}
+
+fn revive(server: &mut Server) {
     log::error!("PostgreSQL has ended by itself; starting it again");
     match Server::start(server.layout().clone()) {
         Ok(again) => *server = again,
         Err(error) => log::error!("PostgreSQL cannot be started again: {error}"),
     }
-    server.is_alive()
 }

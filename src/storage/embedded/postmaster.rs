@@ -55,11 +55,11 @@ impl PidFile {
     }
 }
 
-/// Removes what a server left behind that was killed. Its sessions may outlive
-/// it by a moment and must not meet a new server: the caller holds the lock of
-/// the data directory, and here no process may be left in the cluster. What
-/// PostgreSQL does by itself goes by process ids alone and is misled when these
-/// are given out again, as in a container that starts anew.
+/// Clears the way for a new server after one that was killed. Its sessions may
+/// outlive it by a moment and must not meet a new one, so they are waited for.
+/// PostgreSQL tells its own stale locks by the process id in them and is misled
+/// when that id was given out again, as in a container that starts anew: only
+/// then they are removed here. The caller holds the lock of the data directory.
 pub(super) fn clear_leftovers(layout: &Layout, socket_directory: &Path) -> Result<(), EmbeddedError> {
     let deadline = Instant::now() + Duration::from_secs(10);
     while anybody_in(&layout.cluster()) {
@@ -70,12 +70,19 @@ pub(super) fn clear_leftovers(layout: &Layout, socket_directory: &Path) -> Resul
         std::thread::sleep(Duration::from_millis(50));
     }
     for path in [path(layout), socket_directory.join(SOCKET_LOCK)] {
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            result => result.map_err(EmbeddedError::io("remove", &path))?,
+        if names_a_stranger(&path, &layout.cluster()) {
+            std::fs::remove_file(&path).map_err(EmbeddedError::io("remove", &path))?;
         }
     }
     Ok(())
+}
+
+/// Whether a lock file names a process that exists and is no server of the cluster.
+fn names_a_stranger(lock: &Path, cluster: &Path) -> bool {
+    let text = std::fs::read_to_string(lock).unwrap_or_default();
+    let Some(Ok(pid)) = text.lines().next().map(|line| line.trim().parse::<u32>()) else { return false };
+    let process = PathBuf::from(format!("/proc/{pid}"));
+    process.exists() && !works_in(&process, cluster)
 }
 
 fn path(layout: &Layout) -> PathBuf {
@@ -189,14 +196,17 @@ mod tests {
     }
 
     #[test]
-    fn leftovers_of_nobody_are_removed() {
+    fn locks_that_name_another_process_are_removed() {
         let root = tempfile::tempdir().unwrap();
         let layout = Layout::create(root.path()).unwrap();
         std::fs::create_dir(layout.cluster()).unwrap();
-        std::fs::write(path(&layout), "1\n").unwrap();
-        std::fs::write(root.path().join(SOCKET_LOCK), "1\n").unwrap();
-        clear_leftovers(&layout, root.path()).unwrap();
-        clear_leftovers(&layout, root.path()).unwrap();
-        assert!(!path(&layout).exists() && !root.path().join(SOCKET_LOCK).exists());
+        let locks = [path(&layout), root.path().join(SOCKET_LOCK)];
+        for (pid, stays) in [(std::process::id(), false), (i32::MAX as u32, true)] {
+            for lock in &locks {
+                std::fs::write(lock, format!("{pid}\n")).unwrap();
+            }
+            clear_leftovers(&layout, root.path()).unwrap();
+            assert_eq!(locks.each_ref().map(|lock| lock.exists()), [stays, stays], "{pid}");
+        }
     }
 }

@@ -41,6 +41,8 @@ pub(super) fn write(layout: &Layout, socket: &Path, user: &ServiceUser) -> Resul
     put(&hba, b"# Written by provisiond at every start.\nlocal all all peer map=provisiond\n")?;
     put(&ident, ident_map(&user.name).as_bytes())?;
     let mut text = b"# Written by provisiond at every start; yours is postgres.local.conf.\n".to_vec();
+    // What initdb found out of the machine, such as which shared memory works.
+    set(&mut text, "include ", layout.cluster().join("postgresql.conf").as_os_str().as_bytes());
     text.extend_from_slice(SETTINGS.as_bytes());
     set(&mut text, "unix_socket_directories = ", &list_of(socket));
     set(&mut text, "hba_file = ", hba.as_os_str().as_bytes());

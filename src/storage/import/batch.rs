@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt};
+use diesel::sql_types::{Array, BigInt, Text};
 
 use super::matching::{Matched, match_lines};
 use super::{BadLine, BatchResult, Import, Line};
 use crate::domain::ids::SubjectId;
-use crate::domain::subject::{FieldError, Subject, SubjectKind};
+use crate::domain::subject::{FieldError, Subject, SubjectDraft, SubjectKind};
 use crate::storage::DbError;
 use crate::storage::subjects::{Edit, Outcome, SubjectError, errors, load, lock, lock_for_write, save};
 
@@ -18,19 +18,38 @@ use crate::storage::subjects::{Edit, Outcome, SubjectError, errors, load, lock, 
 /// # Errors
 /// Only what the database itself does; the batch may be given again then.
 pub fn batch(connection: &mut PgConnection, import: Import, lines: &[Line]) -> Result<BatchResult, DbError> {
-    match attempt(connection, import, lines) {
-        Ok(result) => Ok(result),
-        Err(SubjectError::Db(error)) => Err(error),
-        // Somebody took a name between the check and the write: that line alone
-        // has to fail.
-        Err(_) => one_by_one(connection, import, lines),
+    for _ in 0..DEADLOCK_RETRIES {
+        match attempt(connection, import, lines) {
+            Ok(result) => return Ok(result),
+            Err(SubjectError::Db(error)) if is_deadlock(&error) => log::info!("again: {error}"),
+            Err(SubjectError::Db(error)) => return Err(error),
+            // Somebody took a name between the check and the write: that line
+            // alone has to fail.
+            Err(_) => return one_by_one(connection, import, lines),
+        }
     }
+    one_by_one(connection, import, lines)
+}
+
+/// How often a batch is tried as a whole when another import that names the
+/// same new accounts in another order is in its way.
+const DEADLOCK_RETRIES: usize = 3;
+
+fn is_deadlock(error: &DbError) -> bool {
+    matches!(error, DbError::Unavailable(message) if message.contains("deadlock detected"))
 }
 
 fn one_by_one(connection: &mut PgConnection, import: Import, lines: &[Line]) -> Result<BatchResult, DbError> {
     let mut all = BatchResult::default();
     for line in lines {
-        match attempt(connection, import, std::slice::from_ref(line)) {
+        // Whoever took the name has committed by now: the second time the line
+        // finds that account, or says whose the name is.
+        let once = attempt(connection, import, std::slice::from_ref(line));
+        let result = match once {
+            Err(SubjectError::Conflict { .. }) => attempt(connection, import, std::slice::from_ref(line)),
+            other => other,
+        };
+        match result {
             Ok(result) => all.add(result),
             Err(SubjectError::Db(error)) => return Err(error),
             Err(error) => all.bad.push(BadLine { number: line.number, error: blame(error) }),
@@ -95,6 +114,7 @@ fn edits(
     let ids: Vec<SubjectId> = matched.iter().filter_map(|(_, account)| *account).collect();
     lock(connection, &ids)?;
     let subjects = load(connection, &ids)?;
+    let written_back = written_back(connection, &ids)?;
     let mut live: HashMap<SubjectId, Subject> = subjects
         .into_iter()
         .filter(|subject| subject.deleted_at.is_none())
@@ -108,10 +128,49 @@ fn edits(
             bad.push(BadLine { number: line.number, error });
         } else {
             numbers.push(line.number);
-            edits.push(Edit { before, draft: line.draft.clone() });
+            let mut draft = line.draft.clone();
+            if let Some(before) = &before {
+                keep_written_back(&mut draft, before, &written_back);
+            }
+            edits.push(Edit { before, draft });
         }
     }
     Ok((numbers, edits))
+}
+
+#[derive(QueryableByName)]
+struct WrittenBack {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Array<Text>)]
+    written_back: Vec<String>,
+}
+
+/// The attributes that logic wrote, by account.
+fn written_back(
+    connection: &mut PgConnection,
+    ids: &[SubjectId],
+) -> Result<HashMap<SubjectId, Vec<String>>, DbError> {
+    let rows: Vec<WrittenBack> = diesel::sql_query(
+        "SELECT id, written_back FROM subjects WHERE id = ANY($1) AND written_back <> '{}'",
+    )
+    .bind::<Array<BigInt>, _>(ids.iter().map(|id| id.0).collect::<Vec<_>>())
+    .load(connection)?;
+    Ok(rows.into_iter().map(|row| (SubjectId(row.id), row.written_back)).collect())
+}
+
+/// The source of an import does not know what logic wrote back. What its line
+/// leaves out stays, or every import would erase it and every run write it anew.
+fn keep_written_back(
+    draft: &mut SubjectDraft,
+    before: &Subject,
+    written_back: &HashMap<SubjectId, Vec<String>>,
+) {
+    for name in written_back.get(&before.id).into_iter().flatten() {
+        if let Some(value) = before.attributes.get(name) {
+            draft.attributes.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+    }
 }
 
 impl BatchResult {

@@ -48,9 +48,10 @@ pub(super) fn match_lines<'a>(
 fn known(connection: &mut PgConnection, import: Import, lines: &[&Line]) -> Result<Vec<Known>, DbError> {
     let external_ids: Vec<&str> = lines.iter().filter_map(|line| line.draft.external_id.as_deref()).collect();
     let user_names: Vec<String> = lines.iter().map(|line| folded(line)).collect();
+    // `seen` is no EXISTS: that could be planned as a hash of all the lines before.
     let known = diesel::sql_query(
         "SELECT id, external_id, lower(user_name COLLATE \"C\") AS user_name, \
-           EXISTS (SELECT FROM import_seen WHERE import_id = $4 AND subject_id = id) AS seen \
+           coalesce((SELECT true FROM import_seen WHERE import_id = $4 AND subject_id = id), false) AS seen \
          FROM subjects WHERE store_id = $1 AND kind = 'account' AND deleted_at IS NULL \
            AND (external_id = ANY($2) OR lower(user_name COLLATE \"C\") = ANY($3))",
     )

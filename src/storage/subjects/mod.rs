@@ -2,7 +2,7 @@
 //! its own transaction.
 //!
 //! Every writer takes its locks in this order: the store's advisory locks
-//! ([`lock_for_write`]), rows of subjects (a container before its members,
+//! (`lock_for_write`), rows of subjects (a container before its members,
 //! members by id), rows of the queue. A group's version counts what is said
 //! of the group itself; accounts that name it do not touch its row, or every
 //! account of a large group would queue behind the others.
@@ -227,8 +227,9 @@ pub fn set_attributes(
     connection: &mut PgConnection,
     before: &Subject,
     attributes: Map<String, Value>,
+    written_back: &[&str],
 ) -> Result<Subject, DbError> {
-    let stamp = write::set_attributes(connection, before.id, &attributes)?;
+    let stamp = write::set_attributes(connection, before.id, &attributes, written_back)?;
     Ok(Subject { attributes, version: stamp.version, updated_at: stamp.updated_at, ..before.clone() })
 }
 

@@ -9,6 +9,7 @@ use super::{SubjectError, lock_live};
 use crate::domain::ids::{StoreId, SubjectId, TargetId};
 use crate::domain::status::Trigger;
 use crate::domain::subject::{Subject, SubjectKind};
+use crate::storage::held::Verdicts;
 use crate::storage::queue::{self, Change};
 use crate::storage::{DbError, subjects::Written};
 
@@ -32,18 +33,21 @@ pub fn delete(
                 containers.retain(|container| container.id != id);
             })?;
         }
-        let (mut tombstones, targets) = remove(connection, before.store, vec![before.clone()])?;
+        let (mut tombstones, targets) =
+            remove(connection, before.store, vec![before.clone()], &Verdicts::default())?;
         nudge.extend(targets);
         let subject = tombstones.pop().unwrap_or_else(|| before.clone());
         Ok(Written { before: Some(before), subject, nudge })
     })
 }
 
-/// Makes tombstones of locked, live subjects and enqueues them.
+/// Makes tombstones of locked, live subjects and enqueues them; `verdicts` are
+/// those of the guards, if they have judged the removals already.
 pub(in crate::storage) fn remove(
     connection: &mut PgConnection,
     store: StoreId,
     subjects: Vec<Subject>,
+    verdicts: &Verdicts,
 ) -> Result<(Vec<Subject>, Vec<TargetId>), DbError> {
     let ids: Vec<SubjectId> = subjects.iter().map(|subject| subject.id).collect();
     let stamps = tombstone(connection, &ids)?;
@@ -60,6 +64,6 @@ pub(in crate::storage) fn remove(
             Some(Change { before: Some(before), after, trigger: Trigger::Deleted })
         })
         .collect();
-    let nudge = queue::enqueue(connection, store, &changes, None)?;
+    let nudge = queue::enqueue_judged(connection, store, &changes, None, verdicts)?;
     Ok((changes.into_iter().map(|change| change.after).collect(), nudge))
 }

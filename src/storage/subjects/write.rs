@@ -148,18 +148,22 @@ fn stamp(connection: &mut PgConnection, ids: &[SubjectId], assignments: &str) ->
     Ok(by_id(stamps))
 }
 
-/// Replaces the attributes of one row that the caller has locked.
+/// Replaces the attributes of one row that the caller has locked, and notes
+/// which of them logic wrote.
 pub(super) fn set_attributes(
     connection: &mut PgConnection,
     id: SubjectId,
     attributes: &Map<String, Value>,
+    written_back: &[&str],
 ) -> Result<Stamp, DbError> {
     let stamp = diesel::sql_query(
-        "UPDATE subjects SET attributes = $2::jsonb, version = version + 1, updated_at = clock_timestamp() \
+        "UPDATE subjects SET attributes = $2::jsonb, version = version + 1, updated_at = clock_timestamp(), \
+         written_back = ARRAY(SELECT DISTINCT unnest(written_back || $3)) \
          WHERE id = $1 RETURNING id, version, updated_at",
     )
     .bind::<BigInt, _>(id.0)
     .bind::<Text, _>(json_text(attributes))
+    .bind::<Array<Text>, _>(written_back)
     .get_result::<Stamp>(connection)?;
     Ok(stamp)
 }

@@ -9,7 +9,7 @@
 use diesel::sql_types::{BigInt, Nullable, SmallInt, Text};
 use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
 
-use super::{Sweep, SweepState};
+use super::{Queued, Sweep, SweepState};
 use crate::domain::ids::SweepId;
 use crate::storage::DbError;
 use crate::storage::queue::{PRIORITY_PARKED, PRIORITY_SWEEP};
@@ -82,7 +82,7 @@ pub fn order(connection: &mut PgConnection, id: SweepId, action: Action) -> Resu
         let sweep = lookup(connection, id, "FOR UPDATE")?;
         let (doing, from, done) = action.facts();
         let state = sweep.state()?;
-        let ended = state == SweepState::Finished && super::remaining(connection, &sweep)? == 0;
+        let ended = state == SweepState::Finished && super::queued(connection, &sweep)? == Queued::default();
         if ended || !from.contains(&state) {
             return Err(SweepError::State(state, done));
         }
@@ -167,7 +167,7 @@ fn apply(connection: &mut PgConnection, sweep: &Sweep, state: SweepState) -> Res
         SweepState::Resuming => (
             PRIORITY_PARKED,
             PRIORITY_PARKED,
-            format!("UPDATE pending p SET priority = {PRIORITY_SWEEP} FROM d WHERE {matched}"),
+            format!("UPDATE pending p SET priority = {PRIORITY_SWEEP}, since = now() FROM d WHERE {matched}"),
         ),
         _ => (PRIORITY_SWEEP, PRIORITY_PARKED, format!("DELETE FROM pending p USING d WHERE {matched}")),
     };

@@ -25,7 +25,8 @@ async fn an_account_lives() {
     let same = api.put(path, made.clone()).await;
     assert_eq!((same.header("etag"), &same.body), ("\"1\"", &made), "what was got can be sent back");
 
-    let patch = json!({"attributes": {"phone": {"home": null}, "title": "Dr"}, "status": null, "organization": null});
+    let patch =
+        json!({"attributes": {"phone": {"home": null}, "title": "Dr"}, "status": null, "organization": null});
     let patched = api.patch(path, patch).await.expect(200);
     assert_eq!(patched["attributes"], json!({"department": "Sales", "phone": {"work": "1"}, "title": "Dr"}));
     assert_eq!((&patched["status"], &patched["organization"]), (&json!("active"), &Value::Null));
@@ -60,7 +61,8 @@ async fn only_the_expected_version_is_written() {
     ];
     for (tags, status) in cases {
         for method in [Method::PUT, Method::PATCH] {
-            let request = api.request(method, &path).header("if-match", tags).json(&json!({"userName": "ada"}));
+            let request =
+                api.request(method, &path).header("if-match", tags).json(&json!({"userName": "ada"}));
             assert_eq!(api.send(request).await.status, status, "{tags}");
         }
     }
@@ -133,7 +135,8 @@ async fn lists_are_narrowed() {
         ("filter=&userName=bob", vec!["bob"]),
     ] {
         let list = api.get(&format!("/stores/people/accounts?{query}")).await.expect(200);
-        let names: Vec<_> = list["items"].as_array().unwrap().iter().map(|item| item["userName"].clone()).collect();
+        let names: Vec<_> =
+            list["items"].as_array().unwrap().iter().map(|item| item["userName"].clone()).collect();
         assert_eq!(names, expected, "{query}");
     }
 }

@@ -17,7 +17,13 @@ struct Case {
     field: &'static str,
 }
 
-fn case(method: Method, path: &'static str, body: impl Into<Vec<u8>>, status: u16, field: &'static str) -> Case {
+fn case(
+    method: Method,
+    path: &'static str,
+    body: impl Into<Vec<u8>>,
+    status: u16,
+    field: &'static str,
+) -> Case {
     Case { method, path, media_type: JSON, body: body.into(), status, field }
 }
 
@@ -42,7 +48,11 @@ fn accounts() -> Vec<Case> {
         (br#"{"userName": "x", "attributes": {"a": NaN}}"#.into(), 400, ""),
         (br#"{"userName": "\ud800"}"#.into(), 400, ""),
         (nested(5_000).into(), 400, ""),
-        (nested(60).into(), 422, "attributes.a[0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0]"),
+        (
+            nested(60).into(),
+            422,
+            "attributes.a[0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0]",
+        ),
         (br#"{"userName": "x", "attributes": {"a": {"b": [1e300]}}}"#.into(), 422, "attributes.a.b[0]"),
         (br#"{"userName": "x", "attributes": {"a": 9007199254740993}}"#.into(), 422, "attributes.a"),
         (br#"{"userName": "x", "attributes": {"a": "\u0000"}}"#.into(), 422, "attributes.a"),
@@ -111,17 +121,50 @@ fn others() -> Vec<Case> {
         case(patch.clone(), "/accounts/1", r#"{"id": "2"}"#, 422, "id"),
         case(patch, "/groups/1", r#"{"displayName": "x"}"#, 404, ""),
         case(post.clone(), "/stores/people/groups", r#"{}"#, 422, "displayName"),
-        case(post.clone(), "/stores/people/groups", r#"{"displayName": "x", "userName": "y"}"#, 422, "userName"),
-        case(post.clone(), "/stores/people/groups", r#"{"displayName": "x", "members": ["who"]}"#, 422, "members"),
-        case(post.clone(), "/stores/people/groups", r#"{"displayName": "x", "members": ["a\u0000"]}"#, 422, "members"),
+        case(
+            post.clone(),
+            "/stores/people/groups",
+            r#"{"displayName": "x", "userName": "y"}"#,
+            422,
+            "userName",
+        ),
+        case(
+            post.clone(),
+            "/stores/people/groups",
+            r#"{"displayName": "x", "members": ["who"]}"#,
+            422,
+            "members",
+        ),
+        case(
+            post.clone(),
+            "/stores/people/groups",
+            r#"{"displayName": "x", "members": ["a\u0000"]}"#,
+            422,
+            "members",
+        ),
         case(post.clone(), "/tokens", r#"{"name": "x", "role": "king"}"#, 422, "role"),
         case(post.clone(), "/tokens", r#"{"name": "\u0000", "role": "viewer"}"#, 422, "name"),
-        case(post.clone(), "/tokens", r#"{"name": "x", "role": "viewer", "expiresAt": "soon"}"#, 422, "expiresAt"),
-        case(post.clone(), "/tokens", r#"{"name": "x", "role": "viewer", "expiresAt": "2001-01-01T00:00:00Z"}"#, 422, "expiresAt"),
+        case(
+            post.clone(),
+            "/tokens",
+            r#"{"name": "x", "role": "viewer", "expiresAt": "soon"}"#,
+            422,
+            "expiresAt",
+        ),
+        case(
+            post.clone(),
+            "/tokens",
+            r#"{"name": "x", "role": "viewer", "expiresAt": "2001-01-01T00:00:00Z"}"#,
+            422,
+            "expiresAt",
+        ),
         case(post.clone(), "/stores/people/import?deleteMissing=yes", "", 400, ""),
         case(post.clone(), "/stores/people/import", "{}", 415, ""),
         Case { media_type: "text/plain", ..case(post.clone(), "/stores", r#"{"name": "x"}"#, 415, "") },
-        Case { media_type: "application/json; charset=latin1", ..case(post, "/stores", r#"{"name": "x"}"#, 415, "") },
+        Case {
+            media_type: "application/json; charset=latin1",
+            ..case(post, "/stores", r#"{"name": "x"}"#, 415, "")
+        },
     ]
 }
 

@@ -3,6 +3,7 @@
 mod accounts;
 mod bad_input;
 mod containers;
+mod due_work;
 mod import;
 mod support;
 mod tokens;

@@ -139,20 +139,20 @@ impl TestApi {
     /// Rows of the tables that requests write, with the sum of the versions.
     pub fn written(&self) -> Vec<i64> {
         #[derive(diesel::QueryableByName)]
-        struct Count {
-            #[diesel(sql_type = diesel::sql_types::BigInt)]
-            count: i64,
+        struct Counts {
+            #[diesel(sql_type = diesel::sql_types::Array<diesel::sql_types::BigInt>)]
+            counts: Vec<i64>,
         }
-        let counts: Vec<Count> = diesel::sql_query(
-            "SELECT count(*) FROM stores UNION ALL SELECT count(*) FROM subjects UNION ALL \
-             SELECT coalesce(sum(version), 0)::bigint FROM subjects UNION ALL \
-             SELECT count(*) FROM subjects WHERE deleted_at IS NULL UNION ALL \
-             SELECT count(*) FROM memberships UNION ALL SELECT count(*) FROM pending UNION ALL \
-             SELECT count(*) FROM tokens WHERE revoked_at IS NULL UNION ALL SELECT count(*) FROM import_seen",
+        let counts: Counts = diesel::sql_query(
+            "SELECT ARRAY[(SELECT count(*) FROM stores), (SELECT count(*) FROM subjects), \
+             (SELECT coalesce(sum(version), 0)::bigint FROM subjects), \
+             (SELECT count(*) FROM subjects WHERE deleted_at IS NULL), \
+             (SELECT count(*) FROM memberships), (SELECT count(*) FROM pending), \
+             (SELECT count(*) FROM tokens WHERE revoked_at IS NULL)] AS counts",
         )
-        .load(&mut self.db.connection())
+        .get_result(&mut self.db.connection())
         .unwrap();
-        counts.into_iter().map(|row| row.count).collect()
+        counts.counts
     }
 }
 
@@ -173,11 +173,12 @@ fn serve(state: ApiState) -> (ServerHandle, String) {
     std::thread::spawn(move || {
         actix_web::rt::System::new().block_on(async move {
             let state = web::Data::new(state);
-            let server = HttpServer::new(move || App::new().app_data(state.clone()).configure(api::configure))
-                .workers(1)
-                .disable_signals()
-                .bind(("127.0.0.1", 0))
-                .unwrap();
+            let server =
+                HttpServer::new(move || App::new().app_data(state.clone()).configure(api::configure))
+                    .workers(1)
+                    .disable_signals()
+                    .bind(("127.0.0.1", 0))
+                    .unwrap();
             let url = format!("http://{}", server.addrs()[0]);
             let server = server.run();
             sender.send((server.handle(), url)).unwrap();

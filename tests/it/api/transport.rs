@@ -51,7 +51,7 @@ async fn media_types_are_checked() {
         ("application/json", "gzip", 415),
         ("application/x-www-form-urlencoded", "", 415),
     ] {
-        let name = format!("s {media_type} {coding}").replace('/', " ");
+        let name = format!("{media_type}, {coding}.").replace('/', " ");
         let mut request = api.request(Method::POST, "/stores").header("content-type", media_type);
         if !coding.is_empty() {
             request = request.header("content-encoding", coding);

@@ -9,9 +9,9 @@ use super::{RECORD, settings_with};
 use crate::support::app::{TestApp, TestTarget};
 use crate::support::sink::{Answer, Call, Sink};
 
-const ACCOUNTS: usize = 2_000;
+pub(super) const ACCOUNTS: usize = 2_000;
 
-async fn import(app: &TestApp, store: &str) {
+pub(super) async fn import(app: &TestApp, store: &str) {
     let lines: String = (0..ACCOUNTS)
         .map(|number| format!("{{\"userName\":\"user{number}\",\"attributes\":{{\"n\":{number}}}}}\n"))
         .collect();

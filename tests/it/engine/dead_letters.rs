@@ -142,6 +142,62 @@ async fn a_deprovision_that_died_is_retried_as_one() {
 }
 
 #[tokio::test]
+async fn retries_at_a_quarantined_target_wait_in_the_queue() {
+    let never = [("PROVISIOND_ENGINE_BREAKER_PROBE", "1h")];
+    let (app, sink) = (TestApp::start_with(&never).await, Sink::start().await);
+    sink.answer(Answer::new(400));
+    let store = app.store("people").await;
+    let target = app.target(&store, settings("crm", &sink), RECORD).await;
+    for number in 0..4 {
+        app.account(&store, &format!("user{number}"), json!({})).await;
+    }
+    until_dead(&app, &target, 4).await;
+    sink.answer(Answer::new(401));
+    let eve = app.account(&store, "eve", json!({})).await;
+    app.until("the quarantine".into(), async || {
+        let status = app.get(&format!("/targets/{}/status", target.id)).await;
+        let quiet = status["breaker"]["state"] == "open" && status["running"] == 0;
+        if quiet { Ok(()) } else { Err(status) }
+    })
+    .await;
+    sink.answer_well();
+    let called = sink.calls().len();
+    assert_eq!(retry(&app, &target, json!({ "all": true })).await, 4);
+    app.until("the retries to be due".into(), async || {
+        let status = app.get(&format!("/targets/{}/status", target.id)).await;
+        if status["backlog"] == 5 && status["deadLetters"] == 0 { Ok(()) } else { Err(status) }
+    })
+    .await;
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let sweep = app.get(&format!("/targets/{}/status", target.id)).await["sweep"].clone();
+    assert_eq!(
+        (sink.calls().len(), &sweep["remaining"], &sweep["etaSeconds"]),
+        (called, &json!(4), &Value::Null)
+    );
+    app.post(&format!("/targets/{}/resume", target.id), json!({})).await.expect(200);
+    app.until_status(&eve, &target, "provisioned").await;
+    app.until_idle(&target).await;
+    assert_eq!(sink.calls().len(), called + 5);
+}
+
+#[tokio::test]
+async fn only_what_died_since_a_time_is_retried() {
+    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    sink.answer(Answer::new(400));
+    let store = app.store("people").await;
+    let target = app.target(&store, settings("crm", &sink), RECORD).await;
+    let ada = app.account(&store, "ada", json!({})).await;
+    until_dead(&app, &target, 1).await;
+    let since = chrono::Utc::now();
+    let bob = app.account(&store, "bob", json!({})).await;
+    until_dead(&app, &target, 2).await;
+    sink.answer_well();
+    assert_eq!(retry(&app, &target, json!({ "since": since })).await, 1);
+    app.until_status(&bob, &target, "provisioned").await;
+    assert_eq!(app.provision(&ada, &target).await["status"], "provisionFailed");
+}
+
+#[tokio::test]
 async fn bad_retries_name_the_field() {
     let (app, sink) = (TestApp::start().await, Sink::start().await);
     let store = app.store("people").await;

@@ -15,7 +15,7 @@ use provisiond::domain::target::{RetryPolicy, TargetSettings};
 use provisiond::egress::Egress;
 use provisiond::engine::{self, Deps, EngineHandle, Settings};
 use provisiond::js::HostProgram;
-use provisiond::plan::Conclusion;
+use provisiond::plan::{Conclusion, GuardPolicy};
 use provisiond::security::{MasterKey, Sealer};
 use provisiond::storage::claim::{self, Claimed};
 use provisiond::storage::complete::{Completion, complete};
@@ -107,7 +107,9 @@ impl World {
                 node: "test".into(),
                 run_again_floor: Duration::from_secs(1),
                 poll_interval: Duration::from_secs(1),
+                breaker: provisiond::plan::breaker::Timing::default(),
                 log_retention_days: 30,
+                guard: GuardPolicy::default(),
             }),
             before_run,
         };
@@ -154,6 +156,7 @@ fn success(claimed: &Claimed, target: TargetId) -> Completion {
         metadata: None,
         attributes: None,
         next: None,
+        retry_after: None,
     };
     Completion {
         target,
@@ -169,7 +172,7 @@ fn success(claimed: &Claimed, target: TargetId) -> Completion {
 }
 
 fn claim_one(connection: &mut PgConnection, target: TargetId, node: &str) -> Option<Claimed> {
-    claim::claim(connection, target, node, 1, 0.0).unwrap().pop()
+    claim::claim(connection, target, node, 1, 1, 0.0).unwrap().pop()
 }
 
 #[tokio::test]
@@ -200,7 +203,7 @@ async fn a_change_during_a_run_keeps_the_row_due() {
     let world = World::new(&sink).await;
     let account = world.account("ada");
     let mut connection = world.db.connection();
-    let claimed = claim::claim(&mut connection, world.target, "one", 1, 60.0).unwrap().pop().unwrap();
+    let claimed = claim::claim(&mut connection, world.target, "one", 1, 1, 60.0).unwrap().pop().unwrap();
     let patch = json!({ "title": "Director" });
     let before = subjects::load(&mut connection, &[account]).unwrap().remove(0);
     let mut draft = before.draft();

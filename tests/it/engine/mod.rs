@@ -1,12 +1,16 @@
 //! The engine from outside: changes in, calls at a real HTTP server out.
 
+mod breaker;
 mod crash;
 mod dead_letters;
 mod failures;
+mod held;
 mod inside;
 mod lifecycle;
+mod nodes;
 mod order;
 mod poison;
+mod scim;
 mod statuses;
 mod sweeps;
 mod triggers;

@@ -27,7 +27,7 @@ async fn poison_ends_in_its_limit_while_others_go_on() {
     let (app, sink) = (TestApp::start().await, Sink::start().await);
     let store = app.store("people").await;
     let limits = json!({
-        "limits": { "cpuMs": 500, "wallMs": 2_000, "heapMib": 64 },
+        "limits": { "cpuMs": 500, "wallMs": 6_000, "heapMib": 64 },
         "retry": { "maxAttempts": 1 }, "maxParallelJobs": 10,
     });
     let target = app.target(&store, settings_with("crm", &sink, limits), POISON).await;
@@ -46,7 +46,7 @@ async fn poison_ends_in_its_limit_while_others_go_on() {
         let shown = app.until_status(&bad, &target, "provisionFailed").await;
         let message = shown["message"].as_str().unwrap();
         assert!(message.contains(limit), "{poison}: {message}");
-        assert!(begin.elapsed() < Duration::from_secs(20), "{poison} took {:?}", begin.elapsed());
+        assert!(begin.elapsed() < Duration::from_secs(35), "{poison} took {:?}", begin.elapsed());
     }
 }
 

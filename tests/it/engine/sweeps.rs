@@ -8,6 +8,7 @@ use diesel::sql_types::BigInt;
 use provisiond::domain::ids::{StoreId, SweepId, TargetId};
 use provisiond::domain::status::Trigger;
 use provisiond::domain::target::TargetSettings;
+use provisiond::plan::GuardPolicy;
 use provisiond::storage::sweeps::control::{self, Action};
 use provisiond::storage::sweeps::{self, SweepKind};
 use provisiond::storage::{stores, targets};
@@ -224,6 +225,32 @@ async fn a_cancel_that_was_cut_off_is_finished_after_a_restart() {
     assert_eq!(sink.calls().len(), 30, "only what was there before the force");
 }
 
+#[tokio::test]
+async fn a_paused_sweep_stays_so_over_a_restart() {
+    let (mut app, sink) = (TestApp::start().await, Sink::start().await);
+    let (target, _) = world(&app, &sink, 30).await;
+    pause(&app, &target).await;
+    let id = force(&app, &target).await;
+    app.until("all to be enqueued".into(), async || {
+        let sweep = app.get(&format!("/sweeps/{id}")).await;
+        if sweep["enqueued"] == 30 { Ok(()) } else { Err(sweep) }
+    })
+    .await;
+    app.post(&format!("/sweeps/{id}/pause"), json!({})).await.expect(200);
+    app.kill();
+    app.restart().await;
+    app.post(&format!("/targets/{}/resume", target.id), json!({})).await.expect(200);
+    app.until_idle(&target).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(
+        (sink.calls().len(), until_sweep(&app, &id, "paused").await["remaining"].clone()),
+        (30, json!(30))
+    );
+    app.post(&format!("/sweeps/{id}/resume"), json!({})).await.expect(200);
+    until_sweep(&app, &id, "finished").await;
+    assert_eq!(sink.calls().len(), 60);
+}
+
 #[derive(QueryableByName)]
 struct Count {
     #[diesel(sql_type = BigInt)]
@@ -249,7 +276,7 @@ fn large_force(connection: &mut PgConnection, accounts: i64) -> (StoreId, Target
     .unwrap();
     let sweep = sweeps::start(connection, &target, SweepKind::Force, Trigger::Force).unwrap();
     let id = SweepId(sweep.id);
-    while !sweeps::advance(connection, &target, id).unwrap() {}
+    while !sweeps::advance(connection, &target, id, &GuardPolicy::default()).unwrap() {}
     (store, target.id, id)
 }
 
@@ -302,7 +329,7 @@ async fn work_that_a_force_takes_over_outlives_its_cancel() {
         )
         .unwrap();
     let second = sweeps::start(&mut connection, &target, SweepKind::Force, Trigger::Force).unwrap();
-    while !sweeps::advance(&mut connection, &target, SweepId(second.id)).unwrap() {}
+    while !sweeps::advance(&mut connection, &target, SweepId(second.id), &GuardPolicy::default()).unwrap() {}
     carry_out(&mut connection, SweepId(second.id), Action::Cancel);
     assert_eq!(count(&mut connection, "true"), 3);
     assert_eq!(count(&mut connection, "priority = 1"), 1);

@@ -68,3 +68,29 @@ async fn a_write_back_beside_a_change_loses_neither() {
     assert_eq!(record["attributes"]["mailbox"]["address"], "ada@example.org");
     assert_eq!(app.runs(&mailbox, &ada).await.len(), 2);
 }
+
+/// The personnel system does not know the mailbox, and must not erase it.
+#[tokio::test]
+async fn an_import_keeps_what_logic_wrote_back() {
+    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    let store = app.store("people").await;
+    let mailbox = app.target(&store, settings("mailbox", &sink), MAILBOX).await;
+    let line = json!({ "userName": "ada", "attributes": { "title": "Director" } });
+    let ada = app.account(&store, "ada", line["attributes"].clone()).await;
+    app.until_status(&ada, &mailbox, "provisioned").await;
+    let import = async |line: &serde_json::Value| {
+        let answer = reqwest::Client::new()
+            .post(format!("{}/api/v1/stores/{store}/import", app.url))
+            .bearer_auth(&app.token)
+            .header("content-type", "application/x-ndjson")
+            .body(line.to_string())
+            .send();
+        answer.await.unwrap().json::<serde_json::Value>().await.unwrap()
+    };
+    assert_eq!(import(&line).await["unchanged"], 1);
+    let promoted = json!({ "userName": "ada", "attributes": { "title": "Chair" } });
+    assert_eq!(import(&promoted).await["updated"], 1);
+    let record = app.get(&format!("/accounts/{ada}")).await;
+    assert_eq!(record["attributes"]["title"], "Chair");
+    assert_eq!(record["attributes"]["mailbox"]["address"], "ada@example.org");
+}

@@ -97,7 +97,8 @@ fn insert_container(
 
 /// Names must differ in a store, so most carry the number of their subject.
 fn in_memory(store: StoreId, number: usize, draft: &Draft) -> Subject {
-    let unique = |text: &str| format!("{text}{number}");
+    // With a sign between them: "1" and "12" are not "11" and "2".
+    let unique = |text: &str| format!("{text}-{number}");
     let account = draft.kind == SubjectKind::Account;
     let display_name = if account { draft.name.clone() } else { unique(&draft.name) };
     Subject {

@@ -295,7 +295,7 @@ async fn the_wall_limit_aborts_calls() {
     let silence = Arc::new(Silence::default());
     let host = start("export default async () => { await fetch('https://a.example/') }").await;
     let end = run_with(&host, json!({}), silence.clone()).await;
-    assert_eq!(end.outcome, RunOutcome::Limit("the wall limit of 2 s was reached".into()));
+    assert_eq!(end.outcome, RunOutcome::Limit("the wall limit of 5 s was reached".into()));
     assert_eq!(silence.dropped.load(Ordering::SeqCst), 1);
     assert!(host.is_alive());
 }

@@ -17,7 +17,7 @@ pub fn program() -> HostProgram {
 }
 
 pub fn small_limits() -> Limits {
-    Limits { cpu_ms: 500, wall_ms: 2_000, heap_mib: 64 }
+    Limits { cpu_ms: 500, wall_ms: 5_000, heap_mib: 64 }
 }
 
 pub async fn try_start(code: &str) -> Result<JsHost, StartError> {

@@ -1,3 +1,5 @@
 //! Storage against a real database.
 
+mod contention;
+mod ordinary_role;
 mod subjects;

@@ -71,6 +71,13 @@ impl TestApp {
         Self::launch(None, Vec::new()).await
     }
 
+    /// A second node on the same database, with a data directory of its own.
+    pub async fn start_beside(&self) -> Self {
+        let mut other = Self::launch(None, self.environment.clone()).await;
+        other.token = self.token.clone();
+        other
+    }
+
     async fn launch(db: Option<TestDb>, environment: Vec<(String, String)>) -> Self {
         // Below /tmp, so that the user of the embedded PostgreSQL can enter it.
         let directory = tempfile::Builder::new().prefix("provisiond-test").tempdir_in("/tmp").unwrap();
@@ -78,11 +85,18 @@ impl TestApp {
         std::fs::set_permissions(directory.path(), mode).unwrap();
         let data_dir = directory.path().join("data");
         let process = spawn(&data_dir, &environment);
-        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE * 2).build().unwrap();
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(PATIENCE * 2)
+            .pool_idle_timeout(Duration::from_secs(2))
+            .build()
+            .unwrap();
         let (url, token) = (String::new(), String::new());
         let mut app = Self { url, token, data_dir, db, environment, process, client, _directory: directory };
         app.wait_until_ready().await;
-        app.token = std::fs::read_to_string(app.data_dir.join("initial-token")).unwrap().trim().to_owned();
+        // Only the first node on a database makes one.
+        let token = std::fs::read_to_string(app.data_dir.join("initial-token"));
+        app.token = token.unwrap_or_default().trim().to_owned();
         app
     }
 
@@ -277,7 +291,7 @@ impl TestApp {
 
 impl Drop for TestApp {
     fn drop(&mut self) {
-        if self.db.is_some() {
+        if self.environment.iter().any(|(name, _)| name == "DATABASE_URL") {
             self.process.kill().ok();
         } else {
             // With the embedded database, which only an orderly end stops.

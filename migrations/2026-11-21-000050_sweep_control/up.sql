@@ -10,7 +10,7 @@ ALTER TABLE sweeps
     ADD COLUMN removed bigint NOT NULL DEFAULT 0;
 UPDATE sweeps SET state = CASE WHEN cancelled THEN 'cancelled' ELSE 'finished' END WHERE finished_at IS NOT NULL;
 DROP INDEX sweeps_open;
-CREATE INDEX sweeps_open ON sweeps (target_id, id) WHERE state IN ('running', 'pausing', 'resuming', 'cancelling');
+CREATE INDEX sweeps_open ON sweeps (target_id, id) WHERE state IN ('running', 'pausing', 'paused', 'resuming', 'cancelling');
 CREATE INDEX sweeps_target ON sweeps (target_id, id);
 
 -- The sweep that is the only reason for the row. Not indexed: the queue is hot.

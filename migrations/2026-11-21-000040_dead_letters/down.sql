@@ -4,4 +4,4 @@ ALTER TABLE sweeps ADD CONSTRAINT sweeps_kind_check CHECK (kind IN ('force', 're
 ALTER TABLE sweeps DROP COLUMN selection;
 DROP INDEX provision_state_fingerprint;
 DROP INDEX provision_state_dead;
-ALTER TABLE provision_state DROP COLUMN fingerprint;
+ALTER TABLE provision_state DROP COLUMN cleared_version, DROP COLUMN fingerprint;

@@ -1,0 +1,3 @@
+ALTER TABLE targets
+    DROP COLUMN resumes,
+    DROP COLUMN breaker;

@@ -1,0 +1,114 @@
+//! A target's breaker as its actors share it: the supervisor asks how much may
+//! run, workers report how it ended.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::Utc;
+
+use super::runtime::Runtime;
+use crate::plan::breaker::{Basis, Breaker, BreakerView, End, Saved, Ticket, Timing};
+use crate::storage::complete::Completion;
+
+/// The breaker of one target.
+pub struct Health {
+    breaker: Mutex<Breaker>,
+    /// Differs from what is written down.
+    dirty: AtomicBool,
+}
+
+/// Goes with a run; reports its end.
+pub struct Watch {
+    health: Arc<Health>,
+    ticket: Ticket,
+}
+
+impl Health {
+    /// Goes on from what is written down about the target.
+    pub fn new(runtime: &Runtime, timing: Timing) -> Self {
+        let (cap, now) = (runtime.target.settings.max_parallel_jobs, Utc::now());
+        let basis = Basis::of(&runtime.target);
+        let breaker = match &runtime.breaker {
+            Some(saved) => Breaker::restore(cap, timing, saved, basis, now),
+            None => Breaker::new(cap, timing, now),
+        };
+        let stale = runtime.breaker.as_ref().is_some_and(|saved| saved.basis != basis);
+        Self { breaker: Mutex::new(breaker), dirty: AtomicBool::new(stale) }
+    }
+
+    /// A panic elsewhere leaves the breaker as it was between two steps.
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs that may be under way now.
+    pub fn allowance(&self) -> usize {
+        self.breaker().allowance(Utc::now()) as usize
+    }
+
+    /// How long nothing may start.
+    pub fn wait(&self) -> Duration {
+        self.breaker().wait(Utc::now())
+    }
+
+    /// Nothing but probes is let through.
+    pub fn is_quarantined(&self) -> bool {
+        self.breaker().is_quarantined()
+    }
+
+    /// The breaker for people.
+    pub fn view(&self) -> BreakerView {
+        self.breaker().view()
+    }
+
+    /// A run starts.
+    pub fn start(self: &Arc<Self>) -> Watch {
+        Watch { health: self.clone(), ticket: self.breaker().start() }
+    }
+
+    /// Takes new settings over. Whatever changed but a pause is a reason to
+    /// give a quarantined target another chance.
+    pub fn reload(&self, before: &Runtime, after: &Runtime) {
+        self.breaker().set_cap(after.target.settings.max_parallel_jobs);
+        if Basis::of(&before.target) != Basis::of(&after.target) {
+            self.breaker().reset(Utc::now());
+            self.dirty.store(true, Ordering::Release);
+        }
+    }
+
+    /// What to write down, if it changed since the last call.
+    pub fn unsaved(&self, runtime: &Runtime) -> Option<Option<Saved>> {
+        let dirty = self.dirty.swap(false, Ordering::AcqRel);
+        dirty.then(|| self.breaker().saved(Basis::of(&runtime.target)))
+    }
+
+    /// It could not be written down.
+    pub fn not_saved(&self) {
+        self.dirty.store(true, Ordering::Release);
+    }
+}
+
+impl Watch {
+    /// Reports a run's end. In quarantine a failure that it explains costs the
+    /// account no attempt: it stays due.
+    pub fn ended(self, completion: &mut Completion) {
+        let Some(run) = &completion.run else { return };
+        let conclusion = &mut completion.conclusion;
+        let end = End {
+            subject: completion.subject,
+            class: conclusion.error_class,
+            neutral: conclusion.error_class.is_none() && !conclusion.done,
+            retry_after: conclusion.retry_after,
+            message: &conclusion.message,
+        };
+        let now = Utc::now();
+        let effect = self.health.breaker().ended(self.ticket, &end, now);
+        if effect.give_back {
+            conclusion.give_attempt_back(run.reason, run.trigger, run.attempt, now);
+        }
+        if effect.changed {
+            self.health.dirty.store(true, Ordering::Release);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The OpenAPI document says what the route table does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use provisiond::api;
+use serde_json::Value;
+
+use crate::support::app::TestApp;
+
+fn document() -> Value {
+    serde_json::from_str(api::openapi::DOCUMENT).unwrap()
+}
+
+/// Every operation by its method and path.
+fn operations(document: &Value) -> BTreeMap<String, &Value> {
+    let mut operations = BTreeMap::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            operations.insert(format!("{} {path}", method.to_uppercase()), operation);
+        }
+    }
+    operations
+}
+
+#[test]
+fn every_endpoint_stands_in_it_with_its_role_and_the_reverse() {
+    let document = document();
+    let written: BTreeMap<String, String> = operations(&document)
+        .into_iter()
+        .map(|(name, operation)| (name, operation["x-needs-role"].as_str().unwrap_or("none").to_owned()))
+        .collect();
+    let served: BTreeMap<String, String> = api::endpoints()
+        .iter()
+        .map(|endpoint| (format!("{} {}", endpoint.method, endpoint.path), endpoint.needs.to_string()))
+        .collect();
+    assert_eq!(written, served);
+}
+
+#[test]
+fn every_operation_asks_for_a_token_and_names_its_parameters() {
+    let document = document();
+    let mut ids = BTreeSet::new();
+    for (name, operation) in operations(&document) {
+        assert_eq!(operation["security"], serde_json::json!([{ "bearer": [] }]), "{name}");
+        assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{name}");
+        assert!(operation["responses"]["401"].is_object(), "{name}");
+        let (_, path) = name.split_once(' ').unwrap();
+        let in_path: BTreeSet<&str> =
+            path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect();
+        let empty = Vec::new();
+        let described: BTreeSet<&str> = operation["parameters"]
+            .as_array()
+            .unwrap_or(&empty)
+            .iter()
+            .map(|parameter| resolve(&document, parameter))
+            .filter(|parameter| parameter["in"] == "path")
+            .map(|parameter| parameter["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(described, in_path, "{name}");
+    }
+}
+
+/// What a reference points to; anything else stays.
+fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+    match value["$ref"].as_str() {
+        Some(reference) => document.pointer(reference.strip_prefix('#').unwrap()).expect(reference),
+        None => value,
+    }
+}
+
+/// Every `$ref` below a value.
+fn references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
+    match value {
+        Value::Object(members) => {
+            found.extend(members.get("$ref").and_then(Value::as_str));
+            members.values().for_each(|member| references(member, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn references_lead_somewhere_and_no_component_is_left_over() {
+    let document = document();
+    let mut found = BTreeSet::new();
+    references(&document, &mut found);
+    let mut components = BTreeSet::new();
+    for kind in ["schemas", "parameters", "responses", "headers"] {
+        for name in document["components"][kind].as_object().unwrap().keys() {
+            components.insert(format!("#/components/{kind}/{name}"));
+        }
+    }
+    let found: BTreeSet<String> = found.into_iter().map(str::to_owned).collect();
+    assert_eq!(found, components);
+}
+
+#[tokio::test]
+async fn it_is_served_to_whoever_has_a_token() {
+    let app = TestApp::start().await;
+    assert_eq!(app.get("/openapi.json").await, document());
+    let bare = reqwest::Client::builder().no_proxy().build().unwrap();
+    let refused = bare.get(format!("{}/api/v1/openapi.json", app.url)).send().await.unwrap();
+    assert_eq!(refused.status(), 401);
+}
