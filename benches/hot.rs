@@ -56,13 +56,8 @@ fn filter(bench: &mut Criterion) {
 
 fn planner(bench: &mut Criterion) {
     let work = Work { trigger: Trigger::Updated, deprovision: false };
-    let known = Known {
-        status: Some(ProvisionStatus::Provisioned),
-        present: true,
-        in_scope: true,
-        done_version: 1,
-        ..Known::default()
-    };
+    let known =
+        Known { status: Some(ProvisionStatus::Provisioned), present: true, in_scope: true, done_version: 1 };
     let scope = Scope { version: 2, deleted: false, matches: true };
     bench.bench_function("plan/decide", |b| b.iter(|| decide(black_box(work), known, scope)));
     let value = json!({ "status": "provisioned", "remoteId": "r-1" });
@@ -219,6 +214,7 @@ fn completion(claimed: &Claimed) -> Completion {
         version: claimed.subject.version,
         in_scope: true,
         conclusion: conclude(&facts(), end, &policy(), Utc::now(), 0.5),
+        fingerprint: None,
         run: Some(run),
     }
 }

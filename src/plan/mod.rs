@@ -5,11 +5,15 @@ mod backoff;
 pub mod breaker;
 mod conclude;
 mod decide;
+mod fingerprint;
 mod guard;
+mod progress;
 mod standing;
 
 pub use backoff::delay;
 pub use conclude::{Conclusion, Ending, Next, Policy, RunFacts, conclude};
 pub use decide::{Decision, Known, Scope, Work, decide};
+pub use fingerprint::fingerprint;
 pub use guard::{DeletionGuard, GuardPolicy};
+pub use progress::{Progress, Swept, progress};
 pub use standing::{Due, Standing, standing};

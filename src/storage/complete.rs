@@ -7,10 +7,10 @@ use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, Text, Timestamptz};
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 
-use super::DbError;
 use super::json_text::JsonText;
 use super::prepared::prepared;
 use super::write_back::write_back;
+use super::{DbError, dead_letters};
 use crate::domain::ids::{SubjectId, TargetId};
 use crate::domain::status::{ProvisionStatus, Reason, Trigger};
 use crate::plan::Conclusion;
@@ -32,6 +32,8 @@ pub struct Completion {
     pub in_scope: bool,
     /// What became of it.
     pub conclusion: Conclusion,
+    /// What a dead letter has in common with others of its kind.
+    pub fingerprint: Option<String>,
     /// The log row; `None` when logic did not run.
     pub run: Option<RunLog>,
 }
@@ -76,6 +78,7 @@ pub fn complete(connection: &mut PgConnection, batch: &[Completion]) -> Result<C
     connection.transaction(|connection| {
         let (versions, woken) = write_back(connection, batch)?;
         let written = write(connection, batch, &versions)?;
+        dead_letters::mark(connection, batch, &versions)?;
         let count = usize::try_from(written.written).unwrap_or(0);
         Ok(Completed { written: count, woken, next_in: written.next_in })
     })

@@ -78,6 +78,7 @@ diesel::table! {
         since -> Timestamptz,
         departure -> Nullable<Text>,
         held_id -> Nullable<Int8>,
+        sweep_id -> Nullable<Int8>,
     }
 }
 
@@ -96,6 +97,8 @@ diesel::table! {
         dead -> Bool,
         last_run_at -> Nullable<Timestamptz>,
         updated_at -> Timestamptz,
+        fingerprint -> Nullable<Text>,
+        cleared_version -> Nullable<Int8>,
     }
 }
 
@@ -161,6 +164,10 @@ diesel::table! {
         cancelled -> Bool,
         departures -> Nullable<Int8>,
         held_id -> Nullable<Int8>,
+        selection -> Nullable<Jsonb>,
+        state -> Text,
+        step -> Int8,
+        removed -> Int8,
     }
 }
 

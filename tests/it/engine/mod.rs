@@ -2,6 +2,7 @@
 
 mod breaker;
 mod crash;
+mod dead_letters;
 mod failures;
 mod held;
 mod inside;
@@ -11,6 +12,7 @@ mod order;
 mod poison;
 mod scim;
 mod statuses;
+mod sweeps;
 mod triggers;
 mod write_back;
 
