@@ -142,5 +142,6 @@ pub fn completion(target: TargetId, claimed: &Claimed, conclusion: Conclusion) -
         in_scope: scope(claimed).is_wanted(),
         conclusion,
         run: None,
+        fingerprint: None,
     }
 }
