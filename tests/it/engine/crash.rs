@@ -141,3 +141,27 @@ async fn a_claim_whose_answer_was_lost_is_given_back_at_once() {
     database.batch_execute("DROP TRIGGER fail ON pending").unwrap();
     app.until_status(&lost, &target, "provisioned").await;
 }
+
+/// A transaction that took long, or a clock that was set back: its work is due
+/// before what was claimed since, where claims no longer look each time.
+#[tokio::test]
+async fn work_that_comes_in_late_is_found() {
+    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    let store = app.store("people").await;
+    let target = app.target(&store, settings_with("crm", &sink, json!({})), RECORD).await;
+    let late = app.account(&store, "late", json!({})).await;
+    app.until_status(&late, &target, "provisioned").await;
+    let statement = format!(
+        "INSERT INTO pending (target_id, subject_id, trigger, due_at) \
+         VALUES ({}, {late}, 'manual', now() - interval '1 hour')",
+        target.id
+    );
+    app.db.as_ref().unwrap().connection().batch_execute(&statement).unwrap();
+    // Others come in meanwhile.
+    app.until("the late work to run".into(), async || {
+        app.account(&store, &format!("user{:x}", rand::random::<u64>()), json!({})).await;
+        let runs = app.runs(&target, &late).await;
+        if runs.len() == 2 { Ok(()) } else { Err(json!(runs)) }
+    })
+    .await;
+}
