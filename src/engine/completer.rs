@@ -59,7 +59,7 @@ impl Completer {
         if self.writing || self.waiting.is_empty() {
             return;
         }
-        let promised = self.pace.within(LINGER, MOST);
+        let promised = self.pace.within(LINGER, MOST, Instant::now());
         if promised < FEW || self.waiting.len() >= promised {
             self.flush(context);
         } else if self.lingering.is_none() {
