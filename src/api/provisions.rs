@@ -9,13 +9,14 @@ use serde_json::{Value, json};
 use super::{ApiState, Endpoint, EngineState};
 use crate::domain::filter::Filter;
 use crate::domain::ids::{HeldId, SubjectId, TargetId};
-use crate::domain::status::ProvisionStatus;
+use crate::domain::status::{ProvisionStatus, Reason, Trigger};
 use crate::domain::subject::{Subject, SubjectKind};
 use crate::domain::target::Target;
 use crate::http::auth::{Operator, Viewer};
 use crate::http::path::{Id, Path};
 use crate::http::{Authorized, Kind, Problem};
-use crate::plan::{Due, Known, Scope, standing};
+use crate::plan::{Decision, Due, Known, Scope, Standing, Work, decide, standing, waits_for};
+use crate::storage::gate::{self, Blocker};
 use crate::storage::held::LotState;
 use crate::storage::state::{self, StateRow};
 use crate::storage::{Connection, DbError, breakers, held, queue, subjects, targets};
@@ -43,6 +44,8 @@ struct ProvisionView {
     why: String,
     /// The lot that the removal waits or waited in.
     held_id: Option<HeldId>,
+    /// The names of the targets that it waits for.
+    blocked_by: Vec<String>,
 }
 
 async fn list(
@@ -99,6 +102,10 @@ fn provision(
             standing.status = ProvisionStatus::Pending;
         }
     }
+    let blockers = blockers(connection, target, account, &row, scope)?;
+    if !blockers.is_empty() {
+        standing = waiting(standing, known(&row)?, &row, &blockers)?;
+    }
     Ok(ProvisionView {
         target: target.settings.name.clone(),
         target_id: target.id,
@@ -112,7 +119,48 @@ fn provision(
         attempts: row.attempts.unwrap_or(0),
         why: waits.unwrap_or(standing.why),
         held_id,
+        blocked_by: blockers.into_iter().map(|blocker| blocker.target.settings.name).collect(),
     })
+}
+
+/// The targets that the due work waits for.
+fn blockers(
+    connection: &mut Connection,
+    target: &Target,
+    account: &Subject,
+    row: &StateRow,
+    scope: Scope,
+) -> Result<Vec<Blocker>, DbError> {
+    let (Some(by), Some(trigger)) = (&row.blocked_by, &row.trigger) else { return Ok(Vec::new()) };
+    let trigger = trigger.parse().map_err(corrupt)?;
+    let work = Work { trigger, deprovision: row.deprovision.unwrap_or(false) };
+    let reason = match decide(work, known(row)?, scope) {
+        Decision::Run { reason, .. } => reason,
+        _ => Reason::Provision,
+    };
+    let by: Vec<TargetId> = by.iter().copied().map(TargetId).collect();
+    gate::blockers(connection, target, account, reason, &by)
+}
+
+/// How a subject stands whose work waits for other targets.
+fn waiting(
+    standing: Standing,
+    known: Known,
+    row: &StateRow,
+    blockers: &[Blocker],
+) -> Result<Standing, DbError> {
+    let trigger: Option<Trigger> = row.trigger.as_deref().map(str::parse).transpose().map_err(corrupt)?;
+    let continues = trigger.is_some_and(Trigger::continues);
+    let status = if continues { known.status } else { None };
+    let sentences: Vec<String> = blockers.iter().map(sentence).collect();
+    let why = if sentences.is_empty() { standing.why } else { sentences.join("; ") };
+    Ok(Standing { status: status.unwrap_or(ProvisionStatus::Pending), why })
+}
+
+fn sentence(blocker: &Blocker) -> String {
+    let settings = &blocker.target.settings;
+    let sentence = waits_for(&settings.name, blocker.block.map(|block| block.obstacle), &blocker.message);
+    if blocker.target.paused { format!("{sentence} (it is paused)") } else { sentence }
 }
 
 /// Why the target's breaker keeps due work from running, if it does.

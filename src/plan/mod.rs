@@ -5,11 +5,15 @@ mod backoff;
 pub mod breaker;
 mod conclude;
 mod decide;
+mod gate;
 mod guard;
+mod links;
 mod standing;
 
 pub use backoff::delay;
 pub use conclude::{Conclusion, Ending, Next, Policy, RunFacts, conclude};
 pub use decide::{Decision, Known, Scope, Work, decide};
+pub use gate::{Block, Neighbour, Obstacle, Queued, blocks, waits_for};
 pub use guard::{DeletionGuard, GuardPolicy};
+pub use links::{Links, Node, Tie, cycle};
 pub use standing::{Due, Standing, standing};

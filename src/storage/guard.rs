@@ -12,9 +12,10 @@ use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 
 use super::DbError;
 use super::claim::{Claimed, claim};
+use super::gate::{self, Candidate, Dependency};
 use super::held::{self, Departure, Opening};
 use super::sweeps;
-use crate::domain::ids::{HeldId, SubjectId};
+use crate::domain::ids::{HeldId, SubjectId, TargetId};
 use crate::domain::status::Trigger;
 use crate::domain::target::Target;
 use crate::plan::GuardPolicy;
@@ -37,6 +38,8 @@ pub struct Intake<'a> {
     pub lease: f64,
     /// The target's own.
     pub policy: &'a GuardPolicy,
+    /// Whether other targets of the store may have to go first.
+    pub gated: bool,
 }
 
 /// Claimed rows, and how many the guard took out of them.
@@ -44,8 +47,10 @@ pub struct Intake<'a> {
 pub struct Admitted<T> {
     /// What may run.
     pub rows: Vec<T>,
-    /// How many were claimed, held ones included.
+    /// How many were claimed, held and parked ones included.
     pub claimed: usize,
+    /// Targets that need no longer wait for this one.
+    pub woken: Vec<TargetId>,
 }
 
 /// A claimed row with what is to be done about it.
@@ -53,6 +58,12 @@ pub trait Judged {
     /// The removal that it is: the subject, and the trigger it would run with.
     /// `None` when nothing that the target holds would be removed.
     fn removal(&self) -> Option<Removal>;
+
+    /// The run that it is; `None` when there is nothing to run.
+    fn candidate(&self) -> Option<Candidate<'_>>;
+
+    /// Takes in what the targets have left that this one depends on.
+    fn inform(&mut self, dependencies: Vec<Dependency>);
 }
 
 /// A removal that is about to run.
@@ -68,8 +79,8 @@ pub struct Removal {
     pub departure: Option<Departure>,
 }
 
-/// Claims due rows, plans each by `plan` and keeps removals back that the guard
-/// does not let pass.
+/// Claims due rows, plans each by `plan`, parks those that wait for other targets
+/// and keeps removals back that the guard does not let pass.
 pub fn claim_guarded<T: Judged>(
     connection: &mut PgConnection,
     intake: Intake<'_>,
@@ -80,12 +91,17 @@ pub fn claim_guarded<T: Judged>(
         let claims = claim(connection, target.id, node, limit, most_swept, lease)?;
         let claimed = claims.len();
         let mut rows: Vec<T> = claims.into_iter().map(plan).collect();
+        let mut woken = if intake.gated { gate::admit(connection, target, &mut rows)? } else { Vec::new() };
         let removals: Vec<Removal> = rows.iter().filter_map(Judged::removal).collect();
         let held = if removals.is_empty() { Vec::new() } else { judge(connection, intake, removals)? };
         if !held.is_empty() {
             rows.retain(|row| row.removal().is_none_or(|removal| !held.contains(&removal.subject)));
+            if intake.gated {
+                // Nobody waits, by order alone, for what a person has to decide.
+                woken.extend(gate::free_around(connection, target.id)?);
+            }
         }
-        Ok(Admitted { rows, claimed })
+        Ok(Admitted { rows, claimed, woken })
     })
 }
 

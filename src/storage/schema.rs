@@ -78,6 +78,8 @@ diesel::table! {
         since -> Timestamptz,
         departure -> Nullable<Text>,
         held_id -> Nullable<Int8>,
+        blocked_by -> Nullable<Array<Nullable<Int8>>>,
+        blocked_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -96,6 +98,7 @@ diesel::table! {
         dead -> Bool,
         last_run_at -> Nullable<Timestamptz>,
         updated_at -> Timestamptz,
+        provisioned -> Bool,
     }
 }
 
@@ -161,6 +164,13 @@ diesel::table! {
         cancelled -> Bool,
         departures -> Nullable<Int8>,
         held_id -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
+    target_dependencies (target_id, needs_id) {
+        target_id -> Int8,
+        needs_id -> Int8,
     }
 }
 
@@ -242,6 +252,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     stores,
     subjects,
     sweeps,
+    target_dependencies,
     target_secrets,
     targets,
     tokens,

@@ -2,6 +2,7 @@
 
 mod breaker;
 mod crash;
+mod dependencies;
 mod failures;
 mod held;
 mod inside;
