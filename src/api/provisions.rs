@@ -104,7 +104,7 @@ fn provision(
     }
     let blockers = blockers(connection, target, account, &row, scope)?;
     if !blockers.is_empty() {
-        standing = waiting(standing, known(&row)?, &row, &blockers)?;
+        standing = waiting(connection, known(&row)?, &row, &blockers)?;
     }
     Ok(ProvisionView {
         target: target.settings.name.clone(),
@@ -144,7 +144,7 @@ fn blockers(
 
 /// How a subject stands whose work waits for other targets.
 fn waiting(
-    standing: Standing,
+    connection: &mut Connection,
     known: Known,
     row: &StateRow,
     blockers: &[Blocker],
@@ -152,15 +152,21 @@ fn waiting(
     let trigger: Option<Trigger> = row.trigger.as_deref().map(str::parse).transpose().map_err(corrupt)?;
     let continues = trigger.is_some_and(Trigger::continues);
     let status = if continues { known.status } else { None };
-    let sentences: Vec<String> = blockers.iter().map(sentence).collect();
-    let why = if sentences.is_empty() { standing.why } else { sentences.join("; ") };
-    Ok(Standing { status: status.unwrap_or(ProvisionStatus::Pending), why })
+    let sentences: Vec<String> =
+        blockers.iter().map(|blocker| sentence(connection, blocker)).collect::<Result<_, _>>()?;
+    Ok(Standing { status: status.unwrap_or(ProvisionStatus::Pending), why: sentences.join("; ") })
 }
 
-fn sentence(blocker: &Blocker) -> String {
-    let settings = &blocker.target.settings;
-    let sentence = waits_for(&settings.name, blocker.block.map(|block| block.obstacle), &blocker.message);
-    if blocker.target.paused { format!("{sentence} (it is paused)") } else { sentence }
+/// What a blocker is waited for, and what keeps it as a whole from its work.
+fn sentence(connection: &mut Connection, blocker: &Blocker) -> Result<String, DbError> {
+    let Blocker { target, block, message } = blocker;
+    let sentence = waits_for(&target.settings.name, block.map(|block| block.obstacle), message);
+    if target.paused {
+        return Ok(format!("{sentence} (it is paused)"));
+    }
+    let sick = waits_for_breaker(connection, target)?;
+    let sick = sick.as_deref().map(|why| why.strip_prefix("waits: the target ").unwrap_or(why));
+    Ok(sick.map_or(sentence.clone(), |why| format!("{sentence} (it {why})")))
 }
 
 /// Why the target's breaker keeps due work from running, if it does.
