@@ -61,7 +61,6 @@ fn planner(bench: &mut Criterion) {
         present: true,
         in_scope: true,
         done_version: 1,
-        ..Known::default()
     };
     let scope = Scope { version: 2, deleted: false, matches: true };
     bench.bench_function("plan/decide", |b| b.iter(|| decide(black_box(work), known, scope)));

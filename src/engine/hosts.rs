@@ -1,8 +1,8 @@
 //! The JavaScript hosts of one (target, logic version): shared ones for
 //! everyday runs, and lone ones to find out which run breaks its limits.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use serde::Serialize;
 use tokio::sync::{Mutex, Semaphore};
@@ -23,7 +23,11 @@ pub struct Hosts {
     limits: Limits,
     shared: Vec<Mutex<Option<Arc<JsHost>>>>,
     lone: Semaphore,
-    running_alone: std::sync::Mutex<Vec<std::sync::Weak<JsHost>>>,
+    /// Runs that wait for a lone host or are in one.
+    to_run_alone: AtomicUsize,
+    /// Lone hosts between two runs.
+    spare: std::sync::Mutex<Vec<Arc<JsHost>>>,
+    running_alone: std::sync::Mutex<Vec<Weak<JsHost>>>,
     stopped: AtomicBool,
 }
 
@@ -47,6 +51,8 @@ impl Hosts {
             limits,
             shared: (0..count).map(|_| Mutex::new(None)).collect(),
             lone: Semaphore::new(LONE_HOSTS),
+            to_run_alone: AtomicUsize::new(0),
+            spare: std::sync::Mutex::default(),
             running_alone: std::sync::Mutex::default(),
             stopped: AtomicBool::new(false),
         }
@@ -78,14 +84,45 @@ impl Hosts {
     }
 
     async fn run_alone(&self, context: String, calls: Arc<dyn HostCalls>) -> Result<RunEnd, StartError> {
+        self.to_run_alone.fetch_add(1, Ordering::AcqRel);
+        let end = self.run_in_lone_host(context, calls).await;
+        let last = self.to_run_alone.fetch_sub(1, Ordering::AcqRel) == 1;
+        if last && let Ok(mut spare) = self.spare.lock() {
+            spare.clear();
+        }
+        end
+    }
+
+    async fn run_in_lone_host(
+        &self,
+        context: String,
+        calls: Arc<dyn HostCalls>,
+    ) -> Result<RunEnd, StartError> {
         let _permit =
             self.lone.acquire().await.map_err(|_| StartError::Spawn("the daemon is stopping".into()))?;
+        let host = self.lone_host().await?;
+        let end = host.run(RunRequest { context }, calls).await;
+        // Those that were only bystanders are quick, and wait less than a new
+        // process takes to start.
+        if host.is_alive()
+            && let Ok(mut spare) = self.spare.lock()
+        {
+            spare.push(host);
+        }
+        Ok(end)
+    }
+
+    async fn lone_host(&self) -> Result<Arc<JsHost>, StartError> {
+        let spare = self.spare.lock().ok().and_then(|mut spare| spare.pop());
+        if let Some(host) = spare.filter(|host| host.is_alive()) {
+            return Ok(host);
+        }
         let host = Arc::new(JsHost::start(&self.program, &self.code, &self.limits).await?);
         if let Ok(mut alone) = self.running_alone.lock() {
             alone.retain(|host| host.strong_count() > 0);
             alone.push(Arc::downgrade(&host));
         }
-        Ok(host.run(RunRequest { context }, calls).await)
+        Ok(host)
     }
 
     /// Kills every host; what runs ends interrupted and nothing is run again.
@@ -102,7 +139,7 @@ impl Hosts {
         }
         let alone =
             self.running_alone.lock().map(|mut alone| std::mem::take(&mut *alone)).unwrap_or_default();
-        for host in alone.iter().filter_map(std::sync::Weak::upgrade) {
+        for host in alone.iter().filter_map(Weak::upgrade) {
             host.kill();
         }
     }

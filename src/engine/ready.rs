@@ -28,6 +28,13 @@ impl Ready {
         self.lines.iter_mut().flat_map(|line| line.drain(..)).collect()
     }
 
+    /// The sweeps' jobs at the end, until no more than `rest` are left in all.
+    pub fn take_swept(&mut self, rest: usize) -> Vec<Arc<Job>> {
+        let excess = self.len().saturating_sub(rest);
+        let swept = &mut self.lines[2];
+        swept.split_off(swept.len().saturating_sub(excess)).into()
+    }
+
     /// How many wait.
     pub fn len(&self) -> usize {
         self.lines.iter().map(VecDeque::len).sum()

@@ -441,7 +441,22 @@ impl TargetSupervisor {
 
     /// Gives back jobs that no worker has begun.
     fn give_back(&mut self, context: &mut Context<Self>) {
-        let mut unbegun: Vec<Arc<Job>> = self.ready.drain();
+        let unbegun = self.ready.drain();
+        self.release(unbegun, context);
+    }
+
+    /// A target that has become slow holds more of a sweep than it should: what
+    /// is urgent may be among it, and is claimed again in its new place.
+    fn give_back_excess(&mut self, context: &mut Context<Self>) {
+        let most = self.credits();
+        if self.ready.len() > 2 * most {
+            let excess = self.ready.take_swept(most);
+            self.more = true;
+            self.release(excess, context);
+        }
+    }
+
+    fn release(&mut self, mut unbegun: Vec<Arc<Job>>, context: &mut Context<Self>) {
         let mut waiting = Vec::new();
         for job in &unbegun {
             waiting.extend(self.mailboxes.finish(job.claimed.subject.id));
@@ -549,6 +564,7 @@ impl Handler<Wake> for TargetSupervisor {
 
     fn handle(&mut self, _: Wake, context: &mut Self::Context) {
         self.woken = true;
+        self.give_back_excess(context);
         self.take_in(context);
     }
 }

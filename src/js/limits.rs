@@ -39,6 +39,11 @@ pub const WATCH_INTERVAL: Duration = Duration::from_millis(50);
 /// A host whose ping is older than this is held up by one of its runs.
 pub const UNANSWERED: Duration = Duration::from_millis(250);
 
+/// CPU time after which a host that does not yield is given up when it is not
+/// known whose run it is: each is run again alone, where the CPU limit counts.
+/// So the run at fault ends within its limit and a second of having begun.
+pub const SHARED_CPU: Duration = Duration::from_millis(400);
+
 /// Address space that a host's heap may not use up: the program itself, its
 /// stacks, buffers on their way and what the engine keeps outside its heap.
 pub const DATA_HEADROOM: u64 = 256 * 1024 * 1024;

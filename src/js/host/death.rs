@@ -1,5 +1,7 @@
 //! How a host came to its end, and what that means for the runs in it.
 
+use std::time::Duration;
+
 use super::super::limits::figure;
 use super::super::outcome::RunOutcome;
 use crate::domain::target::Limits;
@@ -11,6 +13,8 @@ pub(super) enum Death {
     Asked,
     /// It did not yield and used up the CPU limit.
     Cpu,
+    /// It did not yield for so much CPU time, and more than one run may be why.
+    Hogged(Duration),
     /// It did not yield for as long as the wall limit, without using CPU.
     Stuck,
     /// Its heap was used up.
@@ -25,6 +29,7 @@ impl Death {
         match self {
             Self::Asked => "the host was stopped".into(),
             Self::Cpu => format!("the CPU limit of {} was reached", figure(limits.cpu())),
+            Self::Hogged(cpu) => format!("the others waited for {} of CPU time", figure(*cpu)),
             Self::Stuck => wall(limits),
             Self::Heap => format!("the heap limit of {} MiB was reached", limits.heap_mib),
             Self::Exited(how) => format!("the run brought its host down: {how}"),
@@ -36,7 +41,7 @@ impl Death {
     pub fn outcome(&self, limits: &Limits, blamed: bool, in_flight: usize) -> RunOutcome {
         match self {
             Self::Asked => RunOutcome::Interrupted(self.blame(limits)),
-            _ if blamed => RunOutcome::Limit(self.blame(limits)),
+            _ if blamed && !matches!(self, Self::Hogged(_)) => RunOutcome::Limit(self.blame(limits)),
             _ => RunOutcome::Interrupted(format!(
                 "the host was stopped with {in_flight} {} in it: {}",
                 if in_flight == 1 { "run" } else { "runs" },

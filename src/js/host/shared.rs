@@ -259,7 +259,7 @@ impl State {
     /// The run to blame for a host that does not answer: the only one, and it
     /// was there when the unanswered ping was sent, or else the host would have
     /// come to the ping.
-    fn suspect(&self) -> Option<u32> {
+    pub fn suspect(&self) -> Option<u32> {
         if self.tainted {
             return None;
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
 
-use super::super::limits::{BOOT_LIMIT, PING_INTERVAL, WATCH_INTERVAL};
+use super::super::limits::{BOOT_LIMIT, PING_INTERVAL, SHARED_CPU, WATCH_INTERVAL};
 use super::super::outcome::StartError;
 use super::super::protocol::Kind;
 use super::death::Death;
@@ -91,8 +91,11 @@ fn is_waiting(shared: &Shared) -> bool {
 fn check(shared: &Shared) {
     let Some(ping) = shared.state().ping else { return };
     let used = shared.process.cpu().unwrap_or_default().saturating_sub(ping.cpu);
+    let is_one_to_blame = shared.state().suspect().is_some();
     if used > shared.limits.cpu() {
         shared.kill(Death::Cpu);
+    } else if used > SHARED_CPU && !is_one_to_blame {
+        shared.kill(Death::Hogged(SHARED_CPU));
     } else if ping.sent_at.elapsed() > shared.limits.wall() {
         shared.kill(Death::Stuck);
     }

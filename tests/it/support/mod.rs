@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod app;
+pub mod clock;
 pub mod db;
 pub mod scim;
 pub mod sink;
