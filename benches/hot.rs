@@ -56,12 +56,8 @@ fn filter(bench: &mut Criterion) {
 
 fn planner(bench: &mut Criterion) {
     let work = Work { trigger: Trigger::Updated, deprovision: false };
-    let known = Known {
-        status: Some(ProvisionStatus::Provisioned),
-        present: true,
-        in_scope: true,
-        done_version: 1,
-    };
+    let known =
+        Known { status: Some(ProvisionStatus::Provisioned), present: true, in_scope: true, done_version: 1 };
     let scope = Scope { version: 2, deleted: false, matches: true };
     bench.bench_function("plan/decide", |b| b.iter(|| decide(black_box(work), known, scope)));
     let value = json!({ "status": "provisioned", "remoteId": "r-1" });

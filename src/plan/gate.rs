@@ -18,7 +18,7 @@ pub struct Neighbour {
     pub tie: Tie,
     /// The engine serves it.
     pub served: bool,
-    /// It is neither paused nor slowed or quarantined by its breaker.
+    /// A node serves it, and it is neither paused nor slowed or quarantined.
     pub able: bool,
     /// The subject, by its filter.
     pub scope: Scope,

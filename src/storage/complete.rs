@@ -88,7 +88,7 @@ pub fn complete(
         if let (false, Some(first)) = (links.is_empty(), batch.first()) {
             let about: Vec<SubjectId> = batch.iter().map(|completion| completion.subject).collect();
             woken.extend(gate::free(connection, first.target, &links.all(), &about)?);
-            woken.extend(dependencies::enqueue(connection, links, &changed)?);
+            woken.extend(dependencies::enqueue(connection, batch, links, &changed)?);
         }
         let count = usize::try_from(written.written).unwrap_or(0);
         Ok(Completed { written: count, woken, next_in: written.next_in })

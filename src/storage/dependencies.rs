@@ -1,7 +1,7 @@
 //! `dependsOn`: which target waits for which other one of its store. Stored by
 //! id, so that a renamed target keeps its place; shown by name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, SmallInt, Text};
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::DbError;
 use super::complete::Completion;
-use super::queue::{PRIORITY_CHANGE, coalesce_clause, lock_store_shared};
+use super::queue::{PRIORITY_CHANGE, PRIORITY_SWEEP, coalesce_clause, lock_store_shared};
 use super::schema::{target_dependencies, targets};
 use super::subjects;
 use crate::domain::ids::{StoreId, SubjectId, TargetId};
@@ -205,13 +205,37 @@ struct Woken {
     target_id: i64,
 }
 
-/// Makes work for those that depend on a target and have provisioned these
-/// subjects, or are about to have; their removals stay as they are. Returns who
-/// got some.
+/// Makes work for those that depend on the target of a batch and have provisioned
+/// these subjects of it, or are about to have; their removals stay as they are.
+/// What a sweep has changed stands behind what a change has. Returns who got
+/// some.
 pub(super) fn enqueue(
+    connection: &mut PgConnection,
+    batch: &[Completion],
+    links: &Links,
+    changed: &[SubjectId],
+) -> Result<Vec<TargetId>, DbError> {
+    if changed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let by_sweep = |completion: &&Completion| {
+        let trigger = completion.run.as_ref().map(|run| run.trigger);
+        matches!(trigger, Some(Trigger::Force | Trigger::Enabled | Trigger::FilterChanged))
+    };
+    let swept: HashSet<SubjectId> =
+        batch.iter().filter(by_sweep).map(|completion| completion.subject).collect();
+    let (swept, fresh): (Vec<SubjectId>, Vec<SubjectId>) =
+        changed.iter().copied().partition(|subject| swept.contains(subject));
+    let mut woken = insert(connection, links, &fresh, PRIORITY_CHANGE)?;
+    woken.extend(insert(connection, links, &swept, PRIORITY_SWEEP)?);
+    Ok(woken)
+}
+
+fn insert(
     connection: &mut PgConnection,
     links: &Links,
     changed: &[SubjectId],
+    priority: i16,
 ) -> Result<Vec<TargetId>, DbError> {
     if changed.is_empty() {
         return Ok(Vec::new());
@@ -229,7 +253,7 @@ pub(super) fn enqueue(
     .bind::<Array<BigInt>, _>(numbers(&links.dependents()))
     .bind::<Array<BigInt>, _>(subjects::numbers(changed))
     .bind::<Text, _>(Trigger::Dependency.as_str())
-    .bind::<SmallInt, _>(PRIORITY_CHANGE)
+    .bind::<SmallInt, _>(priority)
     .load(connection)?;
     Ok(woken.into_iter().map(|row| TargetId(row.target_id)).collect())
 }

@@ -9,9 +9,6 @@ impl TargetSupervisor {
     /// Has what waits for this target looked at again, and what it has waiting
     /// itself: it has become another one, as far as they are concerned.
     pub(super) fn free_neighbours(&self, context: &mut Context<Self>) {
-        if self.runtime.links.is_empty() {
-            return;
-        }
         let (db, id) = (self.deps.db.clone(), self.runtime.target.id);
         let free =
             async move { db.run(Pool::Engine, move |connection| gate::free_around(connection, id)).await };

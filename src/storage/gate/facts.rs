@@ -43,15 +43,17 @@ impl Others {
         let links = Links::of(target.id, &all.iter().map(Node::from).collect::<Vec<_>>());
         let tied: Vec<Target> =
             all.into_iter().filter(|other| links.tie(other.id) != Tie::default()).collect();
-        let sick: Vec<Id> = sql_query("SELECT id FROM targets WHERE id = ANY($1) AND breaker IS NOT NULL")
-            .bind::<Array<BigInt>, _>(tied.iter().map(|other| other.id.0).collect::<Vec<_>>())
-            .load(connection)?;
-        let sick: HashSet<i64> = sick.into_iter().map(|row| row.id).collect();
+        let well: Vec<Id> = sql_query(
+            "SELECT id FROM targets WHERE id = ANY($1) AND NOT paused AND breaker IS NULL AND owner_until > now()",
+        )
+        .bind::<Array<BigInt>, _>(tied.iter().map(|other| other.id.0).collect::<Vec<_>>())
+        .load(connection)?;
+        let well: HashSet<i64> = well.into_iter().map(|row| row.id).collect();
         let other = |target: Target| {
             let filter = Filter::parse(&target.settings.filter)
                 .map_err(|error| DbError::Corrupt(format!("filter of target {}: {error}", target.id)))?;
-            let able = !target.paused && !sick.contains(&target.id.0);
-            Ok(Other { filter, tie: links.tie(target.id), able, target })
+            let (tie, able) = (links.tie(target.id), well.contains(&target.id.0));
+            Ok(Other { filter, tie, able, target })
         };
         tied.into_iter().map(other).collect::<Result<_, DbError>>().map(Self)
     }

@@ -271,3 +271,42 @@ async fn a_new_remote_id_runs_the_dependent_again_and_the_same_one_does_not() {
     app.until_idle(&crm).await;
     assert_eq!(app.runs(&crm, &ada).await.len(), 2);
 }
+
+#[tokio::test]
+async fn removals_that_a_guard_holds_keep_the_others_back() {
+    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    let store = app.store("people").await;
+    let guard = json!({ "guard": { "count": 2, "percent": 0 } });
+    let ad = target(&app, &sink, &store, "ad1", guard.clone()).await;
+    let crm = target(&app, &sink, &store, "crm", guard).await;
+    app.patch(&format!("/targets/{}", crm.id), json!({ "dependsOn": ["ad1"] })).await.expect(200);
+    let mut accounts = Vec::new();
+    for number in 0..5 {
+        accounts.push(app.account(&store, &format!("user{number}"), json!({})).await);
+    }
+    for account in &accounts {
+        app.until_status(account, &crm, "provisioned").await;
+    }
+    app.post(&format!("/targets/{}/pause", crm.id), json!({})).await.expect(200);
+    for account in &accounts {
+        app.delete(&format!("/accounts/{account}")).await.expect(204);
+    }
+    for account in &accounts {
+        until_blocked(&app, account, &ad, json!(["crm"])).await;
+    }
+    app.post(&format!("/targets/{}/resume", crm.id), json!({})).await.expect(200);
+    for target in [&crm, &ad] {
+        let lot = app
+            .until(format!("a lot of {}", target.name), async || {
+                let lots = app.get(&format!("/targets/{}/held", target.id)).await;
+                let waiting = lots["items"][0]["waiting"].as_u64().unwrap_or(0);
+                if waiting == 5 { Ok(lots["items"][0]["id"].clone()) } else { Err(lots) }
+            })
+            .await;
+        assert!(!sink.calls().iter().any(|call| call.path == format!("/{}/deprovision", target.name)));
+        app.post(&format!("/held/{}/approve", lot.as_str().unwrap()), json!({})).await.expect(200);
+        for account in &accounts {
+            app.until_status(account, target, "deprovisioned").await;
+        }
+    }
+}
