@@ -214,6 +214,7 @@ fn completion(claimed: &Claimed) -> Completion {
         version: claimed.subject.version,
         in_scope: true,
         conclusion: conclude(&facts(), end, &policy(), Utc::now(), 0.5),
+        fingerprint: None,
         run: Some(run),
     }
 }

@@ -16,6 +16,7 @@ mod runs;
 mod state;
 pub mod stores;
 mod subject_json;
+mod sweeps;
 mod targets;
 pub mod tokens;
 
@@ -40,6 +41,7 @@ pub fn endpoints() -> Vec<Endpoint> {
     endpoints.extend(import::endpoints());
     endpoints.extend(tokens::endpoints());
     endpoints.extend(targets::endpoints());
+    endpoints.extend(sweeps::endpoints());
     endpoints.extend(held::endpoints());
     endpoints.extend(runs::endpoints());
     endpoints.extend(provisions::endpoints());

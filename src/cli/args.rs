@@ -165,6 +165,24 @@ pub struct TargetName {
     pub remote: Remote,
 }
 
+/// Selects dead letters.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = true)]
+pub struct RetryWhat {
+    /// Those of one group, as `target dead` shows them
+    #[arg(long)]
+    pub fingerprint: Option<String>,
+    /// Those of accounts that match a SCIM filter
+    #[arg(long)]
+    pub filter: Option<String>,
+    /// Those that died then or later (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// All of the target
+    #[arg(long, conflicts_with_all = ["fingerprint", "filter", "since"])]
+    pub all: bool,
+}
+
 /// `provisiond target …`
 #[derive(Debug, Subcommand)]
 pub enum TargetCommand {
@@ -189,6 +207,29 @@ pub enum TargetCommand {
         /// Return at once instead of waiting for the end
         #[arg(long)]
         no_wait: bool,
+    },
+    /// Cancel the newest sweep (force, retry, edited filter) that is not done
+    ///
+    /// Work of it that has not begun is taken out of the queue; accounts that
+    /// have another change pending keep it.
+    Cancel {
+        /// Which target
+        #[command(flatten)]
+        name: TargetName,
+        /// Another sweep, by its id
+        #[arg(long, value_name = "ID")]
+        sweep: Option<String>,
+    },
+    /// Show failures that nothing will retry, grouped by what they have in common
+    Dead(TargetName),
+    /// Try dead letters again: those that meet every condition, or all
+    Retry {
+        /// Which target
+        #[command(flatten)]
+        name: TargetName,
+        /// Which of its dead letters
+        #[command(flatten)]
+        what: RetryWhat,
     },
     /// Wait, with a progress bar, until nothing is due
     Wait(TargetName),

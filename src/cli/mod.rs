@@ -3,9 +3,11 @@
 
 mod args;
 mod client;
+mod dead;
 mod exit;
 mod held;
 mod import;
+mod sweep;
 mod target;
 mod token;
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use super::Failure;
 use super::args::{TargetCommand, TargetName};
 use super::client::Client;
 use super::exit::say;
 use super::held;
 use super::import::percent;
+use super::{Failure, dead, sweep};
 
 /// Runs a target command.
 pub async fn run(command: TargetCommand, as_json: bool) -> Result<(), Failure> {
@@ -32,6 +32,18 @@ pub async fn run(command: TargetCommand, as_json: bool) -> Result<(), Failure> {
             Ok(())
         }
         TargetCommand::Force { name, no_wait } => force(&name, no_wait, as_json).await,
+        TargetCommand::Cancel { name, sweep } => {
+            let (client, id) = find(&name).await?;
+            sweep::cancel(&client, &id, sweep, as_json).await
+        }
+        TargetCommand::Dead(name) => {
+            let (client, id) = find(&name).await?;
+            dead::list(&client, &id, as_json).await
+        }
+        TargetCommand::Retry { name, what } => {
+            let (client, id) = find(&name).await?;
+            dead::retry(&client, &id, &what, as_json).await
+        }
         TargetCommand::Wait(name) => {
             let (client, id) = find(&name).await?;
             finish(&client, &id, as_json).await
@@ -122,10 +134,17 @@ async fn force(name: &TargetName, no_wait: bool, as_json: bool) -> Result<(), Fa
         }
         return Ok(());
     }
-    finish(&client, &id, as_json).await
+    sweep::follow(&client, &begun["sweep"], &name.target).await?;
+    let status = client.get(&format!("/targets/{id}/status")).await?;
+    if as_json {
+        say(&status.to_string())
+    } else {
+        tell_status(&status)
+    }
+    held::none_held(&status)
 }
 
-/// Shows a bar until nothing is due and no sweep is open.
+/// Shows a bar until nothing is due and no sweep makes more work.
 async fn finish(client: &Client, id: &str, as_json: bool) -> Result<(), Failure> {
     let template = "{wide_bar} {pos}/{len} {per_sec} {eta} left";
     let style = ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar());
@@ -156,7 +175,9 @@ async fn finish(client: &Client, id: &str, as_json: bool) -> Result<(), Failure>
 fn remaining(status: &Value) -> u64 {
     let backlog = status["backlog"].as_u64().unwrap_or(0);
     let sweep = &status["sweep"];
-    let open = sweep.is_object() && sweep["finishedAt"].is_null();
+    // A paused one may stay so.
+    let moves = matches!(sweep["state"].as_str(), Some("running" | "resuming" | "cancelling"));
+    let open = moves && sweep["finishedAt"].is_null();
     let unswept = if open {
         let count = |name: &str| sweep[name].as_u64().unwrap_or(0);
         count("total").saturating_sub(count("enqueued")).max(1)
@@ -176,6 +197,9 @@ fn tell_status(status: &Value) {
         number("scheduled"),
         status["perSecond"].as_f64().unwrap_or(0.0)
     ));
+    if number("deadLetters") > 0 {
+        say(&format!("  {:>8}  dead letters: see `target dead`", number("deadLetters")));
+    }
     match status["held"]["waiting"].as_u64() {
         None | Some(0) => {}
         Some(waiting) => say(&format!("  {waiting:>8}  held")),

@@ -13,7 +13,7 @@ use super::pace::Pace;
 use super::target::Committed;
 use crate::domain::ids::SubjectId;
 use crate::domain::status::{ErrorClass, ProvisionStatus};
-use crate::plan::Links;
+use crate::plan::{Links, fingerprint};
 use crate::storage::complete::{Completed, Completion, complete};
 use crate::storage::{Db, DbError, JsonText, Pool, runs};
 
@@ -180,6 +180,7 @@ fn without_content(mut completion: Completion, error: &str) -> Completion {
     end.message = format!("what the run returned could not be stored: {error}").replace('\0', "");
     end.error_class = Some(ErrorClass::Logic);
     (end.dead, end.done) = (true, false);
+    completion.fingerprint = Some(fingerprint(end.error_class, &end.message, &[]));
     (end.remote_id, end.metadata, end.attributes, end.next) = (None, None, None, None);
     if let Some(run) = &mut completion.run {
         run.log = JsonText::empty_list();

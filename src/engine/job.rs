@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::context::context;
+use super::dead_letter::fingerprint_of;
 use super::runtime::Runtime;
 use crate::domain::host_call::ConsoleLine;
 use crate::domain::ids::SubjectId;
@@ -135,6 +136,7 @@ fn completion(
         change_seq: claimed.change_seq,
         version: claimed.subject.version,
         in_scope,
+        fingerprint: fingerprint_of(claimed, &conclusion),
         conclusion,
         run,
     }

@@ -17,6 +17,7 @@
 
 mod completer;
 mod context;
+mod dead_letter;
 mod deps;
 mod handle;
 mod health;

@@ -13,6 +13,7 @@ use crate::storage::DbError;
 use crate::storage::dependencies::DependencyError;
 use crate::storage::stores::StoreError;
 use crate::storage::subjects::SubjectError;
+use crate::storage::sweeps::control::SweepError;
 use crate::storage::targets::TargetError;
 use crate::storage::tokens::TokenStoreError;
 
@@ -245,6 +246,16 @@ impl From<TargetError> for Problem {
                 Self::new(Kind::State, error.to_string())
             }
             TargetError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<SweepError> for Problem {
+    fn from(error: SweepError) -> Self {
+        match error {
+            SweepError::NotFound => Self::new(Kind::NotFound, error.to_string()),
+            SweepError::State(..) => Self::new(Kind::State, error.to_string()),
+            SweepError::Db(error) => error.into(),
         }
     }
 }

@@ -131,7 +131,7 @@ pub fn conclude(run: &RunFacts, end: Ending, policy: &Policy, now: DateTime<Utc>
             let next = retry(run, class, retry_after, policy, now, jitter);
             Conclusion { retry_after, ..failed(run, message, class, next) }
         }
-        Ending::Interrupted(message) => interrupted(run, message, now),
+        Ending::Interrupted(message) => interrupted(run, &message, now),
     }
 }
 
@@ -228,7 +228,7 @@ fn settled(
     Conclusion { done: !came_back, next, ..plain(status, present) }
 }
 
-fn interrupted(run: &RunFacts, message: String, now: DateTime<Utc>) -> Conclusion {
+fn interrupted(run: &RunFacts, message: &str, now: DateTime<Utc>) -> Conclusion {
     let next = Next {
         at: now,
         trigger: run.trigger,
@@ -236,7 +236,11 @@ fn interrupted(run: &RunFacts, message: String, now: DateTime<Utc>) -> Conclusio
         attempts: run.attempt.saturating_sub(1),
     };
     let present = run.present_before || run.made_calls;
-    Conclusion { message, next: Some(next), ..plain(run.status_before, present) }
+    Conclusion {
+        message: format!("interrupted: {message}"),
+        next: Some(next),
+        ..plain(run.status_before, present)
+    }
 }
 
 fn scheduled(run: &RunFacts, at: DateTime<Utc>) -> Next {
@@ -352,6 +356,7 @@ mod tests {
     #[test]
     fn an_interrupted_run_counts_no_attempt() {
         let conclusion = conclude(&RUN, Ending::Interrupted("stopped".into()), &policy(), now(), 0.5);
+        assert_eq!((conclusion.message.as_str(), conclusion.dead), ("interrupted: stopped", false));
         assert_eq!(conclusion.next.unwrap().attempts, 0);
         assert!(conclusion.present, "a call was made: something may be there");
     }

@@ -7,12 +7,10 @@ use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, Text, Timestamptz};
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 
-use super::DbError;
-use super::dependencies;
-use super::gate;
 use super::json_text::JsonText;
 use super::prepared::prepared;
 use super::write_back::write_back;
+use super::{DbError, dead_letters, dependencies, gate};
 use crate::domain::ids::{SubjectId, TargetId};
 use crate::domain::status::{ProvisionStatus, Reason, Trigger};
 use crate::plan::{Conclusion, Links};
@@ -34,6 +32,8 @@ pub struct Completion {
     pub in_scope: bool,
     /// What became of it.
     pub conclusion: Conclusion,
+    /// What a dead letter has in common with others of its kind.
+    pub fingerprint: Option<String>,
     /// The log row; `None` when logic did not run.
     pub run: Option<RunLog>,
 }
@@ -85,6 +85,7 @@ pub fn complete(
         let changed = dependencies::changed(connection, batch, links)?;
         let (versions, mut woken) = write_back(connection, batch)?;
         let written = write(connection, batch, &versions)?;
+        dead_letters::mark(connection, batch, &versions)?;
         if let (false, Some(first)) = (links.is_empty(), batch.first()) {
             let about: Vec<SubjectId> = batch.iter().map(|completion| completion.subject).collect();
             woken.extend(gate::free(connection, first.target, &links.all(), &about)?);

@@ -6,6 +6,7 @@ pub mod breakers;
 pub mod claim;
 pub mod complete;
 mod db;
+pub mod dead_letters;
 pub mod dependencies;
 pub mod embedded;
 pub mod filter_sql;

@@ -21,6 +21,9 @@ pub const PRIORITY_MANUAL: i16 = 0;
 pub const PRIORITY_CHANGE: i16 = 1;
 /// Work from a sweep over many subjects.
 pub const PRIORITY_SWEEP: i16 = 2;
+/// Work of a paused sweep: nobody claims it, and any other work for the pair
+/// makes it that work.
+pub const PRIORITY_PARKED: i16 = 3;
 
 /// A committed-to change of one subject.
 #[derive(Debug, Clone, PartialEq)]
@@ -177,7 +180,9 @@ macro_rules! stays_cleared {
 /// What happens when work comes in for a pair that has some already. A
 /// deprovision that was called for stays called for, unless it has run and
 /// waits for its next look (`schedule`), or was held and so never ran, while
-/// the subject comes back.
+/// the subject comes back. A row of a sweep that gets another reason is the
+/// sweep's no more, so that cancelling the sweep leaves it; only a newer sweep of
+/// the same kind takes it over.
 const COALESCE: &str = concat!(
     "ON CONFLICT (target_id, subject_id) DO UPDATE SET \
     change_seq = excluded.change_seq, \
@@ -191,6 +196,8 @@ const COALESCE: &str = concat!(
     changes = CASE WHEN excluded.changes <@ pending.changes THEN pending.changes \
         ELSE ARRAY(SELECT DISTINCT unnest(pending.changes || excluded.changes)) END, \
     attempts = 0, \
+    sweep_id = CASE WHEN pending.trigger = excluded.trigger AND pending.sweep_id IS NOT NULL \
+        THEN excluded.sweep_id END, \
     due_at = CASE WHEN pending.owner IS NOT NULL OR ",
     keeps_waiting!(),
     " THEN pending.due_at WHEN excluded.departure = 'held' AND NOT coalesce(",

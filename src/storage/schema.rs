@@ -80,6 +80,7 @@ diesel::table! {
         held_id -> Nullable<Int8>,
         blocked_by -> Nullable<Array<Nullable<Int8>>>,
         blocked_at -> Nullable<Timestamptz>,
+        sweep_id -> Nullable<Int8>,
     }
 }
 
@@ -99,6 +100,8 @@ diesel::table! {
         last_run_at -> Nullable<Timestamptz>,
         updated_at -> Timestamptz,
         provisioned -> Bool,
+        fingerprint -> Nullable<Text>,
+        cleared_version -> Nullable<Int8>,
     }
 }
 
@@ -164,6 +167,10 @@ diesel::table! {
         cancelled -> Bool,
         departures -> Nullable<Int8>,
         held_id -> Nullable<Int8>,
+        selection -> Nullable<Jsonb>,
+        state -> Text,
+        step -> Int8,
+        removed -> Int8,
     }
 }
 

@@ -129,16 +129,16 @@ pub struct Backlog {
     pub oldest_age: Option<f64>,
 }
 
-/// Counts the queue of a target.
+/// Counts the queue of a target. What a paused sweep has in it is not due.
 pub fn backlog(connection: &mut PgConnection, target: TargetId) -> Result<Backlog, DbError> {
     let backlog = sql_query(
-        "SELECT count(*) FILTER (WHERE owner IS NOT NULL OR due_at <= now()) AS due, \
+        "SELECT count(*) FILTER (WHERE owner IS NOT NULL OR due_at <= now() AND priority < 3) AS due, \
             count(*) FILTER (WHERE owner IS NOT NULL) AS running, \
             count(*) FILTER (WHERE owner IS NULL AND due_at > now() AND due_at < 'infinity') AS later, \
             count(*) FILTER (WHERE owner IS NULL AND due_at = 'infinity' AND blocked_by IS NOT NULL \
                 AND departure IS DISTINCT FROM 'held') AS blocked, \
-            min(since) FILTER (WHERE owner IS NOT NULL OR due_at <= now()) AS oldest, \
-            extract(epoch FROM now() - min(since) FILTER (WHERE owner IS NOT NULL OR due_at <= now()))::float8 \
+            min(since) FILTER (WHERE owner IS NOT NULL OR due_at <= now() AND priority < 3) AS oldest, \
+            extract(epoch FROM now() - min(since) FILTER (WHERE owner IS NOT NULL OR due_at <= now() AND priority < 3))::float8 \
                 AS oldest_age \
          FROM pending WHERE target_id = $1",
     )

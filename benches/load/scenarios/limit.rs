@@ -158,6 +158,7 @@ fn completion(target: TargetId, job: &Claimed, started_at: chrono::DateTime<Utc>
         version: job.subject.version,
         in_scope: true,
         conclusion,
+        fingerprint: None,
         run: Some(run),
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
-use super::status::SweepView;
 use super::{ApiState, Endpoint, EngineState, target_view};
+use crate::api::sweeps::SweepView;
 use crate::domain::ids::TargetId;
 use crate::domain::status::Trigger;
 use crate::http::auth::Operator;
@@ -41,7 +41,7 @@ async fn force(
         })
         .await?;
     engine.engine.sweep(id);
-    Ok(HttpResponse::Accepted().json(json!({ "targetId": id, "sweep": SweepView::of(&sweep) })))
+    Ok(HttpResponse::Accepted().json(json!({ "targetId": id, "sweep": SweepView::new(&sweep) })))
 }
 
 async fn set_paused(

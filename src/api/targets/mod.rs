@@ -2,6 +2,7 @@
 
 mod actions;
 mod body;
+mod dead_letters;
 mod logic;
 mod status;
 
@@ -38,6 +39,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::post("/targets/{id}/filter/preview", preview_filter),
     ];
     endpoints.extend(actions::endpoints());
+    endpoints.extend(dead_letters::endpoints());
     endpoints.extend(logic::endpoints());
     endpoints.extend(status::endpoints());
     endpoints

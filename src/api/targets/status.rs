@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{ApiState, Endpoint, EngineState};
-use crate::domain::ids::{SweepId, TargetId};
+use crate::api::sweeps::SweepView;
+use crate::domain::ids::TargetId;
 use crate::domain::target::{Mode, Target};
 use crate::engine::ObservableState;
 use crate::http::auth::Viewer;
@@ -15,44 +16,14 @@ use crate::http::path::Id;
 use crate::http::{Authorized, Problem};
 use crate::plan::breaker::{BreakerView, Saved};
 use crate::storage::breakers;
+use crate::storage::dead_letters;
 use crate::storage::held::{self, HeldCounts};
 use crate::storage::state::{self, Backlog, StatusCount};
-use crate::storage::sweeps::{self, Sweep};
+use crate::storage::sweeps::{self, Queued, Sweep};
 use crate::storage::targets;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![Endpoint::get("/targets/{id}/status", show)]
-}
-
-/// How far a sweep is.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct SweepView {
-    id: SweepId,
-    kind: String,
-    trigger: String,
-    /// Accounts in scope when it started.
-    total: i64,
-    /// Runs made due so far.
-    enqueued: i64,
-    started_at: DateTime<Utc>,
-    finished_at: Option<DateTime<Utc>>,
-    cancelled: bool,
-}
-
-impl SweepView {
-    pub(super) fn of(sweep: &Sweep) -> Self {
-        Self {
-            id: SweepId(sweep.id),
-            kind: sweep.kind.clone(),
-            trigger: sweep.trigger.clone(),
-            total: sweep.total,
-            enqueued: sweep.enqueued,
-            started_at: sweep.created_at,
-            finished_at: sweep.finished_at,
-            cancelled: sweep.cancelled,
-        }
-    }
 }
 
 #[derive(Debug, Serialize)]
@@ -76,6 +47,8 @@ struct StatusView {
     oldest_pending_seconds: Option<f64>,
     /// Subjects by the status of their last run.
     counts: BTreeMap<String, i64>,
+    /// Failures that nothing will retry.
+    dead_letters: i64,
     held: HeldView,
     per_second: f64,
     /// How much of its work the target gets, and why.
@@ -100,8 +73,9 @@ struct Stored {
     target: Target,
     backlog: Backlog,
     counts: Vec<StatusCount>,
+    dead_letters: i64,
     held: HeldCounts,
-    sweep: Option<Sweep>,
+    sweep: Option<(Sweep, Queued)>,
     breaker: Option<Saved>,
 }
 
@@ -113,13 +87,15 @@ async fn show(
 ) -> Result<HttpResponse, Problem> {
     let stored = api
         .run(move |connection| {
+            let newest = sweeps::list(connection, id, None, 1)?;
             Ok::<_, Problem>(Stored {
                 target: targets::find(connection, id)?,
                 breaker: breakers::load(connection, id)?,
                 backlog: state::backlog(connection, id)?,
                 counts: state::counts(connection, id)?,
+                dead_letters: dead_letters::count(connection, id)?,
                 held: held::counts(connection, id)?,
-                sweep: sweeps::latest(connection, id)?,
+                sweep: sweeps::with_queued(connection, id, newest)?.pop(),
             })
         })
         .await?;
@@ -128,7 +104,7 @@ async fn show(
 }
 
 fn view(stored: Stored, engine: Option<ObservableState>) -> StatusView {
-    let Stored { target, backlog, counts, held, sweep, breaker } = stored;
+    let Stored { target, backlog, counts, dead_letters, held, sweep, breaker } = stored;
     // The engine knows best; a target that runs elsewhere, or not at all, is
     // as it was written down.
     let live = engine.as_ref().map(|engine| engine.breaker.clone());
@@ -149,10 +125,11 @@ fn view(stored: Stored, engine: Option<ObservableState>) -> StatusView {
         oldest_pending_at: backlog.oldest,
         oldest_pending_seconds: backlog.oldest_age.map(|age| age.max(0.0)),
         counts: counts.into_iter().map(|count| (count.status, count.count)).collect(),
+        dead_letters,
         held: HeldView { lots: held.lots, waiting: held.waiting, rejected: held.rejected },
         per_second: engine.as_ref().map_or(0.0, |engine| engine.per_second),
         breaker,
-        sweep: sweep.as_ref().map(SweepView::of),
+        sweep: sweep.map(|(sweep, queued)| SweepView::of(&sweep, queued, engine.as_ref())),
         engine,
     }
 }

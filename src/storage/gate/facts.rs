@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::Utc;
-use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, SmallInt, Text};
 use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use serde_json::Value;
 
@@ -16,6 +16,7 @@ use crate::domain::subject::Subject;
 use crate::domain::target::Target;
 use crate::plan::{Known, Links, Neighbour, Node, Queued, Scope, Tie, Work};
 use crate::storage::dependencies::numbers;
+use crate::storage::queue::PRIORITY_PARKED;
 use crate::storage::{DbError, subjects, targets};
 
 /// The targets that one is tied to, as they are now: no cache could be trusted
@@ -78,6 +79,7 @@ impl Others {
                 coalesce(st.provisioned, false) AS provisioned, st.remote_id, st.metadata, \
                 coalesce(st.message, '') AS message, p.trigger, coalesce(p.reason IS NOT NULL, false) AS deprovision, \
                 coalesce(p.owner IS NOT NULL OR p.due_at <= clock_timestamp(), false) AS active, \
+                coalesce(p.owner IS NOT NULL OR p.priority <> $3, false) AS goes_on, \
                 st.status IS NOT NULL AS has_state \
              FROM unnest($1) AS t(target_id) CROSS JOIN unnest($2) AS s(subject_id) \
              LEFT JOIN provision_state st ON st.target_id = t.target_id AND st.subject_id = s.subject_id \
@@ -86,6 +88,7 @@ impl Others {
         )
         .bind::<Array<BigInt>, _>(numbers(&self.ids()))
         .bind::<Array<BigInt>, _>(subjects::numbers(about))
+        .bind::<SmallInt, _>(PRIORITY_PARKED)
         .load(connection)?;
         rows.into_iter().map(Row::read).collect::<Result<_, DbError>>().map(Facts)
     }
@@ -160,7 +163,7 @@ impl Seized {
     /// Whether all that there is about a subject at a target was seized.
     pub(super) fn holds(&self, facts: &Facts, target: TargetId, subject: SubjectId) -> bool {
         facts.0.get(&(target, subject)).is_none_or(|fact| {
-            (fact.queued.is_none() || self.work.contains(&(target, subject)))
+            (!fact.has_work || self.work.contains(&(target, subject)))
                 && (!fact.has_state || self.state.contains(&(target, subject)))
         })
     }
@@ -173,6 +176,8 @@ struct Fact {
     known: Known,
     provisioned: bool,
     has_state: bool,
+    has_work: bool,
+    /// `None` as well for what waits with a paused sweep.
     queued: Option<Queued>,
     remote_id: Option<String>,
     metadata: Option<Value>,
@@ -230,6 +235,8 @@ struct Row {
     deprovision: bool,
     #[diesel(sql_type = Bool)]
     active: bool,
+    #[diesel(sql_type = Bool)]
+    goes_on: bool,
 }
 
 impl Row {
@@ -238,6 +245,7 @@ impl Row {
         let status = self.status.map(|word| word.parse::<ProvisionStatus>()).transpose().map_err(corrupt)?;
         let trigger = self.trigger.map(|word| word.parse::<Trigger>()).transpose().map_err(corrupt)?;
         let (deprovision, active) = (self.deprovision, self.active);
+        let queued = |trigger| Queued { work: Work { trigger, deprovision }, active };
         let fact = Fact {
             known: Known {
                 status,
@@ -247,7 +255,8 @@ impl Row {
             },
             provisioned: self.provisioned,
             has_state: self.has_state,
-            queued: trigger.map(|trigger| Queued { work: Work { trigger, deprovision }, active }),
+            has_work: trigger.is_some(),
+            queued: trigger.filter(|_| self.goes_on).map(queued),
             remote_id: self.remote_id,
             metadata: self.metadata,
             message: self.message,

@@ -3,6 +3,7 @@
 
 mod bursts;
 mod decisions;
+mod retried;
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -166,6 +166,7 @@ fn success(claimed: &Claimed, target: TargetId) -> Completion {
         version: claimed.subject.version,
         in_scope: true,
         conclusion,
+        fingerprint: None,
         run: None,
     }
 }

@@ -50,6 +50,28 @@ async fn a_paused_target_keeps_its_work() {
 }
 
 #[tokio::test]
+async fn a_pause_and_a_disabling_let_runs_end() {
+    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    let store = app.store("people").await;
+    let target = app.target(&store, settings("crm", &sink), RECORD).await;
+    for (name, action) in [("ada", "pause"), ("bob", "disable")] {
+        sink.forget();
+        sink.answer(Answer::new(200).after(Duration::from_millis(1_200)));
+        let account = app.account(&store, name, json!({})).await;
+        sink.wait_until(|calls| calls.len() == 1).await;
+        if action == "pause" {
+            app.post(&format!("/targets/{}/pause", target.id), json!({})).await.expect(200);
+        } else {
+            app.patch(&format!("/targets/{}", target.id), json!({ "enabled": false })).await.expect(200);
+        }
+        let run = app.until_runs(&target, &account, 1).await.remove(0);
+        assert_eq!((&run["status"], sink.calls()[0].status), (&json!("provisioned"), Some(200)), "{action}");
+        assert_eq!(sink.calls().len(), 1, "{action}");
+        app.post(&format!("/targets/{}/resume", target.id), json!({})).await.expect(200);
+    }
+}
+
+#[tokio::test]
 async fn stop_ends_what_runs_and_resume_does_it_again() {
     let (app, sink) = (TestApp::start().await, Sink::start().await);
     sink.answer(Answer::new(200).after(Duration::from_secs(20)).times(1));
@@ -60,10 +82,8 @@ async fn stop_ends_what_runs_and_resume_does_it_again() {
     app.post(&format!("/targets/{}/stop", target.id), json!({})).await.expect(200);
     sink.wait_until(|calls| calls[0].end.is_some()).await;
     let runs = app.until_runs(&target, &ada, 1).await;
-    assert!(
-        runs[0]["message"].as_str().unwrap().contains("interrupted") || runs[0]["status"] == "pending",
-        "{runs:?}"
-    );
+    assert!(runs[0]["message"].as_str().unwrap().starts_with("interrupted: "), "{runs:?}");
+    assert_eq!((&runs[0]["status"], &runs[0]["statusBefore"]), (&json!("pending"), &json!("pending")));
     app.post(&format!("/targets/{}/resume", target.id), json!({})).await.expect(200);
     app.until_status(&ada, &target, "provisioned").await;
     assert_eq!(sink.calls()[0].header("idempotency-key"), sink.calls()[1].header("idempotency-key"));

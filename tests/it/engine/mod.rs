@@ -2,6 +2,7 @@
 
 mod breaker;
 mod crash;
+mod dead_letters;
 mod dependencies;
 mod failures;
 mod held;
@@ -12,6 +13,7 @@ mod order;
 mod poison;
 mod scim;
 mod statuses;
+mod sweeps;
 mod triggers;
 mod write_back;
 

@@ -10,7 +10,7 @@ use crate::support::sink::Answer;
 async fn an_import_that_deletes_is_held_at_targets_although_it_was_confirmed() {
     let world = World::new(120, 20, json!({})).await;
     let query = "?deleteMissing=true&confirmDeletions=true";
-    let report = import(&world.app, &world.store, query, people(120..141, "Legal")).await;
+    let report = import(&world.app, &world.store, query, people(120..140, "Legal")).await;
     assert_eq!(report["deleted"], 120);
     let lot = world.until_held(120).await;
     assert_eq!((&lot["trigger"], &lot["ofPresent"]), (&json!("deleted"), &json!(140)));
