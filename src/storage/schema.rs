@@ -78,9 +78,9 @@ diesel::table! {
         since -> Timestamptz,
         departure -> Nullable<Text>,
         held_id -> Nullable<Int8>,
+        sweep_id -> Nullable<Int8>,
         blocked_by -> Nullable<Array<Nullable<Int8>>>,
         blocked_at -> Nullable<Timestamptz>,
-        sweep_id -> Nullable<Int8>,
     }
 }
 
@@ -99,9 +99,9 @@ diesel::table! {
         dead -> Bool,
         last_run_at -> Nullable<Timestamptz>,
         updated_at -> Timestamptz,
-        provisioned -> Bool,
         fingerprint -> Nullable<Text>,
         cleared_version -> Nullable<Int8>,
+        provisioned -> Bool,
     }
 }
 
@@ -219,10 +219,10 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         deleted_at -> Nullable<Timestamptz>,
-        guard_count -> Nullable<Int4>,
-        guard_percent -> Nullable<Int4>,
         breaker -> Nullable<Jsonb>,
         resumes -> Int8,
+        guard_count -> Nullable<Int4>,
+        guard_percent -> Nullable<Int4>,
     }
 }
 
