@@ -57,6 +57,15 @@ async fn sync(app: &TestApp, account: &str, target: &TestTarget) {
     app.post(&format!("/accounts/{account}/provisions/{}/sync", target.id), json!({})).await.expect(202);
 }
 
+async fn pause(app: &TestApp, target: &TestTarget) {
+    app.post(&format!("/targets/{}/pause", target.id), json!({})).await.expect(200);
+    app.until("the pause".into(), async || {
+        let status = app.get(&format!("/targets/{}/status", target.id)).await;
+        if status["engine"]["paused"] == true { Ok(()) } else { Err(status) }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn the_lowest_order_goes_first_and_removals_go_the_other_way_round() {
     let (app, sink) = (TestApp::start().await, Sink::start().await);
@@ -105,7 +114,7 @@ async fn a_lower_order_that_fails_holds_nobody_up() {
     let failed = app.provision(&ada, &one).await;
     assert_eq!(failed["status"], "provisionFailed");
     assert_eq!(paths(&sink.calls()[..2]), ["one/provision", "two/provision"]);
-    app.post(&format!("/targets/{}/pause", one.id), json!({})).await.expect(200);
+    pause(&app, &one).await;
     let bob = app.account(&store, "bob", json!({})).await;
     app.until_status(&bob, &two, "provisioned").await;
 }
@@ -198,12 +207,7 @@ async fn a_paused_target_blocks_visibly() {
     let (app, sink) = (TestApp::start().await, Sink::start().await);
     let store = app.store("people").await;
     let (ad, crm) = pair(&app, &sink, &store).await;
-    app.post(&format!("/targets/{}/pause", ad.id), json!({})).await.expect(200);
-    app.until("the pause".into(), async || {
-        let status = app.get(&format!("/targets/{}/status", ad.id)).await;
-        if status["engine"]["paused"] == true { Ok(()) } else { Err(status) }
-    })
-    .await;
+    pause(&app, &ad).await;
     let ada = app.account(&store, "ada", json!({})).await;
     let blocked = until_blocked(&app, &ada, &crm, json!(["ad1"])).await;
     let why = "waits for target `ad1`, which has a change to run first (it is paused)";
@@ -287,7 +291,7 @@ async fn removals_that_a_guard_holds_keep_the_others_back() {
     for account in &accounts {
         app.until_status(account, &crm, "provisioned").await;
     }
-    app.post(&format!("/targets/{}/pause", crm.id), json!({})).await.expect(200);
+    pause(&app, &crm).await;
     for account in &accounts {
         app.delete(&format!("/accounts/{account}")).await.expect(204);
     }
