@@ -17,7 +17,7 @@ use provisiond::domain::status::{ProvisionStatus, Reason, Trigger};
 use provisiond::domain::subject::{Subject, SubjectKind, SubjectStatus};
 use provisiond::domain::target::{Limits, RetryPolicy};
 use provisiond::js::{HostProgram, JsHost, RunOutcome, RunRequest};
-use provisiond::plan::{Ending, Known, Policy, RunFacts, Scope, Work, conclude, decide};
+use provisiond::plan::{Ending, Known, Links, Policy, RunFacts, Scope, Work, conclude, decide};
 use provisiond::storage::claim::{Claimed, claim};
 use provisiond::storage::complete::{Completion, RunLog, complete};
 use provisiond::storage::embedded::EmbeddedPostgres;
@@ -164,7 +164,7 @@ fn work_off(connection: &mut Connection, batch: usize) {
         claimed = claim(connection, TARGET, "bench", batch, batch, 60.0).unwrap();
     }
     let batch: Vec<Completion> = claimed.iter().map(completion).collect();
-    complete(connection, &batch).unwrap();
+    complete(connection, &batch, &Links::default()).unwrap();
 }
 
 fn prepare(connection: &mut Connection, _: usize) {

@@ -39,7 +39,9 @@ declare module "provisiond" {
     /** An earlier attempt failed. */
     | "retry"
     /** Logic had answered `deprovision`. */
-    | "logic";
+    | "logic"
+    /** A target that this one depends on has left another remote id or metadata. */
+    | "dependency";
 
   /** What became of an account at a target. */
   export type Status =
@@ -142,6 +144,19 @@ declare module "provisiond" {
     readonly lastRunAt: string | null;
   }
 
+  /** What a target has left that this one depends on. */
+  export interface Dependency {
+    /**
+     * Of its last run of this account. Before the first one `pending`, or
+     * `provisionNotNeeded` when the account is out of its scope.
+     */
+    readonly status: Status;
+    /** The id in its external system; stays known after a deprovision. */
+    readonly remoteId: string | null;
+    /** What its logic last kept. */
+    readonly metadata: any;
+  }
+
   /** What logic is given, whatever the reason. */
   interface ContextBase<S extends Shapes> {
     readonly trigger: Trigger;
@@ -180,8 +195,11 @@ declare module "provisiond" {
     readonly connection: Shape<S, "connection", Loose> & {
       readonly secrets: { readonly [name: string]: SecretHandle };
     };
-    /** What other targets left that this one waits for. Always empty as yet. */
-    readonly dependencies: { readonly [target: string]: never };
+    /**
+     * What the targets have left that this one depends on (its `dependsOn`), by
+     * name. All of them are there, also those that do not apply to the account.
+     */
+    readonly dependencies: { readonly [target: string]: Dependency };
     /** Aborts when the run is about to be ended from outside. */
     readonly signal: AbortSignal;
   }

@@ -9,13 +9,14 @@ use serde_json::{Value, json};
 use super::{ApiState, Endpoint, EngineState};
 use crate::domain::filter::Filter;
 use crate::domain::ids::{HeldId, SubjectId, TargetId};
-use crate::domain::status::ProvisionStatus;
+use crate::domain::status::{ProvisionStatus, Reason, Trigger};
 use crate::domain::subject::{Subject, SubjectKind};
 use crate::domain::target::Target;
 use crate::http::auth::{Operator, Viewer};
 use crate::http::path::{Id, Path};
 use crate::http::{Authorized, Kind, Problem};
-use crate::plan::{Due, Known, Scope, standing};
+use crate::plan::{Decision, Due, Known, Scope, Standing, Work, decide, standing, waits_for};
+use crate::storage::gate::{self, Blocker};
 use crate::storage::held::LotState;
 use crate::storage::state::{self, StateRow};
 use crate::storage::{Connection, DbError, breakers, held, queue, subjects, targets};
@@ -43,6 +44,8 @@ struct ProvisionView {
     why: String,
     /// The lot that the removal waits or waited in.
     held_id: Option<HeldId>,
+    /// The names of the targets that it waits for.
+    blocked_by: Vec<String>,
 }
 
 async fn list(
@@ -99,6 +102,10 @@ fn provision(
             standing.status = ProvisionStatus::Pending;
         }
     }
+    let blockers = blockers(connection, target, account, &row, scope)?;
+    if !blockers.is_empty() {
+        standing = waiting(connection, known(&row)?, &row, &blockers)?;
+    }
     Ok(ProvisionView {
         target: target.settings.name.clone(),
         target_id: target.id,
@@ -112,7 +119,54 @@ fn provision(
         attempts: row.attempts.unwrap_or(0),
         why: waits.unwrap_or(standing.why),
         held_id,
+        blocked_by: blockers.into_iter().map(|blocker| blocker.target.settings.name).collect(),
     })
+}
+
+/// The targets that the due work waits for.
+fn blockers(
+    connection: &mut Connection,
+    target: &Target,
+    account: &Subject,
+    row: &StateRow,
+    scope: Scope,
+) -> Result<Vec<Blocker>, DbError> {
+    let (Some(by), Some(trigger)) = (&row.blocked_by, &row.trigger) else { return Ok(Vec::new()) };
+    let trigger = trigger.parse().map_err(corrupt)?;
+    let work = Work { trigger, deprovision: row.deprovision.unwrap_or(false) };
+    let reason = match decide(work, known(row)?, scope) {
+        Decision::Run { reason, .. } => reason,
+        _ => Reason::Provision,
+    };
+    let by: Vec<TargetId> = by.iter().copied().map(TargetId).collect();
+    gate::blockers(connection, target, account, reason, &by)
+}
+
+/// How a subject stands whose work waits for other targets.
+fn waiting(
+    connection: &mut Connection,
+    known: Known,
+    row: &StateRow,
+    blockers: &[Blocker],
+) -> Result<Standing, DbError> {
+    let trigger: Option<Trigger> = row.trigger.as_deref().map(str::parse).transpose().map_err(corrupt)?;
+    let continues = trigger.is_some_and(Trigger::continues);
+    let status = if continues { known.status } else { None };
+    let sentences: Vec<String> =
+        blockers.iter().map(|blocker| sentence(connection, blocker)).collect::<Result<_, _>>()?;
+    Ok(Standing { status: status.unwrap_or(ProvisionStatus::Pending), why: sentences.join("; ") })
+}
+
+/// What a blocker is waited for, and what keeps it as a whole from its work.
+fn sentence(connection: &mut Connection, blocker: &Blocker) -> Result<String, DbError> {
+    let Blocker { target, block, message } = blocker;
+    let sentence = waits_for(&target.settings.name, block.map(|block| block.obstacle), message);
+    if target.paused {
+        return Ok(format!("{sentence} (it is paused)"));
+    }
+    let sick = waits_for_breaker(connection, target)?;
+    let sick = sick.as_deref().map(|why| why.strip_prefix("waits: the target ").unwrap_or(why));
+    Ok(sick.map_or(sentence.clone(), |why| format!("{sentence} (it {why})")))
 }
 
 /// Why the target's breaker keeps due work from running, if it does.

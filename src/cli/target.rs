@@ -88,7 +88,10 @@ async fn list(client: &Client, store: Option<String>, as_json: bool) -> Result<(
     for target in targets {
         let text = |name: &str| target[name].as_str().unwrap_or_default().to_owned();
         let on = if target["enabled"] == true { text("mode") } else { "off".into() };
-        say(&format!("{:>6}  {:<10}  {:<24}  {}", text("id"), on, text("name"), text("filter")));
+        let needs: Vec<&str> =
+            target["dependsOn"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let after = if needs.is_empty() { String::new() } else { format!("  after {}", needs.join(", ")) };
+        say(&format!("{:>6}  {:<10}  {:<24}  {}{after}", text("id"), on, text("name"), text("filter")));
     }
     Ok(())
 }
@@ -200,6 +203,10 @@ fn tell_status(status: &Value) {
     match status["held"]["waiting"].as_u64() {
         None | Some(0) => {}
         Some(waiting) => say(&format!("  {waiting:>8}  held")),
+    }
+    match status["blocked"].as_u64() {
+        None | Some(0) => {}
+        Some(blocked) => say(&format!("  {blocked:>8}  wait for other targets")),
     }
     if let Some(reason) = status["breaker"]["reason"].as_str() {
         say(&format!("  {reason}"));

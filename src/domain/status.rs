@@ -109,13 +109,18 @@ words!(
         Retry = "retry",
         /// Logic asked to be run with the reason `deprovision`.
         Logic = "logic",
+        /// What a target that this one depends on left has changed.
+        Dependency = "dependency",
     }
 );
 
 impl Trigger {
     /// Whether logic runs even when the version was already done.
     pub const fn must_run(self) -> bool {
-        matches!(self, Self::Manual | Self::Force | Self::Schedule | Self::Retry | Self::Logic)
+        matches!(
+            self,
+            Self::Manual | Self::Force | Self::Schedule | Self::Retry | Self::Logic | Self::Dependency
+        )
     }
 
     /// Whether the trigger continues earlier work, so that the status shown

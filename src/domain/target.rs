@@ -93,6 +93,8 @@ pub struct Target {
     pub id: TargetId,
     /// The store whose subjects it provisions.
     pub store: StoreId,
+    /// What [`TargetSettings::depends_on`] names.
+    pub needs: Vec<TargetId>,
     /// Counts changes of the settings, from 1.
     pub version: i64,
     /// What a person set.
@@ -122,6 +124,9 @@ pub struct TargetSettings {
     pub mode: Mode,
     /// Lowest first.
     pub order: i32,
+    /// Names or ids of targets of the store that have to provision a subject
+    /// first; read back as names.
+    pub depends_on: Vec<String>,
     /// Runs at one time, 1–100.
     pub max_parallel_jobs: u32,
     /// A SCIM filter; empty means every account.
@@ -150,6 +155,7 @@ impl TargetSettings {
             enabled: false,
             mode: Mode::Immediate,
             order: 0,
+            depends_on: Vec::new(),
             max_parallel_jobs: 5,
             filter: String::new(),
             egress_allow: Vec::new(),
@@ -176,6 +182,8 @@ impl TargetSettings {
 pub const NAME_LENGTH: std::ops::RangeInclusive<usize> = 3..=64;
 /// Longest description, in characters.
 pub const MAX_DESCRIPTION: usize = 1_024;
+/// Most entries of `dependsOn`.
+pub const MAX_DEPENDENCIES: usize = 16;
 /// Most entries of `egressAllow`.
 pub const MAX_EGRESS_ENTRIES: usize = 100;
 
@@ -193,6 +201,10 @@ impl TargetSettings {
         check_range(&mut errors, "maxParallelJobs", self.max_parallel_jobs, 1..=100);
         if let Err(error) = Filter::parse(&self.filter) {
             errors.push(FieldError::new("filter", error.to_string()));
+        }
+        if self.depends_on.len() > MAX_DEPENDENCIES {
+            let rule = format!("must not have more than {MAX_DEPENDENCIES} entries");
+            errors.push(FieldError::new("dependsOn", rule));
         }
         if self.egress_allow.len() > MAX_EGRESS_ENTRIES {
             let rule = format!("must not have more than {MAX_EGRESS_ENTRIES} entries");

@@ -2,6 +2,7 @@
 //! batch is being written, so that batches are small when idle and large under
 //! load. It never gives a result up because the database is away.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -12,7 +13,7 @@ use super::pace::Pace;
 use super::target::Committed;
 use crate::domain::ids::SubjectId;
 use crate::domain::status::{ErrorClass, ProvisionStatus};
-use crate::plan::fingerprint;
+use crate::plan::{Links, fingerprint};
 use crate::storage::complete::{Completed, Completion, complete};
 use crate::storage::{Db, DbError, JsonText, Pool, runs};
 
@@ -28,11 +29,17 @@ pub struct Completer {
     db: Db,
     target: Recipient<Committed>,
     nudge: Nudge,
+    links: Arc<Links>,
     waiting: Vec<Completion>,
     pace: Pace,
     writing: bool,
     lingering: Option<SpawnHandle>,
 }
+
+/// Which targets may wait for this one, from now on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Linked(pub Arc<Links>);
 
 /// A run, or a decision that needs none, has ended.
 #[derive(Message)]
@@ -41,12 +48,13 @@ pub struct Finished(pub Completion);
 
 impl Completer {
     /// A completer that tells `target` what was committed, and nudges other
-    /// targets that got work from written-back attributes.
-    pub fn new(db: Db, target: Recipient<Committed>, nudge: Nudge) -> Self {
+    /// targets that got work or need no longer wait.
+    pub fn new(db: Db, target: Recipient<Committed>, nudge: Nudge, links: Arc<Links>) -> Self {
         Self {
             db,
             target,
             nudge,
+            links,
             waiting: Vec::new(),
             pace: Pace::new(Instant::now()),
             writing: false,
@@ -81,7 +89,7 @@ impl Completer {
         self.writing = true;
         let batch: Vec<Completion> = self.waiting.drain(..self.waiting.len().min(MOST)).collect();
         let subjects: Vec<SubjectId> = batch.iter().map(|completion| completion.subject).collect();
-        let written = write(self.db.clone(), batch).into_actor(self);
+        let written = write(self.db.clone(), self.links.clone(), batch).into_actor(self);
         context.spawn(written.map(move |completed, completer, context| {
             completer.writing = false;
             (completer.nudge)(&completed.woken);
@@ -112,6 +120,14 @@ impl Handler<Finished> for Completer {
     }
 }
 
+impl Handler<Linked> for Completer {
+    type Result = ();
+
+    fn handle(&mut self, Linked(links): Linked, _: &mut Self::Context) {
+        self.links = links;
+    }
+}
+
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Flush;
@@ -126,24 +142,24 @@ impl Handler<Flush> for Completer {
 
 /// Writes a batch for as long as it takes. What the database refuses is found
 /// one by one and recorded without what cannot be stored.
-async fn write(db: Db, batch: Vec<Completion>) -> Completed {
-    let (batch, outcome) = attempt(&db, batch).await;
+async fn write(db: Db, links: Arc<Links>, batch: Vec<Completion>) -> Completed {
+    let (batch, outcome) = attempt(&db, &links, batch).await;
     match outcome {
         Ok(completed) => completed,
         Err(error) => {
             log::error!("a batch of {} results was refused: {error}", batch.len());
-            one_by_one(&db, batch).await
+            one_by_one(&db, &links, batch).await
         }
     }
 }
 
-async fn one_by_one(db: &Db, batch: Vec<Completion>) -> Completed {
+async fn one_by_one(db: &Db, links: &Arc<Links>, batch: Vec<Completion>) -> Completed {
     let mut sum = Completed::default();
     for completion in batch {
-        let (mut left, mut outcome) = attempt(db, vec![completion]).await;
+        let (mut left, mut outcome) = attempt(db, links, vec![completion]).await;
         if let (Err(error), Some(completion)) = (&outcome, left.pop()) {
             let plain = without_content(completion, &error.to_string());
-            (_, outcome) = attempt(db, vec![plain]).await;
+            (_, outcome) = attempt(db, links, vec![plain]).await;
         }
         match outcome {
             Ok(completed) => {
@@ -178,13 +194,17 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// Tries until the database is there and answers; only a refusal comes back as
 /// an error, with the batch.
-async fn attempt(db: &Db, batch: Vec<Completion>) -> (Vec<Completion>, Result<Completed, DbError>) {
-    let batch = std::sync::Arc::new(batch);
+async fn attempt(
+    db: &Db,
+    links: &Arc<Links>,
+    batch: Vec<Completion>,
+) -> (Vec<Completion>, Result<Completed, DbError>) {
+    let batch = Arc::new(batch);
     let mut wait = FIRST_WAIT;
     let mut partitions_made = false;
     let outcome = loop {
-        let shared = batch.clone();
-        match db.run(Pool::Engine, move |connection| complete(connection, &shared)).await {
+        let (shared, links) = (batch.clone(), links.clone());
+        match db.run(Pool::Engine, move |connection| complete(connection, &shared, &links)).await {
             Err(DbError::Unavailable(reason) | DbError::DiskFull(reason)) => {
                 log::warn!("{} results wait for the database: {reason}", batch.len());
                 tokio::time::sleep(wait).await;
@@ -201,5 +221,5 @@ async fn attempt(db: &Db, batch: Vec<Completion>) -> (Vec<Completion>, Result<Co
             other => break other,
         }
     };
-    (std::sync::Arc::try_unwrap(batch).unwrap_or_else(|shared| shared.to_vec()), outcome)
+    (Arc::try_unwrap(batch).unwrap_or_else(|shared| shared.to_vec()), outcome)
 }

@@ -1,15 +1,19 @@
 //! `ctx`, as logic sees it.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::job::Job;
 use super::runtime::Runtime;
 use crate::domain::ids::SubjectId;
 use crate::domain::status::{ProvisionStatus, Reason, Trigger};
 use crate::domain::subject::{Container, Subject, SubjectKind, SubjectStatus};
 use crate::storage::claim::Claimed;
+use crate::storage::gate::Dependency;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -26,7 +30,7 @@ struct Context<'a> {
     previous: Previous<'a>,
     target: &'a RawValue,
     connection: &'a RawValue,
-    dependencies: Map<String, Value>,
+    dependencies: BTreeMap<&'a str, DependencyView<'a>>,
 }
 
 #[derive(Serialize)]
@@ -62,14 +66,19 @@ struct Previous<'a> {
     last_run_at: Option<DateTime<Utc>>,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DependencyView<'a> {
+    status: ProvisionStatus,
+    remote_id: Option<&'a str>,
+    metadata: Option<&'a Value>,
+}
+
 /// The JSON text of `ctx` for a claimed subject. The JavaScript side adds
 /// `signal`, and `account` as another name of `subject`.
-pub fn context(
-    runtime: &Runtime,
-    claimed: &Claimed,
-    reason: Reason,
-    trigger: Trigger,
-) -> Result<String, serde_json::Error> {
+pub fn context(runtime: &Runtime, job: &Job) -> Result<String, serde_json::Error> {
+    let Job { claimed, reason, trigger, .. } = job;
+    let (reason, trigger) = (*reason, *trigger);
     let subject = &claimed.subject;
     serde_json::to_string(&Context {
         reason,
@@ -89,7 +98,7 @@ pub fn context(
         },
         target: &runtime.target_json,
         connection: &runtime.connection_json,
-        dependencies: Map::new(),
+        dependencies: job.dependencies.iter().map(dependency).collect(),
     })
 }
 
@@ -117,6 +126,13 @@ fn view(subject: &Subject) -> SubjectView<'_> {
         updated_at: subject.updated_at,
         deleted_at: subject.deleted_at,
     }
+}
+
+fn dependency(left: &Dependency) -> (&str, DependencyView<'_>) {
+    let Dependency { target, status, remote_id, metadata } = left;
+    let view =
+        DependencyView { status: *status, remote_id: remote_id.as_deref(), metadata: metadata.as_ref() };
+    (target, view)
 }
 
 fn container(container: &Container) -> ContainerView<'_> {

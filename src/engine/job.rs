@@ -18,6 +18,7 @@ use crate::plan::{Conclusion, Decision, Ending, RunFacts, Scope, conclude, decid
 use crate::storage::JsonText;
 use crate::storage::claim::Claimed;
 use crate::storage::complete::{Completion, RunLog};
+use crate::storage::gate::{Candidate, Dependency};
 use crate::storage::guard::{Judged, Removal};
 
 /// Work that logic must do.
@@ -31,6 +32,8 @@ pub struct Job {
     pub trigger: Trigger,
     /// The subject is in scope.
     pub wanted: bool,
+    /// What the targets have left that this one depends on.
+    pub dependencies: Vec<Dependency>,
 }
 
 /// What a claim comes to.
@@ -54,6 +57,17 @@ impl Judged for Planned {
             departure: claimed.departure,
         })
     }
+
+    fn candidate(&self) -> Option<Candidate<'_>> {
+        let Self::Run(job) = self else { return None };
+        Some(Candidate { subject: &job.claimed.subject, fence: job.claimed.fence, reason: job.reason })
+    }
+
+    fn inform(&mut self, dependencies: Vec<Dependency>) {
+        if let Self::Run(job) = self {
+            job.dependencies = dependencies;
+        }
+    }
 }
 
 /// Decides about a claimed row.
@@ -66,7 +80,8 @@ pub fn plan(runtime: &Runtime, claimed: Claimed, now: DateTime<Utc>) -> Planned 
     let status = claimed.known.status;
     match decide(claimed.work, claimed.known, scope) {
         Decision::Run { reason, trigger } => {
-            Planned::Run(Box::new(Job { claimed, reason, trigger, wanted: scope.is_wanted() }))
+            let wanted = scope.is_wanted();
+            Planned::Run(Box::new(Job { claimed, reason, trigger, wanted, dependencies: Vec::new() }))
         }
         Decision::NotNeeded => {
             let kept = status.filter(|status| *status == ProvisionStatus::Deprovisioned);
@@ -131,7 +146,7 @@ fn completion(
 pub async fn run(runtime: &Runtime, egress: &Egress, job: &Job, worker: usize, jitter: f64) -> Completion {
     let started_at = Utc::now();
     let session = Arc::new(egress.session(runtime.egress.clone()));
-    let end = match context(runtime, &job.claimed, job.reason, job.trigger) {
+    let end = match context(runtime, job) {
         Ok(context) => runtime.hosts.run(worker, context, session.clone()).await,
         Err(error) => Err(StartError::Spawn(format!("the context cannot be written: {error}"))),
     };

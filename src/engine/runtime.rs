@@ -13,7 +13,7 @@ use crate::domain::filter::Filter;
 use crate::domain::target::Target;
 use crate::egress::{AllowList, TargetPolicy};
 use crate::plan::breaker::Saved;
-use crate::plan::{GuardPolicy, Policy};
+use crate::plan::{GuardPolicy, Links, Node, Policy};
 use crate::security::NamedSecret;
 use crate::storage::{Db, DbError, Pool, breakers, logic, targets};
 
@@ -33,6 +33,9 @@ pub struct Runtime {
     pub policy: Policy,
     /// Which removals wait for a person.
     pub guard: GuardPolicy,
+    /// Which targets of its store it has to do with. Only says whether to look:
+    /// what decides is read in the claim's transaction.
+    pub links: Arc<Links>,
     /// What is written down about its breaker.
     pub breaker: Option<Saved>,
     /// `ctx.target`.
@@ -61,6 +64,7 @@ struct Stored {
     logic_version: i32,
     secrets: BTreeMap<String, Vec<u8>>,
     breaker: Option<Saved>,
+    links: Links,
 }
 
 async fn load(db: &Db, id: crate::domain::ids::TargetId) -> Result<Stored, RuntimeError> {
@@ -73,7 +77,9 @@ async fn load(db: &Db, id: crate::domain::ids::TargetId) -> Result<Stored, Runti
         let version = logic::version(connection, id, logic_version)?.ok_or(RuntimeError::Gone)?;
         let secrets = targets::secrets(connection, id)?;
         let breaker = breakers::load(connection, id)?;
-        Ok(Stored { target, code: version.code, logic_version, secrets, breaker })
+        let all = targets::list(connection, Some(target.store))?;
+        let links = Links::of(id, &all.iter().map(Node::from).collect::<Vec<_>>());
+        Ok(Stored { target, code: version.code, logic_version, secrets, breaker, links })
     })
     .await
 }
@@ -109,6 +115,7 @@ impl Runtime {
         let connection_json = raw(connection(&stored.target, &egress))?;
         Ok(Self {
             filter,
+            links: Arc::new(stored.links),
             breaker: stored.breaker,
             logic_version: stored.logic_version,
             hosts,

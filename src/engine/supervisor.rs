@@ -18,6 +18,7 @@ use super::runtime::{Runtime, RuntimeError};
 use super::target::{Certain, Drain, Reload, StopRuns, TargetSupervisor};
 use crate::domain::ids::TargetId;
 use crate::domain::target::Target;
+use crate::plan::{Links, Node};
 use crate::storage::{DbError, Pool, ownership, runs, targets};
 
 /// How often old log partitions are dropped and new ones made.
@@ -139,7 +140,10 @@ impl Supervisor {
                 continue;
             }
             let current = self.children.get(&target).map(|child| child.runtime.clone());
-            if current.as_ref().is_none_or(|runtime| differs(&runtime.target, settings)) {
+            let same = |runtime: &Arc<Runtime>| {
+                !differs(&runtime.target, settings) && *runtime.links == links(settings, &picture.targets)
+            };
+            if !current.as_ref().is_some_and(same) {
                 self.load(target, current, context);
             }
         }
@@ -208,6 +212,12 @@ fn differs(before: &Target, after: &Target) -> bool {
         || before.logic_version != after.logic_version
         || before.paused != after.paused
         || before.resumes != after.resumes
+}
+
+/// How a target is tied to others of its store.
+fn links(target: &Target, all: &HashMap<TargetId, Target>) -> Links {
+    let nodes = all.values().filter(|other| other.store == target.store).map(Node::from);
+    Links::of(target.id, &nodes.collect::<Vec<_>>())
 }
 
 async fn look(deps: Deps, held: Vec<TargetId>) -> Result<Picture, DbError> {

@@ -8,7 +8,7 @@ use actix::prelude::*;
 use super::target::Wake;
 use crate::domain::ids::{SweepId, TargetId};
 use crate::plan::GuardPolicy;
-use crate::storage::{Connection, Db, DbError, Pool, sweeps, targets};
+use crate::storage::{Connection, Db, DbError, Pool, gate, sweeps, targets};
 
 /// Rest after a failure.
 const REST: Duration = Duration::from_secs(1);
@@ -29,6 +29,14 @@ pub struct Sweeper {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Sweep;
+
+/// Look after work that has waited long for other targets.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Recheck;
+
+/// Seconds after which such work is looked at again without being woken.
+const LONG: f64 = 300.0;
 
 impl Sweeper {
     /// A sweeper that wakes `wakes` after each chunk; `guard` is the instance's.
@@ -78,6 +86,22 @@ impl Handler<Sweep> for Sweeper {
                     context.notify_later(Sweep, REST);
                 }
             }
+        }));
+    }
+}
+
+impl Handler<Recheck> for Sweeper {
+    type Result = ();
+
+    fn handle(&mut self, _: Recheck, context: &mut Self::Context) {
+        let (db, target) = (self.db.clone(), self.target);
+        let recheck = async move {
+            db.run(Pool::Engine, move |connection| gate::recheck(connection, target, LONG)).await
+        };
+        context.spawn(recheck.into_actor(self).map(|found, sweeper, _| match found {
+            Ok(true) => sweeper.wakes.do_send(Wake),
+            Ok(false) => {}
+            Err(error) => log::warn!("waiting work of target {} was not looked at: {error}", sweeper.target),
         }));
     }
 }

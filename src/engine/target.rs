@@ -12,6 +12,7 @@
 //! Everything here is a cache. When the actor dies, its hosts are killed with
 //! it, and the root supervisor starts another that claims the work anew.
 
+mod neighbours;
 mod quarantine;
 
 use std::collections::HashMap;
@@ -22,7 +23,7 @@ use actix::prelude::*;
 use chrono::Utc;
 use serde::Serialize;
 
-use super::completer::{Completer, Finished};
+use super::completer::{Completer, Finished, Linked};
 use super::deps::{Deps, WORK_LEASE};
 use super::handle::Nudge;
 use super::health::Health;
@@ -32,10 +33,10 @@ use super::mailbox::{Delivery, Mailboxes};
 use super::pace::Pace;
 use super::ready::Ready;
 use super::runtime::Runtime;
-use super::sweeper::{Sweep, Sweeper};
+use super::sweeper::{Recheck, Sweep, Sweeper};
 use super::timer::{Arm, Timer};
 use super::worker::{Run, Worker};
-use crate::domain::ids::SubjectId;
+use crate::domain::ids::{SubjectId, TargetId};
 use crate::plan::breaker::BreakerView;
 use crate::storage::guard::{Admitted, Intake, claim_guarded};
 use crate::storage::{DbError, Passed, Pool, claim};
@@ -56,6 +57,8 @@ const GATHER: Duration = Duration::from_millis(4);
 const LOOK_AT_ALL: Duration = Duration::from_secs(5);
 /// A sweep that another process has started is found after so many ticks.
 const SWEEP_TICKS: u64 = 5;
+/// What waits for other targets is looked after so often, in ticks.
+const RECHECK_TICKS: u64 = 30;
 
 /// Serves one target.
 pub struct TargetSupervisor {
@@ -311,6 +314,7 @@ impl TargetSupervisor {
         // Whether there is more of a sweep is not known by a claim that left it out.
         self.more = claims.claimed == room.all || (room.swept < room.all && self.more);
         self.counters.claimed += claims.rows.len() as u64;
+        (self.nudge)(&claims.woken);
         for planned in claims.rows {
             self.accept(planned);
         }
@@ -439,6 +443,11 @@ impl TargetSupervisor {
         {
             helpers.sweeper.do_send(Sweep);
         }
+        if self.ticks.is_multiple_of(RECHECK_TICKS)
+            && let Some(helpers) = &self.helpers
+        {
+            helpers.sweeper.do_send(Recheck);
+        }
         self.look_after_workers(context);
         self.renew_leases(context);
         let rate = &mut self.counters.rate;
@@ -508,6 +517,8 @@ struct Claims {
     passed: Passed,
     /// When the next row falls due, if fewer rows were due than asked for.
     next_due: Option<Duration>,
+    /// Targets that need no longer wait for this one.
+    woken: Vec<TargetId>,
 }
 
 /// With `known`, gives back first what is leased to this node and not known to it.
@@ -533,8 +544,9 @@ async fn claim_work(
                 lease: WORK_LEASE.as_secs_f64(),
                 policy: &runtime.guard,
                 passed,
+                gated: !runtime.links.is_empty(),
             };
-            let Admitted { rows, claimed, passed } =
+            let Admitted { rows, claimed, passed, woken } =
                 claim_guarded(connection, intake, |claimed| plan(&runtime, claimed, now))?;
             let next_due = match claimed < room.all && room.swept >= room.all {
                 true => claim::next_due(connection, runtime.target.id, passed)?,
@@ -543,7 +555,7 @@ async fn claim_work(
             // Never at once: a row that is due and was skipped is locked by a
             // writer, which wakes the target when it has committed.
             let next_due = next_due.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.02, 3_600.0)));
-            Ok(Claims { rows, claimed, passed, next_due })
+            Ok(Claims { rows, claimed, passed, next_due, woken })
         })
         .await
 }
@@ -556,12 +568,19 @@ impl Actor for TargetSupervisor {
         let (db, id) = (self.deps.db.clone(), self.runtime.target.id);
         self.helpers = Some(Helpers {
             timer: Timer::new(me.clone().recipient()).start(),
-            completer: Completer::new(db.clone(), me.clone().recipient(), self.nudge.clone()).start(),
+            completer: Completer::new(
+                db.clone(),
+                me.clone().recipient(),
+                self.nudge.clone(),
+                self.runtime.links.clone(),
+            )
+            .start(),
             sweeper: Sweeper::new(db, id, self.deps.settings.guard, me.recipient()).start(),
         });
         self.staff(context);
         context.run_interval(TICK, Self::tick);
         context.notify(Wake);
+        self.free_neighbours(context);
     }
 }
 
@@ -641,8 +660,10 @@ impl Handler<Reload> for TargetSupervisor {
         self.follow_breaker(context);
         if let Some(helpers) = &self.helpers {
             helpers.sweeper.do_send(Sweep);
+            helpers.completer.do_send(Linked(self.runtime.links.clone()));
         }
         context.notify(Wake);
+        self.free_neighbours(context);
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::domain::ids::BadId;
 use crate::domain::subject::FieldError;
 use crate::storage::DbError;
+use crate::storage::dependencies::DependencyError;
 use crate::storage::stores::StoreError;
 use crate::storage::subjects::SubjectError;
 use crate::storage::sweeps::control::SweepError;
@@ -237,7 +238,13 @@ impl From<TargetError> for Problem {
             TargetError::NotFound => Self::new(Kind::NotFound, error.to_string()),
             TargetError::NameTaken(_) => taken("name", error.to_string()),
             TargetError::VersionMismatch(_) => Self::new(Kind::VersionMismatch, error.to_string()),
-            TargetError::TooMany(_) | TargetError::NoLogic => Self::new(Kind::State, error.to_string()),
+            TargetError::Dependency(DependencyError::Db(error)) => error.into(),
+            TargetError::Dependency(error) => {
+                Self::validation(vec![FieldError::new("dependsOn", error.to_string())])
+            }
+            TargetError::TooMany(_) | TargetError::NoLogic | TargetError::Needed(_) => {
+                Self::new(Kind::State, error.to_string())
+            }
             TargetError::Db(error) => error.into(),
         }
     }

@@ -6,7 +6,9 @@ pub mod breaker;
 mod conclude;
 mod decide;
 mod fingerprint;
+mod gate;
 mod guard;
+mod links;
 mod progress;
 mod standing;
 
@@ -14,6 +16,8 @@ pub use backoff::delay;
 pub use conclude::{Conclusion, Ending, Next, Policy, RunFacts, conclude};
 pub use decide::{Decision, Known, Scope, Work, decide};
 pub use fingerprint::fingerprint;
+pub use gate::{Block, Neighbour, Obstacle, Queued, blocks, waits_for};
 pub use guard::{DeletionGuard, GuardPolicy};
+pub use links::{Links, Node, Tie, cycle};
 pub use progress::{Progress, Swept, progress};
 pub use standing::{Due, Standing, standing};

@@ -95,6 +95,7 @@ fn cause(trigger: Trigger) -> &'static str {
         Trigger::Schedule => "scheduled by logic",
         Trigger::Retry => "a retry",
         Trigger::Logic => "logic asked to deprovision",
+        Trigger::Dependency => "a target that it depends on left something new",
     }
 }
 

@@ -10,10 +10,10 @@ use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use super::json_text::JsonText;
 use super::prepared::prepared;
 use super::write_back::write_back;
-use super::{DbError, dead_letters};
+use super::{DbError, dead_letters, dependencies, gate};
 use crate::domain::ids::{SubjectId, TargetId};
 use crate::domain::status::{ProvisionStatus, Reason, Trigger};
-use crate::plan::Conclusion;
+use crate::plan::{Conclusion, Links};
 
 /// What to write about one claimed row.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,19 +66,31 @@ pub struct RunLog {
 pub struct Completed {
     /// How many fences still matched.
     pub written: usize,
-    /// Other targets that got work from written-back attributes.
+    /// Other targets that got work, or need no longer wait.
     pub woken: Vec<TargetId>,
     /// Seconds until the earliest of the rows that stay in the queue is due;
     /// zero or less when a change came in during a run.
     pub next_in: Option<f64>,
 }
 
-/// Writes a batch, in one transaction. It may be given again after an error.
-pub fn complete(connection: &mut PgConnection, batch: &[Completion]) -> Result<Completed, DbError> {
+/// Writes a batch of one target, in one transaction. It may be given again after
+/// an error. `links` are the target's: work of others that waits for it becomes
+/// due, and work for those that depend on what has changed.
+pub fn complete(
+    connection: &mut PgConnection,
+    batch: &[Completion],
+    links: &Links,
+) -> Result<Completed, DbError> {
     connection.transaction(|connection| {
-        let (versions, woken) = write_back(connection, batch)?;
+        let changed = dependencies::changed(connection, batch, links)?;
+        let (versions, mut woken) = write_back(connection, batch)?;
         let written = write(connection, batch, &versions)?;
         dead_letters::mark(connection, batch, &versions)?;
+        if let (false, Some(first)) = (links.is_empty(), batch.first()) {
+            let about: Vec<SubjectId> = batch.iter().map(|completion| completion.subject).collect();
+            woken.extend(gate::free(connection, first.target, &links.all(), &about)?);
+            woken.extend(dependencies::enqueue(connection, batch, links, &changed)?);
+        }
         let count = usize::try_from(written.written).unwrap_or(0);
         Ok(Completed { written: count, woken, next_in: written.next_in })
     })
@@ -126,9 +138,9 @@ kept AS ( \
     AND (l.touched OR l.next_at IS NOT NULL)), \
 state AS ( \
     INSERT INTO provision_state AS st (target_id, subject_id, status, present, in_scope, done_version, \
-        remote_id, metadata, message, error_class, dead, last_run_at, updated_at) \
+        remote_id, metadata, message, error_class, dead, last_run_at, updated_at, provisioned) \
     SELECT target_id, subject_id, status, present, in_scope, CASE WHEN done THEN version ELSE 0 END, \
-        remote_id, metadata, message, error_class, dead, finished_at, now() FROM live \
+        remote_id, metadata, message, error_class, dead, finished_at, now(), status = 'provisioned' FROM live \
     ON CONFLICT (target_id, subject_id) DO UPDATE SET \
         status = excluded.status, present = excluded.present, in_scope = excluded.in_scope, \
         done_version = CASE WHEN excluded.status = 'deprovisioned' AND excluded.done_version = 0 THEN 0 \
@@ -136,7 +148,9 @@ state AS ( \
         remote_id = coalesce(excluded.remote_id, st.remote_id), \
         metadata = coalesce(excluded.metadata, st.metadata), \
         message = excluded.message, error_class = excluded.error_class, dead = excluded.dead, \
-        last_run_at = coalesce(excluded.last_run_at, st.last_run_at), updated_at = excluded.updated_at), \
+        last_run_at = coalesce(excluded.last_run_at, st.last_run_at), updated_at = excluded.updated_at, \
+        provisioned = excluded.provisioned OR st.provisioned AND excluded.present \
+            AND excluded.status <> 'deprovisioned'), \
 logged AS ( \
     INSERT INTO runs (target_id, subject_id, subject_version, reason, trigger, attempt, status_before, status, \
         error_class, message, logic_version, started_at, finished_at, log, exchanges) \

@@ -12,10 +12,11 @@ use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 
 use super::DbError;
 use super::claim::{Claimed, claim_beyond};
+use super::gate::{self, Candidate, Dependency};
 use super::held::{self, Departure, Opening};
 use super::passed::Passed;
 use super::sweeps;
-use crate::domain::ids::{HeldId, SubjectId};
+use crate::domain::ids::{HeldId, SubjectId, TargetId};
 use crate::domain::status::Trigger;
 use crate::domain::target::Target;
 use crate::plan::GuardPolicy;
@@ -40,6 +41,8 @@ pub struct Intake<'a> {
     pub passed: Passed,
     /// The target's own.
     pub policy: &'a GuardPolicy,
+    /// Whether other targets of the store may have to go first.
+    pub gated: bool,
 }
 
 /// Claimed rows, and how many the guard took out of them.
@@ -47,10 +50,12 @@ pub struct Intake<'a> {
 pub struct Admitted<T> {
     /// What may run.
     pub rows: Vec<T>,
-    /// How many were claimed, held ones included.
+    /// How many were claimed, held and parked ones included.
     pub claimed: usize,
     /// Where the next claim may begin.
     pub passed: Passed,
+    /// Targets that need no longer wait for this one.
+    pub woken: Vec<TargetId>,
 }
 
 /// A claimed row with what is to be done about it.
@@ -58,6 +63,12 @@ pub trait Judged {
     /// The removal that it is: the subject, and the trigger it would run with.
     /// `None` when nothing that the target holds would be removed.
     fn removal(&self) -> Option<Removal>;
+
+    /// The run that it is; `None` when there is nothing to run.
+    fn candidate(&self) -> Option<Candidate<'_>>;
+
+    /// Takes in what the targets have left that this one depends on.
+    fn inform(&mut self, dependencies: Vec<Dependency>);
 }
 
 /// A removal that is about to run.
@@ -73,8 +84,8 @@ pub struct Removal {
     pub departure: Option<Departure>,
 }
 
-/// Claims due rows, plans each by `plan` and keeps removals back that the guard
-/// does not let pass.
+/// Claims due rows, plans each by `plan`, parks those that wait for other targets
+/// and keeps removals back that the guard does not let pass.
 pub fn claim_guarded<T: Judged>(
     connection: &mut PgConnection,
     intake: Intake<'_>,
@@ -85,12 +96,17 @@ pub fn claim_guarded<T: Judged>(
         let claims = claim_beyond(connection, target.id, node, limit, most_swept, lease, &mut passed)?;
         let claimed = claims.len();
         let mut rows: Vec<T> = claims.into_iter().map(plan).collect();
+        let mut woken = if intake.gated { gate::admit(connection, target, &mut rows)? } else { Vec::new() };
         let removals: Vec<Removal> = rows.iter().filter_map(Judged::removal).collect();
         let held = if removals.is_empty() { Vec::new() } else { judge(connection, intake, removals)? };
         if !held.is_empty() {
             rows.retain(|row| row.removal().is_none_or(|removal| !held.contains(&removal.subject)));
+            if intake.gated {
+                // Nobody waits, by order alone, for what a person has to decide.
+                woken.extend(gate::free_around(connection, target.id)?);
+            }
         }
-        Ok(Admitted { rows, claimed, passed })
+        Ok(Admitted { rows, claimed, passed, woken })
     })
 }
 

@@ -190,7 +190,7 @@ const COALESCE: &str = concat!(
         WHEN excluded.reason IS NULL AND excluded.trigger = 'enteredFilter' \
             AND pending.trigger = 'schedule' AND pending.owner IS NULL THEN NULL \
         ELSE coalesce(excluded.reason, pending.reason) END, \
-    trigger = CASE WHEN pending.owner IS NULL AND pending.trigger IN ('manual', 'force', 'created') \
+    trigger = CASE WHEN pending.owner IS NULL AND pending.trigger IN ('manual', 'force', 'created', 'dependency') \
         THEN pending.trigger ELSE excluded.trigger END, \
     priority = least(pending.priority, excluded.priority), \
     changes = CASE WHEN excluded.changes <@ pending.changes THEN pending.changes \

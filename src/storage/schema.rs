@@ -79,6 +79,8 @@ diesel::table! {
         departure -> Nullable<Text>,
         held_id -> Nullable<Int8>,
         sweep_id -> Nullable<Int8>,
+        blocked_by -> Nullable<Array<Nullable<Int8>>>,
+        blocked_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -99,6 +101,7 @@ diesel::table! {
         updated_at -> Timestamptz,
         fingerprint -> Nullable<Text>,
         cleared_version -> Nullable<Int8>,
+        provisioned -> Bool,
     }
 }
 
@@ -172,6 +175,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    target_dependencies (target_id, needs_id) {
+        target_id -> Int8,
+        needs_id -> Int8,
+    }
+}
+
+diesel::table! {
     target_secrets (target_id, name) {
         target_id -> Int8,
         name -> Text,
@@ -209,10 +219,10 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         deleted_at -> Nullable<Timestamptz>,
-        guard_count -> Nullable<Int4>,
-        guard_percent -> Nullable<Int4>,
         breaker -> Nullable<Jsonb>,
         resumes -> Int8,
+        guard_count -> Nullable<Int4>,
+        guard_percent -> Nullable<Int4>,
     }
 }
 
@@ -249,6 +259,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     stores,
     subjects,
     sweeps,
+    target_dependencies,
     target_secrets,
     targets,
     tokens,

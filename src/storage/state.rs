@@ -1,7 +1,7 @@
 //! What became of subjects at targets, for people to see.
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{BigInt, Bool, Double, Integer, Jsonb, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, Text, Timestamptz};
 use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use serde_json::Value;
 
@@ -64,6 +64,9 @@ pub struct StateRow {
     /// The lot that holds the work.
     #[diesel(sql_type = Nullable<BigInt>)]
     pub held_id: Option<i64>,
+    /// The targets that the work waits for.
+    #[diesel(sql_type = Nullable<Array<BigInt>>)]
+    pub blocked_by: Option<Vec<i64>>,
 }
 
 /// The state of a subject at a target.
@@ -77,7 +80,9 @@ pub fn find(
             st.last_run_at, st.done_version, p.trigger, nullif(p.due_at, 'infinity') AS due_at, \
             p.owner IS NOT NULL AS running, p.attempts, \
             p.reason IS NOT NULL AS deprovision, \
-            CASE WHEN p.departure = 'held' AND p.owner IS NULL THEN p.held_id END AS held_id \
+            CASE WHEN p.departure = 'held' AND p.owner IS NULL THEN p.held_id END AS held_id, \
+            CASE WHEN p.owner IS NULL AND p.due_at = 'infinity' AND p.departure IS DISTINCT FROM 'held' \
+                THEN p.blocked_by END AS blocked_by \
          FROM (SELECT 1) AS one \
          LEFT JOIN provision_state st ON st.target_id = $1 AND st.subject_id = $2 \
          LEFT JOIN pending p ON p.target_id = $1 AND p.subject_id = $2",
@@ -121,6 +126,9 @@ pub struct Backlog {
     /// Rows waiting for their time (retries, polls, schedules).
     #[diesel(sql_type = BigInt)]
     pub later: i64,
+    /// Rows waiting for other targets.
+    #[diesel(sql_type = BigInt)]
+    pub blocked: i64,
     /// Since when the oldest due row waits.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub oldest: Option<DateTime<Utc>>,
@@ -135,6 +143,8 @@ pub fn backlog(connection: &mut PgConnection, target: TargetId) -> Result<Backlo
         "SELECT count(*) FILTER (WHERE owner IS NOT NULL OR due_at <= now() AND priority < 3) AS due, \
             count(*) FILTER (WHERE owner IS NOT NULL) AS running, \
             count(*) FILTER (WHERE owner IS NULL AND due_at > now() AND due_at < 'infinity') AS later, \
+            count(*) FILTER (WHERE owner IS NULL AND due_at = 'infinity' AND blocked_by IS NOT NULL \
+                AND departure IS DISTINCT FROM 'held') AS blocked, \
             min(since) FILTER (WHERE owner IS NOT NULL OR due_at <= now() AND priority < 3) AS oldest, \
             extract(epoch FROM now() - min(since) FILTER (WHERE owner IS NOT NULL OR due_at <= now() AND priority < 3))::float8 \
                 AS oldest_age \

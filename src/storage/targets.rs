@@ -9,6 +9,8 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use serde_json::Value;
 
 use super::DbError;
+use super::dependencies::{self, DependencyError};
+use super::gate;
 use super::queue::lock_store_exclusive;
 use super::schema::{target_secrets, targets};
 use super::subject_row::object;
@@ -32,12 +34,25 @@ pub enum TargetError {
     /// The instance's limit is reached.
     #[error("this instance may have {0} targets: delete one or raise `limits.maxTargets`")]
     TooMany(i64),
+    /// `dependsOn` cannot be so.
+    #[error("`dependsOn` {0}")]
+    Dependency(#[from] DependencyError),
+    /// Others depend on it.
+    #[error("{0}")]
+    Needed(String),
     /// Enabling needs published logic.
     #[error("the target has no published logic: publish some, then enable it")]
     NoLogic,
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
+}
+
+/// A target as its row and its dependencies say.
+fn read(connection: &mut PgConnection, row: TargetRow) -> Result<Target, DbError> {
+    let mut target = row.read()?;
+    dependencies::fill(connection, std::slice::from_mut(&mut target))?;
+    Ok(target)
 }
 
 impl From<DieselError> for TargetError {
@@ -86,6 +101,8 @@ impl TargetRow {
             description: self.description,
             enabled: self.enabled,
             order: self.ordering,
+            // Filled in by `dependencies::fill`.
+            depends_on: Vec::new(),
             max_parallel_jobs: self.max_parallel_jobs.unsigned_abs(),
             filter: self.filter,
             egress_allow: self.egress_allow.into_iter().flatten().collect(),
@@ -109,6 +126,7 @@ impl TargetRow {
         Ok(Target {
             id: TargetId(self.id),
             store: StoreId(self.store_id),
+            needs: Vec::new(),
             version: self.version,
             settings,
             paused: self.paused,
@@ -189,7 +207,8 @@ pub fn create(
             .returning(TargetRow::as_returning())
             .get_result(connection)
             .map_err(|error| name_taken(error, settings))?;
-        Ok(row.read()?)
+        dependencies::save(connection, store, TargetId(row.id), &settings.depends_on)?;
+        Ok(read(connection, row)?)
     })
 }
 
@@ -210,7 +229,7 @@ pub fn find(connection: &mut PgConnection, id: TargetId) -> Result<Target, Targe
         .select(TargetRow::as_select())
         .first(connection)
         .optional()?;
-    Ok(row.ok_or(TargetError::NotFound)?.read()?)
+    Ok(read(connection, row.ok_or(TargetError::NotFound)?)?)
 }
 
 /// The live targets of a store by order, then id; of all stores without one.
@@ -223,7 +242,10 @@ pub fn list(connection: &mut PgConnection, store: Option<StoreId>) -> Result<Vec
     if let Some(store) = store {
         query = query.filter(targets::store_id.eq(store.0));
     }
-    query.load(connection)?.into_iter().map(TargetRow::read).collect()
+    let rows = query.load(connection)?.into_iter();
+    let mut targets = rows.map(TargetRow::read).collect::<Result<Vec<_>, _>>()?;
+    dependencies::fill(connection, &mut targets)?;
+    Ok(targets)
 }
 
 /// Changes settings by `edit`, which sees them under a lock. Enabling a target
@@ -269,8 +291,12 @@ fn save(
         .returning(TargetRow::as_returning())
         .get_result(connection)
         .map_err(|error| name_taken(error, settings))?;
-    let after = row.read()?;
+    if settings.depends_on != before.settings.depends_on {
+        dependencies::save(connection, before.store, before.id, &settings.depends_on)?;
+    }
+    let after = read(connection, row)?;
     sweep_after(connection, before, &after)?;
+    gate::free_around(connection, after.id)?;
     Ok(after)
 }
 
@@ -332,13 +358,19 @@ pub fn set_paused(connection: &mut PgConnection, id: TargetId, paused: bool) -> 
         .returning(TargetRow::as_returning())
         .get_result(connection)
         .optional()?;
-    Ok(row.ok_or(TargetError::NotFound)?.read()?)
+    Ok(read(connection, row.ok_or(TargetError::NotFound)?)?)
 }
 
 /// Deletes a target: its logic, secrets and due work go, what it provisioned
 /// where stays known.
 pub fn delete(connection: &mut PgConnection, id: TargetId) -> Result<(), TargetError> {
+    let store = find(connection, id)?.store;
     connection.transaction(|connection| {
+        // Nobody may begin to depend on it meanwhile.
+        lock_store_exclusive(connection, store)?;
+        if let Some(sentence) = dependencies::needed_by(connection, id)? {
+            return Err(TargetError::Needed(sentence));
+        }
         let deleted = diesel::update(targets::table.find(id.0))
             .filter(targets::deleted_at.is_null())
             .set((
@@ -358,9 +390,11 @@ pub fn delete(connection: &mut PgConnection, id: TargetId) -> Result<(), TargetE
             "DELETE FROM sweeps WHERE target_id = $1",
             "DELETE FROM held WHERE target_id = $1",
             "DELETE FROM guard_released WHERE target_id = $1",
+            "DELETE FROM target_dependencies WHERE target_id = $1",
         ] {
             diesel::sql_query(statement).bind::<diesel::sql_types::BigInt, _>(id.0).execute(connection)?;
         }
+        gate::free_around(connection, id)?;
         Ok(())
     })
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use provisiond::domain::ids::TargetId;
 use provisiond::domain::status::{ProvisionStatus, Reason, Trigger};
-use provisiond::plan::Conclusion;
+use provisiond::plan::{Conclusion, Links};
 use provisiond::storage::claim::{Claimed, claim};
 use provisiond::storage::complete::{Completion, RunLog, complete};
 use provisiond::storage::{Connection, Db, DbError, JsonText, Pool};
@@ -95,7 +95,7 @@ fn complete_all(
         {
             batch.push(more);
         }
-        done += complete(connection, &batch)?.written;
+        done += complete(connection, &batch, &Links::default())?.written;
         batch.clear();
     }
     Ok(())

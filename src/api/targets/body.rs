@@ -32,6 +32,9 @@ pub struct TargetBody {
     /// Lowest first.
     #[serde(default)]
     pub order: i32,
+    /// Targets that have to provision a subject first, by name or id.
+    #[serde(default)]
+    pub depends_on: Vec<String>,
     /// 1–100.
     #[serde(default = "five")]
     pub max_parallel_jobs: u32,
@@ -86,6 +89,7 @@ impl TargetBody {
             enabled: settings.enabled,
             mode: settings.mode,
             order: settings.order,
+            depends_on: settings.depends_on.clone(),
             max_parallel_jobs: settings.max_parallel_jobs,
             filter: settings.filter.clone(),
             egress_allow: settings.egress_allow.clone(),
@@ -105,6 +109,7 @@ impl TargetBody {
             enabled: self.enabled,
             mode: self.mode,
             order: self.order,
+            depends_on: self.depends_on,
             max_parallel_jobs: self.max_parallel_jobs,
             filter: self.filter,
             egress_allow: self.egress_allow,

@@ -17,7 +17,7 @@ use body::{PlainSecrets, TargetBody, TargetView};
 use super::subject_json::AccountView;
 use super::{ApiState, Endpoint, EngineState};
 use crate::domain::filter::Filter;
-use crate::domain::ids::TargetId;
+use crate::domain::ids::{StoreId, TargetId};
 use crate::domain::json::merge_patch;
 use crate::domain::subject::FieldError;
 use crate::domain::target::{Target, TargetSettings};
@@ -157,11 +157,18 @@ async fn change(
                     *settings = patched(settings, &patch)?.0;
                     Ok(())
                 })?;
-            view(connection, &target).map(|view| (target.version, view))
+            let beside = beside(connection, target.store)?;
+            view(connection, &target).map(|view| (target.version, view, beside))
         })
         .await?;
     engine.engine.look_round();
+    (engine.engine.nudge())(&changed.2);
     Ok(HttpResponse::Ok().insert_header(etag(changed.0)).json(changed.1))
+}
+
+/// The targets of a store: what waited for one of them may be due after a change.
+fn beside(connection: &mut Connection, store: StoreId) -> Result<Vec<TargetId>, Problem> {
+    Ok(targets::list(connection, Some(store))?.into_iter().map(|target| target.id).collect())
 }
 
 fn patched(settings: &TargetSettings, patch: &Value) -> Result<(TargetSettings, PlainSecrets), Problem> {
@@ -186,18 +193,21 @@ async fn delete(
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
     let confirmed = confirmed_name(&request, &body)?;
-    state
+    let beside = state
         .run(move |connection| {
-            let name = targets::find(connection, id)?.settings.name;
+            let target = targets::find(connection, id)?;
+            let name = target.settings.name;
             if confirmed.as_deref() != Some(name.as_str()) {
                 let rule =
                     format!("must be the target's name, `{name}`, to confirm that it is deleted for good");
                 return Err(Problem::validation(vec![FieldError::new("name", rule)]));
             }
-            Ok(targets::delete(connection, id)?)
+            targets::delete(connection, id)?;
+            beside(connection, target.store)
         })
         .await?;
     engine.engine.look_round();
+    (engine.engine.nudge())(&beside);
     Ok(HttpResponse::NoContent().finish())
 }
 

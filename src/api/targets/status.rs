@@ -41,6 +41,8 @@ struct StatusView {
     running: i64,
     /// Waiting for their time: retries, polls, schedules.
     scheduled: i64,
+    /// Waiting for other targets.
+    blocked: i64,
     oldest_pending_at: Option<DateTime<Utc>>,
     oldest_pending_seconds: Option<f64>,
     /// Subjects by the status of their last run.
@@ -119,6 +121,7 @@ fn view(stored: Stored, engine: Option<ObservableState>) -> StatusView {
         backlog: backlog.due,
         running: backlog.running,
         scheduled: backlog.later,
+        blocked: backlog.blocked,
         oldest_pending_at: backlog.oldest,
         oldest_pending_seconds: backlog.oldest_age.map(|age| age.max(0.0)),
         counts: counts.into_iter().map(|count| (count.status, count.count)).collect(),

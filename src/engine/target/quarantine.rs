@@ -77,6 +77,7 @@ impl TargetSupervisor {
             }
             target.keep_breaker(context);
             context.notify(Wake);
+            target.free_neighbours(context);
         }));
     }
 }

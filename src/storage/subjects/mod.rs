@@ -28,8 +28,8 @@ use crate::domain::subject::{FieldError, Subject, SubjectDraft, SubjectKind};
 pub use patch::SubjectPatch;
 pub use remove::delete;
 pub(super) use remove::remove;
-pub(super) use rows::lock;
 pub use rows::{load, load_for_update, store_of};
+pub(super) use rows::{lock, numbers};
 pub(super) use save::{Edit, Outcome, save};
 pub(super) use touch::{note_members_changed, touch};
 

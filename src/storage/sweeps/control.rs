@@ -10,9 +10,9 @@ use diesel::sql_types::{BigInt, Nullable, SmallInt, Text};
 use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
 
 use super::{Queued, Sweep, SweepState};
-use crate::domain::ids::SweepId;
-use crate::storage::DbError;
+use crate::domain::ids::{SweepId, TargetId};
 use crate::storage::queue::{PRIORITY_PARKED, PRIORITY_SWEEP};
+use crate::storage::{DbError, gate};
 
 /// Rows parked, unparked or removed in one transaction.
 const CHUNK: i64 = 20_000;
@@ -108,6 +108,10 @@ pub fn step(connection: &mut PgConnection, id: SweepId) -> Result<bool, SweepErr
         }
         let chunk = apply(connection, &sweep, state)?;
         let ended = chunk.rows < CHUNK;
+        if ended {
+            // What waited for the sweep's work may go on without it.
+            gate::free_around(connection, TargetId(sweep.target_id))?;
+        }
         let state = if ended { state.outcome(sweep.finished_at.is_some()) } else { state };
         let removed = if state.is_cancel() { chunk.rows } else { 0 };
         record(connection, &sweep, state, chunk.last.unwrap_or(sweep.step), removed)?;

@@ -15,7 +15,7 @@ use provisiond::domain::target::{RetryPolicy, TargetSettings};
 use provisiond::egress::Egress;
 use provisiond::engine::{self, Deps, EngineHandle, Settings};
 use provisiond::js::HostProgram;
-use provisiond::plan::{Conclusion, GuardPolicy};
+use provisiond::plan::{Conclusion, GuardPolicy, Links};
 use provisiond::security::{MasterKey, Sealer};
 use provisiond::storage::claim::{self, Claimed};
 use provisiond::storage::complete::{Completion, complete};
@@ -189,12 +189,18 @@ async fn a_completion_with_a_stale_fence_writes_nothing() {
         completion.conclusion.attributes = json!({ "a": 1 }).as_object().cloned();
         completion
     };
-    assert_eq!(complete(&mut connection, &[with_attributes]).unwrap().written, 0);
+    assert_eq!(complete(&mut connection, &[with_attributes], &Links::default()).unwrap().written, 0);
     assert_eq!(world.status(account).as_deref(), Some("pending"));
     assert_eq!(subjects::load(&mut connection, &[account]).unwrap()[0].attributes, Map::new());
-    assert_eq!(complete(&mut connection, &[success(&current, world.target)]).unwrap().written, 1);
+    assert_eq!(
+        complete(&mut connection, &[success(&current, world.target)], &Links::default()).unwrap().written,
+        1
+    );
     assert_eq!(world.status(account).as_deref(), Some("provisioned"));
-    assert_eq!(complete(&mut connection, &[success(&current, world.target)]).unwrap().written, 0);
+    assert_eq!(
+        complete(&mut connection, &[success(&current, world.target)], &Links::default()).unwrap().written,
+        0
+    );
 }
 
 #[tokio::test]
@@ -210,7 +216,7 @@ async fn a_change_during_a_run_keeps_the_row_due() {
     draft.attributes = patch.as_object().cloned().unwrap();
     subjects::replace(&mut connection, SubjectKind::Account, account, draft, None).unwrap();
     assert_eq!(claim_one(&mut connection, world.target, "one"), None, "a leased row is not pulled forward");
-    let completed = complete(&mut connection, &[success(&claimed, world.target)]).unwrap();
+    let completed = complete(&mut connection, &[success(&claimed, world.target)], &Links::default()).unwrap();
     assert_eq!((completed.written, completed.next_in), (1, Some(0.0)));
     let again = claim_one(&mut connection, world.target, "one").unwrap();
     assert_eq!((again.subject.version, again.attempt, again.changes.len()), (2, 1, 1));

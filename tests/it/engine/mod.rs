@@ -3,6 +3,7 @@
 mod breaker;
 mod crash;
 mod dead_letters;
+mod dependencies;
 mod failures;
 mod held;
 mod inside;

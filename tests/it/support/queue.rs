@@ -5,7 +5,7 @@ use provisiond::domain::ids::{StoreId, SubjectId, TargetId};
 use provisiond::domain::status::ProvisionStatus;
 use provisiond::domain::subject::{SubjectDraft, SubjectKind, SubjectStatus};
 use provisiond::domain::target::TargetSettings;
-use provisiond::plan::{Conclusion, Decision, Scope, decide};
+use provisiond::plan::{Conclusion, Decision, Links, Scope, decide};
 use provisiond::storage::claim::{self, Claimed};
 use provisiond::storage::complete::{Completion, complete};
 use provisiond::storage::{Passed, logic, runs, stores, subjects, targets};
@@ -69,7 +69,7 @@ impl Queue {
     /// Whatever was to be done is done; nothing is next.
     pub fn succeed(&self, connection: &mut PgConnection, claims: &[Claimed]) -> usize {
         let batch: Vec<Completion> = claims.iter().map(|claimed| success(self.target, claimed)).collect();
-        complete(connection, &batch).unwrap().written
+        complete(connection, &batch, &Links::default()).unwrap().written
     }
 }
 

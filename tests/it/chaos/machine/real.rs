@@ -6,7 +6,7 @@ use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use provisiond::domain::ids::{SubjectId, SweepId};
 use provisiond::domain::status::Trigger;
 use provisiond::domain::subject::SubjectKind;
-use provisiond::plan::{Conclusion, DeletionGuard, GuardPolicy};
+use provisiond::plan::{Conclusion, DeletionGuard, GuardPolicy, Links};
 use provisiond::storage::claim::{self, Claimed};
 use provisiond::storage::complete::complete;
 use provisiond::storage::sweeps::{self, SweepKind};
@@ -97,7 +97,7 @@ impl Queue for Real {
         let claimed = self.claims[taken.who].as_ref().unwrap();
         assert_eq!(claimed.fence, taken.fence);
         let completion = support::completion(self.queue.target, claimed, conclusion);
-        complete(&mut self.connection, &[completion]).unwrap();
+        complete(&mut self.connection, &[completion], &Links::default()).unwrap();
     }
 
     fn release(&mut self, taken: &[Taken]) {
