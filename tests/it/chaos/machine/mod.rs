@@ -54,7 +54,7 @@ fn who_came_back_before_the_first_run_is_provisioned_in_the_end() {
 #[test]
 fn postgresql_does_what_the_model_does() {
     let (db, number) = (TestDb::new_blocking(), std::cell::Cell::new(0));
-    let cases = if profile::soak().is_some() { 5_000 } else { 150 };
+    let cases = if profile::soak().is_some() { 1_000 } else { 150 };
     run(cases, 40, |commands| {
         number.set(number.get() + 1);
         let mut model = World::new(Model::default());
