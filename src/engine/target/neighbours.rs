@@ -2,7 +2,8 @@
 
 use actix::prelude::*;
 
-use super::{TargetSupervisor, Wake};
+use super::TargetSupervisor;
+use super::messages::Wake;
 use crate::storage::{Pool, gate};
 
 impl TargetSupervisor {

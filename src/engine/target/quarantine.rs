@@ -1,12 +1,19 @@
 //! What the breaker means for a target's work: how much is claimed and started,
 //! what is given back, and that it is written down.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 
-use super::{AHEAD, MOST_AHEAD, REST, SPARE, TargetSupervisor, Wake};
+use super::TargetSupervisor;
+use super::intake::{MOST_AHEAD, REST};
+use super::messages::Wake;
 use crate::storage::{Pool, breakers};
+
+/// Rows that any target claims ahead of its workers.
+const SPARE: usize = 4;
+/// How far ahead of its workers a fast target claims.
+const AHEAD: Duration = Duration::from_millis(100);
 
 impl TargetSupervisor {
     /// Whether the breaker lets another job start.

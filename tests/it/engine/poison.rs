@@ -40,7 +40,7 @@ async fn poison_ends_in_its_limit_while_others_go_on() {
         ("never", "wall", wall),
         ("builtin", "CPU", cpu),
     ] {
-        let clock = Clock::of_children(app.pid());
+        let clock = Clock::of_family(app.pid());
         let bad = app.account(&store, poison, json!({ "poison": poison })).await;
         let mut good = Vec::new();
         for number in 0..20 {

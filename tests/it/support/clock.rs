@@ -24,9 +24,9 @@ impl Clock {
         Self::watch(move || vec![process])
     }
 
-    /// Watches the children of a process, also those that are yet to come.
-    pub fn of_children(parent: u32) -> Self {
-        Self::watch(move || children(parent))
+    /// Watches a process and its children, also those that are yet to come.
+    pub fn of_family(parent: u32) -> Self {
+        Self::watch(move || std::iter::once(parent).chain(children(parent)).collect())
     }
 
     fn watch(processes: impl Fn() -> Vec<u32> + Send + 'static) -> Self {
