@@ -89,6 +89,17 @@ pub fn begin(connection: &mut PgConnection, store: StoreId) -> Result<Import, Db
     Ok(Import { store, id: begun.id, newest: SubjectId(begun.newest) })
 }
 
+/// Has the planner see how the store has grown. Until PostgreSQL does so by
+/// itself, which takes it a minute, it takes the store for empty, and may look
+/// names up in an index that does not know them.
+///
+/// # Errors
+/// Only what the database itself does.
+pub fn take_stock(connection: &mut PgConnection) -> Result<(), DbError> {
+    diesel::sql_query("ANALYZE (SKIP_LOCKED) subjects, memberships").execute(connection)?;
+    Ok(())
+}
+
 /// Forgets what an import has noted; its writes stay.
 ///
 /// # Errors

@@ -20,14 +20,20 @@ pub(super) struct Session {
     state: web::Data<ApiState>,
     noted: Noted,
     summary: Summary,
+    /// So many new accounts later the planner is told.
+    take_stock_at: u64,
 }
+
+/// From its first large batch on, an import has the statistics renewed whenever
+/// it has made this many times as many accounts.
+const GROWTH: u64 = 4;
 
 impl Session {
     /// Begins an import into a store.
     pub(super) async fn begin(state: web::Data<ApiState>, store: StoreId) -> Result<Self, Problem> {
         let import = state.run(move |connection| import::begin(connection, store)).await?;
         let noted = Noted { db: state.db.clone(), import };
-        Ok(Self { state, noted, summary: Summary::default() })
+        Ok(Self { state, noted, summary: Summary::default(), take_stock_at: import::MAX_BATCH as u64 })
     }
 
     /// Reads and writes a batch of lines, away from the reactor.
@@ -42,6 +48,12 @@ impl Session {
         let cap = self.state.limits.import_errors;
         bad.into_iter().for_each(|error| self.summary.fail(error, cap));
         self.summary.add(result, cap);
+        if self.summary.created() >= self.take_stock_at {
+            self.take_stock_at = self.summary.created() * GROWTH;
+            if let Err(error) = self.state.db.run(Pool::Api, import::take_stock).await {
+                log::warn!("statistics were not renewed in the middle of an import: {error}");
+            }
+        }
         Ok(())
     }
 

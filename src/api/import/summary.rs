@@ -43,6 +43,11 @@ pub(super) struct Summary {
 }
 
 impl Summary {
+    /// Accounts that are new so far.
+    pub(super) fn created(&self) -> u64 {
+        self.created
+    }
+
     /// Counts a bad line; describes it unless `cap` are described already.
     pub(super) fn fail(&mut self, error: LineError, cap: usize) {
         self.lines += 1;

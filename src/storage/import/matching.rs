@@ -48,12 +48,17 @@ pub(super) fn match_lines<'a>(
 fn known(connection: &mut PgConnection, import: Import, lines: &[&Line]) -> Result<Vec<Known>, DbError> {
     let external_ids: Vec<&str> = lines.iter().filter_map(|line| line.draft.external_id.as_deref()).collect();
     let user_names: Vec<String> = lines.iter().map(|line| folded(line)).collect();
-    // `seen` is no EXISTS: that could be planned as a hash of all the lines before.
+    // Each name is looked up by its index, whatever the planner knows or thinks
+    // it knows of the table: joined or in one condition with OR, a batch would
+    // read the whole store. `seen` is no EXISTS for the same reason.
     let known = diesel::sql_query(
         "SELECT id, external_id, lower(user_name COLLATE \"C\") AS user_name, \
            coalesce((SELECT true FROM import_seen WHERE import_id = $4 AND subject_id = id), false) AS seen \
-         FROM subjects WHERE store_id = $1 AND kind = 'account' AND deleted_at IS NULL \
-           AND (external_id = ANY($2) OR lower(user_name COLLATE \"C\") = ANY($3))",
+         FROM subjects WHERE id = ANY(ARRAY( \
+           SELECT (SELECT s.id FROM subjects s WHERE s.store_id = $1 AND s.kind = 'account' \
+                AND s.deleted_at IS NULL AND s.external_id = name) FROM unnest($2) AS name \
+           UNION SELECT (SELECT s.id FROM subjects s WHERE s.store_id = $1 AND s.kind = 'account' \
+                AND s.deleted_at IS NULL AND lower(s.user_name COLLATE \"C\") = name) FROM unnest($3) AS name))",
     )
     .bind::<BigInt, _>(import.store.0)
     .bind::<Array<Text>, _>(external_ids)

@@ -2,6 +2,7 @@
 
 mod claims;
 mod contention;
+mod large_import;
 mod old_snapshot;
 mod ordinary_role;
 mod subjects;
