@@ -1,7 +1,7 @@
 //! The guard at the gate of the queue: counts the removals that a target is
 //! about to run and holds those that would be too many, in the transaction of
 //! the claim. What is counted beforehand, sweeps and imports, is judged as a
-//! whole by [`judge_whole`].
+//! whole by `judge_whole`.
 //!
 //! Nothing here counts further than the answer needs: removals that are due are
 //! counted by an index of their own, and either pass, being few, or are held at
