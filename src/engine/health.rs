@@ -72,8 +72,11 @@ impl Health {
     pub fn reload(&self, before: &Runtime, after: &Runtime) {
         self.breaker().set_cap(after.target.settings.max_parallel_jobs);
         if Basis::of(&before.target) != Basis::of(&after.target) {
-            self.breaker().reset(Utc::now());
-            self.dirty.store(true, Ordering::Release);
+            let mut breaker = self.breaker();
+            if breaker.view().reason.is_some() {
+                self.dirty.store(true, Ordering::Release);
+            }
+            breaker.reset(Utc::now());
         }
     }
 

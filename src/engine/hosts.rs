@@ -118,6 +118,9 @@ impl Hosts {
             return Ok(host);
         }
         let host = Arc::new(JsHost::start(&self.program, &self.code, &self.limits).await?);
+        // One of those that run alone uses its CPU limit up, again and again as
+        // long as it is tried again: not at the expense of the others.
+        host.put_behind();
         if let Ok(mut alone) = self.running_alone.lock() {
             alone.retain(|host| host.strong_count() > 0);
             alone.push(Arc::downgrade(&host));

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::outcome::{RunEnd, RunOutcome, RunRequest, StartError};
 use super::protocol::Kind;
-use super::{HostProgram, limits};
+use super::{HostProgram, limits, sandbox};
 use crate::domain::host_call::HostCalls;
 use crate::domain::target::Limits;
 use death::Death;
@@ -52,6 +52,14 @@ impl JsHost {
         }
         tokio::spawn(watch::watch(shared));
         Ok(host)
+    }
+
+    /// Lets everything else go first when CPUs are short: for a host that may be
+    /// about to do harm. There is no way back.
+    pub fn put_behind(&self) {
+        if let Err(error) = sandbox::put_behind(self.pid()) {
+            log::debug!("the JavaScript host {} keeps its priority: {error}", self.pid());
+        }
     }
 
     /// Runs the logic once. At most [`limits::MAX_IN_FLIGHT`] runs are in the

@@ -49,6 +49,17 @@ pub(super) fn bound_memory(heap_mib: u32) -> io::Result<()> {
     Ok(setrlimit(Resource::RLIMIT_DATA, bytes, bytes)?)
 }
 
+/// Lets other processes go first when CPUs are short: `nice` levels below.
+const BEHIND: libc::c_int = 10;
+
+/// Puts a child behind everything else that wants a CPU, from outside.
+pub(super) fn put_behind(process: u32) -> io::Result<()> {
+    // SAFETY: takes plain numbers and touches no memory. The process is a child
+    // that was not waited for yet, so the number is nobody else's.
+    let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, process, BEHIND) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// The daemon opens everything close-on-exec; a library may not.
 fn close_all_but(socket: &UnixStream) -> io::Result<()> {
     let kept = u32::try_from(socket.as_raw_fd()).map_err(io::Error::other)?;
