@@ -36,7 +36,7 @@ pub struct Sweep;
 pub struct Recheck;
 
 /// Seconds after which such work is looked at again without being woken.
-const LONG: f64 = 300.0;
+const LONG: f64 = 60.0;
 
 impl Sweeper {
     /// A sweeper that wakes `wakes` after each chunk; `guard` is the instance's.

@@ -187,7 +187,8 @@ const DUE_AGAIN: &str = "UPDATE pending p SET blocked_by = NULL, blocked_at = NU
 
 /// Makes work of `among` due that waits for `blocker` about these subjects,
 /// since something was written there. Returns who has some. A row that somebody
-/// has locked is being made due, or looked at, by whoever did.
+/// has locked is being made due, or looked at, by whoever did: the lock of those
+/// that only wait for it ([`Others::seize`]) does not stand in the way.
 pub(super) fn free(
     connection: &mut PgConnection,
     blocker: TargetId,
@@ -200,7 +201,7 @@ pub(super) fn free(
     let rows = sql_query(format!(
         "WITH due AS MATERIALIZED (SELECT target_id, subject_id FROM pending \
             WHERE target_id = ANY($1) AND subject_id = ANY($2) AND blocked_by @> ARRAY[$3] \
-            ORDER BY 1, 2 FOR UPDATE SKIP LOCKED) {DUE_AGAIN}"
+            ORDER BY 1, 2 FOR NO KEY UPDATE SKIP LOCKED) {DUE_AGAIN}"
     ))
     .bind::<Array<BigInt>, _>(numbers(among))
     .bind::<Array<BigInt>, _>(subjects::numbers(about))
@@ -215,7 +216,7 @@ pub fn free_around(connection: &mut PgConnection, target: TargetId) -> Result<Ve
     let rows = sql_query(format!(
         "WITH due AS MATERIALIZED (SELECT target_id, subject_id FROM pending \
             WHERE blocked_by IS NOT NULL AND (target_id = $1 OR blocked_by @> ARRAY[$1]) \
-            ORDER BY 1, 2 FOR UPDATE SKIP LOCKED) {DUE_AGAIN}"
+            ORDER BY 1, 2 FOR NO KEY UPDATE SKIP LOCKED) {DUE_AGAIN}"
     ))
     .bind::<BigInt, _>(target.0)
     .load(connection)?;
@@ -233,7 +234,7 @@ pub fn recheck(connection: &mut PgConnection, target: TargetId, seconds: f64) ->
     let rows: Vec<Freed> = sql_query(format!(
         "WITH due AS MATERIALIZED (SELECT target_id, subject_id FROM pending \
             WHERE target_id = $1 AND blocked_by IS NOT NULL AND blocked_at <= now() - make_interval(secs => $2) \
-            ORDER BY blocked_at LIMIT $3 FOR UPDATE SKIP LOCKED) {DUE_AGAIN}"
+            ORDER BY blocked_at LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED) {DUE_AGAIN}"
     ))
     .bind::<BigInt, _>(target.0)
     .bind::<Double, _>(seconds)

@@ -29,6 +29,8 @@ use crate::plan::GuardPolicy;
 
 /// Subjects looked at in one transaction.
 pub const CHUNK: i64 = 5_000;
+/// Those of the first one: the first runs begin while the others are looked at.
+const FIRST_CHUNK: i64 = 500;
 
 words!(
     /// What a sweep looks for.
@@ -102,6 +104,10 @@ impl Sweep {
     /// What it looks for.
     fn kind(&self) -> Result<SweepKind, DbError> {
         self.kind.parse().map_err(|_| DbError::Corrupt(format!("sweep {} is a {}", self.id, self.kind)))
+    }
+
+    fn chunk(&self) -> i64 {
+        if self.cursor == 0 { FIRST_CHUNK } else { CHUNK }
     }
 
     /// Where it stands.
@@ -273,7 +279,7 @@ fn make_work(
         SweepKind::Reconcile => enqueue_chunk(connection, target, sweep, UNEQUAL, verdict)?,
         SweepKind::DeadLetters => dead::enqueue_chunk(connection, target, sweep, verdict)?,
     };
-    let ended = chunk.last >= sweep.last_subject || chunk.seen < CHUNK;
+    let ended = chunk.last >= sweep.last_subject || chunk.seen < sweep.chunk();
     sql_query(
         "UPDATE sweeps SET cursor = greatest(cursor, $2), enqueued = enqueued + $3, \
             state = CASE WHEN $4 THEN 'finished' ELSE state END, \
@@ -324,7 +330,7 @@ fn enqueue_chunk(
     .bind::<BigInt, _>(target.store.0)
     .bind::<BigInt, _>(sweep.cursor)
     .bind::<BigInt, _>(sweep.last_subject)
-    .bind::<BigInt, _>(CHUNK)
+    .bind::<BigInt, _>(sweep.chunk())
     .bind::<Text, _>(&sweep.trigger)
     .bind::<SmallInt, _>(PRIORITY_SWEEP)
     .bind::<Text, _>(verdict.as_str())

@@ -100,17 +100,20 @@ impl Others {
         connection: &mut PgConnection,
         about: &[SubjectId],
     ) -> Result<Seized, DbError> {
-        let mut lock = |table: &str| -> Result<HashSet<Pair>, DbError> {
+        let mut lock = |table: &str, strength: &str| -> Result<HashSet<Pair>, DbError> {
             let rows: Vec<Locked> = sql_query(format!(
                 "SELECT target_id, subject_id FROM {table} WHERE target_id = ANY($1) AND subject_id = ANY($2) \
-                 FOR SHARE SKIP LOCKED"
+                 FOR {strength} SKIP LOCKED"
             ))
             .bind::<Array<BigInt>, _>(numbers(&self.ids()))
             .bind::<Array<BigInt>, _>(subjects::numbers(about))
             .load(connection)?;
             Ok(rows.into_iter().map(|row| (TargetId(row.target_id), SubjectId(row.subject_id))).collect())
         };
-        Ok(Seized { work: lock("pending")?, state: lock("provision_state")? })
+        // Claims and completions lock rows of the queue `FOR UPDATE`, which the
+        // weaker lock keeps out as well. Making them due it does not: they may
+        // themselves wait for somebody who is done this moment.
+        Ok(Seized { work: lock("pending", "KEY SHARE")?, state: lock("provision_state", "SHARE")? })
     }
 
     pub(super) fn neighbours(&self, facts: &Facts, subject: &Subject) -> Vec<Neighbour> {

@@ -5,7 +5,7 @@ use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, SmallInt, Text, Timestam
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use serde::{Deserialize, Serialize};
 
-use super::{CHUNK, Chunk, Sweep, SweepKind, filter_of};
+use super::{Chunk, Sweep, SweepKind, filter_of};
 use crate::domain::filter::Filter;
 use crate::domain::ids::{SubjectId, TargetId};
 use crate::domain::status::Trigger;
@@ -172,7 +172,7 @@ pub(super) fn enqueue_chunk(
         .bind::<BigInt, _>(sweep.cursor)
         .bind::<BigInt, _>(sweep.last_subject)
         .bind::<Timestamptz, _>(sweep.created_at)
-        .bind::<BigInt, _>(CHUNK)
+        .bind::<BigInt, _>(sweep.chunk())
         .bind::<Text, _>(&sweep.trigger)
         .bind::<SmallInt, _>(PRIORITY_SWEEP)
         .bind::<Array<Text>, _>(filter.values)
