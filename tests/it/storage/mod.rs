@@ -6,3 +6,4 @@ mod large_import;
 mod old_snapshot;
 mod ordinary_role;
 mod subjects;
+mod ties;

@@ -1,0 +1,103 @@
+//! Targets that wait for each other, with the engine's transactions taken one by
+//! one.
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection};
+use provisiond::domain::ids::{StoreId, TargetId};
+use provisiond::domain::status::{ProvisionStatus, Reason};
+use provisiond::domain::subject::SubjectKind;
+use provisiond::domain::target::TargetSettings;
+use provisiond::plan::{GuardPolicy, Links, Node};
+use provisiond::storage::claim::Claimed;
+use provisiond::storage::complete::complete;
+use provisiond::storage::gate::{Candidate, Dependency};
+use provisiond::storage::guard::{Intake, Judged, Removal, claim_guarded};
+use provisiond::storage::{Passed, logic, runs, stores, subjects, targets};
+use serde_json::json;
+
+use crate::support::db::TestDb;
+use crate::support::queue::{completion, done, draft};
+
+/// Everything that is claimed is to be provisioned.
+struct Run(Claimed);
+
+impl Judged for Run {
+    fn removal(&self) -> Option<Removal> {
+        None
+    }
+
+    fn candidate(&self) -> Option<Candidate<'_>> {
+        Some(Candidate { subject: &self.0.subject, fence: self.0.fence, reason: Reason::Provision })
+    }
+
+    fn inform(&mut self, _: Vec<Dependency>) {}
+}
+
+fn target(connection: &mut PgConnection, store: StoreId, name: &str, needs: &[&str]) -> TargetId {
+    let depends_on = needs.iter().map(ToString::to_string).collect();
+    let settings = TargetSettings { depends_on, ..TargetSettings::named(name) };
+    let target = targets::create(connection, store, &settings, i64::MAX).unwrap().id;
+    logic::save_draft(connection, target, "export default () => {}", &json!({})).unwrap();
+    logic::publish(connection, target, "test").unwrap();
+    targets::update::<targets::TargetError>(connection, target, None, &Default::default(), |settings| {
+        settings.enabled = true;
+        Ok(())
+    })
+    .unwrap();
+    target
+}
+
+/// What may run of a target's due work.
+fn claim(connection: &mut PgConnection, id: TargetId) -> Vec<Claimed> {
+    let target = targets::find(connection, id).unwrap();
+    let intake = Intake {
+        target: &target,
+        node: "node",
+        limit: 10,
+        most_swept: 10,
+        lease: 3_600.0,
+        passed: Passed::default(),
+        policy: &GuardPolicy::default(),
+        gated: true,
+    };
+    claim_guarded(connection, intake, Run).unwrap().rows.into_iter().map(|run| run.0).collect()
+}
+
+fn succeed(connection: &mut PgConnection, store: StoreId, id: TargetId, claims: &[Claimed]) -> Vec<TargetId> {
+    let nodes: Vec<Node> = targets::list(connection, Some(store)).unwrap().iter().map(Node::from).collect();
+    let batch: Vec<_> = claims
+        .iter()
+        .map(|claimed| completion(id, claimed, done(ProvisionStatus::Provisioned, true)))
+        .collect();
+    complete(connection, &batch, &Links::of(id, &nodes)).unwrap().woken
+}
+
+/// The middle one of a chain waits for the first, and the last one looks at the
+/// middle one at the very moment when the first is done.
+#[test]
+fn who_is_waited_for_is_freed_all_the_same() {
+    let db = TestDb::new_blocking();
+    let (mut first, mut last) = (db.connection(), db.connection());
+    runs::make_partitions(&mut first, chrono::Utc::now().date_naive()).unwrap();
+    let store = stores::create(&mut first, "people").unwrap().id;
+    let directory = target(&mut first, store, "directory", &[]);
+    let mail = target(&mut first, store, "mail", &["directory"]);
+    let crm = target(&mut first, store, "crm", &["mail"]);
+    subjects::create(&mut first, store, SubjectKind::Account, draft("ada", &json!({}))).unwrap();
+
+    let running = claim(&mut first, directory);
+    assert_eq!(running.len(), 1);
+    assert!(claim(&mut first, mail).is_empty(), "it waits for the directory");
+    last.batch_execute("SET lock_timeout TO '5s'").unwrap();
+    first.batch_execute("SET lock_timeout TO '5s'").unwrap();
+    last.transaction::<_, diesel::result::Error, _>(|last| {
+        assert!(claim(last, crm).is_empty(), "it waits for the mail");
+        assert_eq!(succeed(&mut first, store, directory, &running), [mail]);
+        Ok(())
+    })
+    .unwrap();
+    let running = claim(&mut first, mail);
+    assert_eq!(running.len(), 1);
+    assert_eq!(succeed(&mut first, store, mail, &running), [crm]);
+    assert_eq!(claim(&mut first, crm).len(), 1);
+}
