@@ -168,7 +168,8 @@ fn a_restart_by_hand_is_adopted() {
     if is_root() {
         restart.uid(owner.uid()).gid(owner.gid());
     }
-    assert!(restart.status().unwrap().success());
+    // It fails when the keeper has started another one before it could.
+    restart.status().unwrap();
     // The keeper looks every second, and adopts what it finds the second time.
     std::thread::sleep(Duration::from_secs(3));
     let after = postmaster(&data_dir);
