@@ -237,6 +237,8 @@ pub enum TargetCommand {
     Held(TargetName),
     /// Claim no more work; runs that are under way end
     Pause(TargetName),
+    /// Pause, and wait until the runs that are under way have ended
+    Drain(TargetName),
     /// Go on
     Resume(TargetName),
     /// Pause, and terminate the JavaScript that runs

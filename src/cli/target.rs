@@ -53,6 +53,7 @@ pub async fn run(command: TargetCommand, as_json: bool) -> Result<(), Failure> {
             held::list(&client, &id, as_json).await
         }
         TargetCommand::Pause(name) => act(&name, "pause", "paused").await,
+        TargetCommand::Drain(name) => drain(&name).await,
         TargetCommand::Resume(name) => act(&name, "resume", "resumed").await,
         TargetCommand::Stop(name) => act(&name, "stop", "stopped").await,
     }
@@ -121,6 +122,25 @@ async fn act(name: &TargetName, action: &str, done: &str) -> Result<(), Failure>
     client.post(&format!("/targets/{id}/{action}")).await?;
     say(&format!("{done} target {}", name.target));
     Ok(())
+}
+
+/// Pauses and waits for as long as runs take; interrupted, the target stays paused.
+async fn drain(name: &TargetName) -> Result<(), Failure> {
+    let (client, id) = find(name).await?;
+    client.post(&format!("/targets/{id}/pause")).await?;
+    let bar = ProgressBar::new_spinner();
+    loop {
+        let status = client.get(&format!("/targets/{id}/status")).await?;
+        let (running, due) = (status["running"].as_i64().unwrap_or(0), &status["backlog"]);
+        if running == 0 && status["engine"]["paused"] != false {
+            bar.finish_and_clear();
+            say(&format!("drained target {}: nothing runs, {due} wait for `target resume`", name.target));
+            return Ok(());
+        }
+        bar.set_message(format!("{running} still run"));
+        bar.tick();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 async fn force(name: &TargetName, no_wait: bool, as_json: bool) -> Result<(), Failure> {

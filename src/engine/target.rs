@@ -252,6 +252,9 @@ impl Handler<Reload> for TargetSupervisor {
         self.health.reload(&self.runtime, &runtime);
         self.runtime = runtime;
         self.staff(context);
+        if self.paused {
+            self.give_back(context);
+        }
         self.follow_breaker(context);
         if let Some(helpers) = &self.helpers {
             helpers.sweeper.do_send(Sweep);

@@ -122,6 +122,9 @@ impl TargetSupervisor {
         for planned in claims.rows {
             self.accept(planned);
         }
+        if self.paused {
+            self.give_back(context);
+        }
         self.hand_out();
         self.follow_breaker(context);
         self.arm(claims.next_due);

@@ -71,6 +71,32 @@ async fn a_pause_and_a_disabling_let_runs_end() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drained_target_has_ended_its_runs_and_given_the_rest_back() {
+    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    sink.answer(Answer::new(200).after(Duration::from_millis(1_500)));
+    let store = app.store("people").await;
+    let two = json!({ "maxParallelJobs": 2 });
+    let target = app.target(&store, settings_with("crm", &sink, two), RECORD).await;
+    for number in 0..10 {
+        app.account(&store, &format!("user{number}"), json!({})).await;
+    }
+    sink.wait_until(|calls| calls.len() == 2).await;
+    let (code, said) = tokio::task::block_in_place(|| app.cli(&["target", "drain", "crm"]));
+    assert_eq!(
+        (code, said.as_str()),
+        (0, "drained target crm: nothing runs, 8 wait for `target resume`\n"),
+        "{:?}",
+        sink.calls()
+    );
+    assert!(sink.calls().len() == 2 && sink.calls().iter().all(|call| call.end.is_some()));
+    let status = app.get(&format!("/targets/{}/status", target.id)).await;
+    assert_eq!((&status["engine"]["leased"], &status["counts"]["provisioned"]), (&json!(0), &json!(2)));
+    sink.answer_well();
+    assert_eq!(app.cli(&["target", "resume", "crm"]).0, 0);
+    sink.wait_until(|calls| calls.len() == 10).await;
+}
+
 #[tokio::test]
 async fn stop_ends_what_runs_and_resume_does_it_again() {
     let (app, sink) = (TestApp::start().await, Sink::start().await);

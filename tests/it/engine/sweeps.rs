@@ -347,17 +347,7 @@ async fn the_command_line_lists_retries_and_cancels() {
     let target = app.target(&store, settings("crm", &sink), RECORD).await;
     let ada = app.account(&store, "ada", json!({})).await;
     app.until_status(&ada, &target, "provisionFailed").await;
-    let cli = |arguments: &[&str]| {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_provisiond"))
-            .arg("target")
-            .args(arguments)
-            .env("PROVISIOND_URL", &app.url)
-            .env("PROVISIOND_TOKEN", &app.token)
-            .output()
-            .unwrap();
-        let text = [output.stdout, output.stderr].concat();
-        (output.status.code().unwrap(), String::from_utf8(text).unwrap())
-    };
+    let cli = |arguments: &[&str]| app.cli(&[&["target"], arguments].concat());
     let (code, text) = cli(&["dead", "crm"]);
     assert!(code == 0 && text.contains("permanent") && text.contains("the sink answered 400"), "{text}");
     assert_eq!(cli(&["retry", "crm"]).0, 2);

@@ -150,6 +150,18 @@ impl TestApp {
         self.wait_until_ready().await;
     }
 
+    /// A command against this daemon: how it ended, and what it said.
+    pub fn cli(&self, arguments: &[&str]) -> (i32, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_provisiond"))
+            .args(arguments)
+            .env("PROVISIOND_URL", &self.url)
+            .env("PROVISIOND_TOKEN", &self.token)
+            .output()
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+    }
+
     /// Any request below `/api/v1`.
     pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answered {
         self.try_call(method, path, body).await.unwrap()

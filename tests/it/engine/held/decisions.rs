@@ -1,7 +1,5 @@
 //! Approved, rejected, forgotten, or overtaken by events.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use super::{RECORD, World};
@@ -133,15 +131,7 @@ async fn a_failed_removal_is_retried_without_a_new_word() {
 #[tokio::test]
 async fn the_command_line_tells_and_decides() {
     let world = strict(&[]).await;
-    let run = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_provisiond"))
-            .args(arguments)
-            .env("PROVISIOND_URL", &world.app.url)
-            .env("PROVISIOND_TOKEN", &world.app.token)
-            .output()
-            .unwrap();
-        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
-    };
+    let run = |arguments: &[&str]| world.app.cli(arguments);
     assert_eq!(run(&["target", "wait", "crm"]).0, 0);
     world.filter(LEGAL).await;
     let lot = world.until_held(20).await;
