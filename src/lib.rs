@@ -12,7 +12,8 @@
 //! | [`storage`] | Diesel: one file per table family, the queue, the embedded PostgreSQL | domain, plan, security |
 //! | [`js`] | the JavaScript host process and its protocol | domain |
 //! | [`egress`] | the only way out to external systems | domain, security |
-//! | [`logic`] | drafts, checks, published versions | domain, storage, js |
+//! | [`modules`] | what logic imports by name: `provisiond`, `provisiond:mapping`; TypeScript | nothing |
+//! | [`logic`] | drafts, packages, bundling, checks, published versions | domain, storage, security, js, modules |
 //! | [`observe`] | logging, health | domain |
 //! | [`engine`] | supervisor, targets, workers, mailboxes, timer, completer, sweeps | domain, plan, storage, security, js, egress, observe |
 //! | [`http`] | problem+json, extractors, paging | domain, security, storage, observe |
@@ -37,6 +38,7 @@ pub mod engine;
 pub mod http;
 pub mod js;
 pub mod logic;
+pub mod modules;
 pub mod observe;
 pub mod plan;
 pub mod security;

@@ -56,6 +56,9 @@ pub enum Command {
     /// The JavaScript host process; the daemon starts it
     #[command(hide = true)]
     JsHost,
+    /// The bundler process; the daemon starts it
+    #[command(hide = true)]
+    Bundle,
 }
 
 /// Where the daemon lives; for commands that open the database themselves.

@@ -51,8 +51,10 @@ impl LimitsConfig {
         let expiry = rules::duration("7d", "1s", "365d");
         Ok(Self {
             max_targets: settings.read("limits.maxTargets", rules::number(1, 1_000))?.unwrap_or(8),
-            body: settings.read("limits.body", rules::size())?.unwrap_or(1 << 20),
-            import_line: settings.read("limits.importLine", rules::size())?.unwrap_or(1 << 20),
+            body: settings.read("limits.body", rules::size("1MiB", "1KiB", "1GiB"))?.unwrap_or(1 << 20),
+            import_line: settings
+                .read("limits.importLine", rules::size("1MiB", "1KiB", "1GiB"))?
+                .unwrap_or(1 << 20),
             deletion_guard_count: settings.read("limits.deletionGuardCount", count)?.unwrap_or(50),
             deletion_guard_percent: settings.read("limits.deletionGuardPercent", percent)?.unwrap_or(5),
             deletion_guard_window: settings

@@ -13,6 +13,7 @@ mod database;
 mod engine;
 mod error;
 mod limits;
+mod packages;
 mod rules;
 mod security;
 mod server;
@@ -25,6 +26,7 @@ pub use database::DatabaseConfig;
 pub use engine::EngineConfig;
 pub use error::{ConfigError, Origin};
 pub use limits::LimitsConfig;
+pub use packages::{PackagesConfig, Registry};
 pub use security::SecurityConfig;
 pub use server::ServerConfig;
 use settings::Settings;
@@ -40,6 +42,8 @@ pub struct Config {
     pub engine: EngineConfig,
     /// What it refuses to exceed.
     pub limits: LimitsConfig,
+    /// Where packages for logic come from.
+    pub packages: PackagesConfig,
     /// Where its master key comes from.
     pub security: SecurityConfig,
 }
@@ -54,7 +58,8 @@ pub struct Overrides {
 }
 
 /// All keys, for the check of what is known.
-const KEYS: [&[&str]; 5] = [server::KEYS, database::KEYS, engine::KEYS, limits::KEYS, security::KEYS];
+const KEYS: [&[&str]; 6] =
+    [server::KEYS, database::KEYS, engine::KEYS, limits::KEYS, packages::KEYS, security::KEYS];
 
 impl Config {
     /// Reads the layers. Apart from `file`, and files that the environment
@@ -80,6 +85,7 @@ impl Config {
             database: DatabaseConfig::read(&settings)?,
             engine: EngineConfig::read(&settings)?,
             limits: LimitsConfig::read(&settings)?,
+            packages: PackagesConfig::read(&settings)?,
             security: SecurityConfig::read(&settings)?,
         })
     }

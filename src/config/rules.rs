@@ -35,10 +35,11 @@ pub(super) fn duration(example: &str, least: &str, most: &str) -> Rule<Duration>
     Rule::new(words, move |text| parse_duration(text).filter(|value| bounds.contains(value)))
 }
 
-/// A size of 1 KiB to 1 GiB.
-pub(super) fn size() -> Rule<usize> {
-    let words = "a size such as \"1MiB\", from 1KiB to 1GiB";
-    Rule::new(words, |text| parse_size(text).filter(|value| (1 << 10..=1 << 30).contains(value)))
+/// A size of `least` to `most`, both as a person writes them.
+pub(super) fn size(example: &str, least: &str, most: &str) -> Rule<usize> {
+    let words = format!("a size such as \"{example}\", from {least} to {most}");
+    let bounds = parse_size(least).unwrap_or(0)..=parse_size(most).unwrap_or(usize::MAX);
+    Rule::new(words, move |text| parse_size(text).filter(|value| bounds.contains(value)))
 }
 
 /// `10s`, `5m`, `1h`, `30d`, `500ms`.

@@ -12,7 +12,7 @@ use crate::security::Secret;
 
 /// Keys whose value is a secret: these may come from a file that a variable
 /// ending in `_FILE` names.
-const SECRETS: [&str; 2] = ["database.url", "security.masterKey"];
+const SECRETS: [&str; 3] = ["database.url", "packages.token", "security.masterKey"];
 
 #[derive(Default)]
 pub(super) struct Settings(BTreeMap<&'static str, Setting>);

@@ -217,7 +217,9 @@ impl ModuleLoader for OnlyHostModules {
             return Err(ModuleLoaderError::type_error("dynamic import is not available to logic"));
         }
         match specifier {
-            "provisiond" => ModuleSpecifier::parse(HOST_MODULE).map_err(ModuleLoaderError::from_err),
+            "provisiond" | "provisiond:host" => {
+                ModuleSpecifier::parse(HOST_MODULE).map_err(ModuleLoaderError::from_err)
+            }
             _ if specifier.contains(':') => {
                 ModuleSpecifier::parse(specifier).map_err(ModuleLoaderError::from_err)
             }

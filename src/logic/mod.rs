@@ -1,6 +1,9 @@
 //! Logic as a thing that people write: checked before it is kept, published as
 //! a version that never changes.
 
+pub mod bundle;
+pub mod packages;
+
 use crate::domain::target::Limits;
 use crate::js::{CompileError, HostProgram, JsHost, StartError};
 

@@ -1,0 +1,170 @@
+//! The bundler's side: one bundle, then the process ends. It is a process of
+//! its own because it parses what anybody wrote: code that is nested too deep
+//! brings a parser down, and the daemon is not to go with it.
+
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use rolldown::plugin::__inner::SharedPluginable;
+use rolldown::{
+    BundleOutput, Bundler, BundlerOptions, CodeSplittingMode, OutputFormat, Platform, ResolveOptions,
+    SourceMapType,
+};
+use rolldown_common::Output;
+use rolldown_error::{BatchedBuildDiagnostic, BuildDiagnostic, DiagnosticOptions, EventKind};
+
+use super::entry::{self, ENTRY, Entry};
+use super::{Answer, Finding, Language, Request};
+
+/// The main function of a bundler.
+pub fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let hint = "`bundle` is started by the daemon itself";
+            let _ = writeln!(io::stderr(), "error: cannot run as bundler: {error}\nhint: {hint}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> io::Result<()> {
+    let mut text = String::new();
+    io::stdin().read_to_string(&mut text)?;
+    let request: Request = serde_json::from_str(&text)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let answer = runtime.block_on(bundle(&request));
+    serde_json::to_writer(io::stdout().lock(), &answer)?;
+    io::stdout().flush()
+}
+
+/// JavaScript that does not parse may be TypeScript, when nobody said which it
+/// is. The other way round would be wrong: `a < b > (c)` is both.
+async fn bundle(request: &Request) -> Answer {
+    let Some(language) = request.language else {
+        let answer = bundle_as(request, Language::JavaScript).await;
+        return match &answer {
+            Answer::Rejected { findings } if findings.iter().any(|finding| finding.is_syntax) => {
+                farther(answer, bundle_as(request, Language::TypeScript).await)
+            }
+            _ => answer,
+        };
+    };
+    bundle_as(request, language).await
+}
+
+/// Of two readings, the one that works, or whose parser got farther.
+fn farther(first: Answer, second: Answer) -> Answer {
+    let place = |answer: &Answer| match answer {
+        Answer::Rejected { findings } => {
+            findings.iter().filter(|f| f.is_syntax).map(|f| (f.line, f.column)).min()
+        }
+        Answer::Bundled { .. } => None,
+    };
+    match (place(&first), place(&second)) {
+        (Some(one), Some(other)) if other <= one => first,
+        _ => second,
+    }
+}
+
+async fn bundle_as(request: &Request, language: Language) -> Answer {
+    let entry = Entry::new(request.code.clone(), language);
+    let options = options(&request.directory);
+    let cwd = PathBuf::from(&request.directory);
+    let made = Bundler::with_plugins(options, vec![Arc::new(entry) as SharedPluginable]);
+    let mut bundler = match made {
+        Ok(bundler) => bundler,
+        Err(errors) => return rejected(errors, &cwd),
+    };
+    match bundler.generate().await {
+        Ok(mut output) => {
+            let (errors, warnings): (Vec<_>, Vec<_>) =
+                findings(std::mem::take(&mut output.warnings), &cwd).into_iter().partition(Finding::is_fatal);
+            if errors.is_empty() {
+                bundled(&output, warnings, language, &cwd)
+            } else {
+                Answer::Rejected { findings: errors }
+            }
+        }
+        Err(errors) => rejected(errors, &cwd),
+    }
+}
+
+fn options(directory: &str) -> BundlerOptions {
+    let texts = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    BundlerOptions {
+        input: Some(vec![ENTRY.to_owned().into()]),
+        cwd: Some(directory.into()),
+        platform: Some(Platform::Browser),
+        format: Some(OutputFormat::Esm),
+        sourcemap: Some(SourceMapType::Hidden),
+        // One file: a version of logic is one text.
+        code_splitting: Some(CodeSplittingMode::Bool(false)),
+        // The message of a frame names the author's function.
+        keep_names: Some(false),
+        resolve: Some(ResolveOptions {
+            // What the host is: the web's platform, without a page.
+            condition_names: Some(texts(&["worker", "browser", "import", "require", "module", "default"])),
+            main_fields: Some(texts(&["browser", "module", "main"])),
+            extensions: Some(texts(&[".js", ".mjs", ".cjs", ".ts", ".json"])),
+            ..ResolveOptions::default()
+        }),
+        define: Some(
+            [("process.env.NODE_ENV".to_owned(), "\"production\"".to_owned())].into_iter().collect(),
+        ),
+        ..BundlerOptions::default()
+    }
+}
+
+fn bundled(output: &BundleOutput, warnings: Vec<Finding>, language: Language, cwd: &Path) -> Answer {
+    let chunk = output.assets.iter().find_map(|asset| match asset {
+        Output::Chunk(chunk) if chunk.is_entry => Some(chunk),
+        _ => None,
+    });
+    let Some(chunk) = chunk else {
+        return Answer::Rejected { findings: vec![Finding::saying("the bundler made nothing of it")] };
+    };
+    Answer::Bundled {
+        code: chunk.code.clone(),
+        map: chunk.map.as_ref().map(|map| map.to_json_string()),
+        language,
+        modules: chunk.modules.keys.iter().map(|id| relative(id.as_str(), cwd)).collect(),
+        warnings,
+    }
+}
+
+fn rejected(errors: BatchedBuildDiagnostic, cwd: &Path) -> Answer {
+    Answer::Rejected { findings: findings(errors.into_vec(), cwd) }
+}
+
+fn findings(diagnostics: Vec<BuildDiagnostic>, cwd: &Path) -> Vec<Finding> {
+    let options = DiagnosticOptions { cwd: cwd.to_owned() };
+    diagnostics.iter().map(|diagnostic| finding(diagnostic, &options)).collect()
+}
+
+fn finding(diagnostic: &BuildDiagnostic, options: &DiagnosticOptions) -> Finding {
+    let shown = diagnostic.to_diagnostic_with(options);
+    let place = shown.get_primary_location();
+    let number = |value: usize| u32::try_from(value).ok();
+    let mut message = diagnostic.to_message_with(options);
+    if diagnostic.plugin().is_some() {
+        message = entry::sentence_of(&shown.to_string());
+    } else if matches!(diagnostic.kind(), EventKind::UnresolvedImport) {
+        message = entry::unresolved(&message);
+    }
+    Finding {
+        is_syntax: matches!(diagnostic.kind(), EventKind::ParseError),
+        is_unresolved: matches!(diagnostic.kind(), EventKind::UnresolvedImport),
+        kind: shown.kind(),
+        message,
+        file: place.as_ref().map(|(file, ..)| relative(file, &options.cwd)),
+        line: place.as_ref().and_then(|(_, line, ..)| number(*line)),
+        column: place.as_ref().and_then(|(_, _, column, _)| number(*column + 1)),
+    }
+}
+
+fn relative(path: &str, cwd: &Path) -> String {
+    Path::new(path).strip_prefix(cwd).map_or(path.to_owned(), |path| path.to_string_lossy().into_owned())
+}

@@ -1,0 +1,174 @@
+//! What the bundler is told about modules that are no packages: the author's
+//! own code, the modules of provisiond, and those that do not exist here.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use rolldown::plugin::{
+    HookLoadArgs, HookLoadOutput, HookLoadReturn, HookResolveIdArgs, HookResolveIdOutput,
+    HookResolveIdReturn, HookUsage, Plugin, PluginContext, PluginContextResolveOptions,
+    SharedLoadPluginContext,
+};
+use rolldown_common::{ModuleType, ResolvedExternal};
+
+use super::Language;
+use crate::modules;
+
+/// The entry, as it is named to the bundler.
+pub(super) const ENTRY: &str = "provisiond:entry";
+/// What a host offers under this name is not bundled.
+const HOST: &str = "provisiond:host";
+
+/// The plugin that knows them.
+#[derive(Debug)]
+pub(super) struct Entry {
+    code: Arc<str>,
+    language: Language,
+}
+
+impl Entry {
+    pub fn new(code: String, language: Language) -> Self {
+        Self { code: code.into(), language }
+    }
+
+    fn id(&self) -> &'static str {
+        match self.language {
+            Language::JavaScript => "logic.js",
+            Language::TypeScript => "logic.ts",
+        }
+    }
+
+    fn resolve(&self, specifier: &str, importer: Option<&str>) -> HookResolveIdReturn {
+        if specifier == ENTRY {
+            return Ok(Some(HookResolveIdOutput::from_id(self.id())));
+        }
+        if specifier == HOST {
+            let external = Some(ResolvedExternal::Bool(true));
+            return Ok(Some(HookResolveIdOutput {
+                id: HOST.into(),
+                external,
+                ..HookResolveIdOutput::default()
+            }));
+        }
+        if modules::source(specifier).is_some() {
+            return Ok(Some(HookResolveIdOutput::from_id(specifier)));
+        }
+        if let Some(builtin) = specifier.strip_prefix("node:") {
+            return Ok(Some(absent(builtin, importer)));
+        }
+        match refusal(specifier) {
+            Some(sentence) => Err(anyhow::anyhow!(sentence)),
+            None => Ok(None),
+        }
+    }
+
+    fn load_from_memory(&self, id: &str) -> Option<HookLoadOutput> {
+        let (code, module_type) = if id == self.id() {
+            let module_type = match self.language {
+                Language::JavaScript => ModuleType::Js,
+                Language::TypeScript => ModuleType::Ts,
+            };
+            (self.code.as_ref().into(), module_type)
+        } else if let Some(rest) = id.strip_prefix(ABSENT) {
+            (throwing(rest).into(), ModuleType::Js)
+        } else {
+            (modules::source(id)?.into(), ModuleType::Ts)
+        };
+        Some(HookLoadOutput { code, module_type: Some(module_type), ..HookLoadOutput::default() })
+    }
+}
+
+/// Stands for a module of Node.js. Many packages ask for one only to find out
+/// where they run, within a `try`; so it is there and throws when it is loaded.
+const ABSENT: &str = "provisiond:absent/";
+
+fn absent(builtin: &str, importer: Option<&str>) -> HookResolveIdOutput {
+    let importer = importer.map_or("logic", |id| id.rsplit("node_modules/").next().unwrap_or(id));
+    HookResolveIdOutput::from_id(format!("{ABSENT}{builtin}?{importer}"))
+}
+
+fn throwing(rest: &str) -> String {
+    let (builtin, importer) = rest.split_once('?').unwrap_or((rest, "logic"));
+    let message =
+        format!("\"{builtin}\", which {importer} asks for, is part of Node.js, which logic does not run on");
+    format!("module.exports = {{}}; throw new Error({});", serde_json::Value::from(message))
+}
+
+/// Why a module cannot be had, `None` for one that may be a package's.
+fn refusal(specifier: &str) -> Option<String> {
+    if specifier.starts_with("provisiond:") {
+        let known = modules::names().collect::<Vec<_>>().join("`, `");
+        return Some(format!("there is no module `{specifier}`; there are `{known}`"));
+    }
+    if specifier.ends_with(".node") {
+        let why = "it would run outside the sandbox";
+        return Some(format!("`{specifier}` is a native addon, which cannot be loaded: {why}"));
+    }
+    let is_address =
+        specifier.contains("://") || specifier.starts_with('/') || specifier.starts_with("data:");
+    is_address.then(|| {
+        format!("cannot import `{specifier}`: only packages and the modules of provisiond can be imported")
+    })
+}
+
+/// What is said of an import that leads nowhere. The bundler's words are
+/// `Could not resolve 'x' in y`.
+pub(super) fn unresolved(message: &str) -> String {
+    let mut parts = message.split('\'');
+    let (Some(_), Some(specifier)) = (parts.next(), parts.next()) else { return message.to_owned() };
+    let by_author = message.contains("in logic.");
+    if by_author && specifier.starts_with('.') {
+        return format!("cannot import `{specifier}`: logic is one file, which can import packages");
+    }
+    if by_author {
+        return format!(
+            "cannot import `{specifier}`: no package of that name is among `packageDependencies`"
+        );
+    }
+    let importer = message.rsplit("node_modules/").next().unwrap_or(message);
+    format!("`{importer}` imports `{specifier}`, which is not there")
+}
+
+/// The sentence of an error of this plugin, without what the bundler puts
+/// around it.
+pub(super) fn sentence_of(text: &str) -> String {
+    let sentence = text.split_once("Caused by:").map_or(text, |(_, rest)| rest);
+    sentence.split("\n\n").next().unwrap_or(sentence).trim().to_owned()
+}
+
+impl Plugin for Entry {
+    fn name(&self) -> Cow<'static, str> {
+        "provisiond".into()
+    }
+
+    async fn resolve_id(&self, context: &PluginContext, args: &HookResolveIdArgs<'_>) -> HookResolveIdReturn {
+        let found = self.resolve(args.specifier, args.importer)?;
+        if found.is_some() || !is_builtin(args.specifier) {
+            return Ok(found);
+        }
+        // A package may have the name of a module of Node.js.
+        let options =
+            PluginContextResolveOptions { skip_self: true, ..PluginContextResolveOptions::default() };
+        let resolved = context.resolve(args.specifier, args.importer, Some(options)).await?;
+        let is_package = resolved.is_ok_and(|resolved| resolved.id.as_str().contains("node_modules"));
+        Ok((!is_package).then(|| absent(args.specifier, args.importer)))
+    }
+
+    async fn load(&self, _context: SharedLoadPluginContext, args: &HookLoadArgs<'_>) -> HookLoadReturn {
+        Ok(self.load_from_memory(args.id))
+    }
+
+    fn register_hook_usage(&self) -> HookUsage {
+        HookUsage::ResolveId | HookUsage::Load
+    }
+}
+
+/// Modules of Node.js that are asked for without `node:`.
+fn is_builtin(specifier: &str) -> bool {
+    const NAMES: &str = " assert async_hooks buffer child_process cluster console constants crypto dgram \
+        diagnostics_channel dns domain events fs http http2 https inspector module net os path perf_hooks process \
+        punycode querystring readline repl stream string_decoder sys timers tls trace_events tty url util v8 vm \
+        wasi worker_threads zlib ";
+    let name = specifier.split('/').next().unwrap_or(specifier);
+    NAMES.split_whitespace().any(|known| known == name)
+}

@@ -1,0 +1,193 @@
+//! Turns what an author wrote, and the packages it uses, into one text: types
+//! stripped, modules joined, what is not used left out, with a source map.
+//!
+//! It is done by [rolldown](https://rolldown.rs) (MIT) in a child process of the
+//! same binary, which sees nothing but one folder and is killed when it takes
+//! too long.
+
+mod child;
+mod entry;
+
+use std::io;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use crate::js::HostProgram;
+
+pub use child::main;
+
+/// Longest time for one bundle. Ten packages take well below a second.
+const LONGEST: Duration = Duration::from_secs(60);
+/// Largest answer that is read.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// What logic is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// ECMAScript, as ES module or CommonJS.
+    JavaScript,
+    /// TypeScript, whose types are stripped and not checked.
+    TypeScript,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Request {
+    directory: String,
+    code: String,
+    language: Option<Language>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "answer")]
+enum Answer {
+    Bundled {
+        code: String,
+        map: Option<String>,
+        language: Language,
+        modules: Vec<String>,
+        warnings: Vec<Finding>,
+    },
+    Rejected {
+        findings: Vec<Finding>,
+    },
+}
+
+/// Something that the bundler has to say about a place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The bundler's name for it, such as `UNRESOLVED_IMPORT`.
+    pub kind: String,
+    /// One sentence.
+    pub message: String,
+    /// `logic.js`, `logic.ts` or a file of a package.
+    pub file: Option<String>,
+    /// From 1.
+    pub line: Option<u32>,
+    /// From 1, in UTF-16 code units.
+    pub column: Option<u32>,
+    is_syntax: bool,
+    is_unresolved: bool,
+}
+
+impl Finding {
+    fn saying(message: impl Into<String>) -> Self {
+        let message = message.into();
+        let (is_syntax, is_unresolved) = (false, false);
+        Self {
+            kind: "BUNDLER".into(),
+            message,
+            file: None,
+            line: None,
+            column: None,
+            is_syntax,
+            is_unresolved,
+        }
+    }
+
+    /// The bundler only warns of an import that leads nowhere.
+    fn is_fatal(&self) -> bool {
+        self.is_unresolved
+    }
+}
+
+/// One text, made of what an author wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    /// An ES module that imports nothing but `provisiond:host`.
+    pub code: String,
+    /// A source map (revision 3) of it.
+    pub map: Option<String>,
+    /// As it was read.
+    pub language: Language,
+    /// The files in it, relative to the folder.
+    pub modules: Vec<String>,
+    /// What is odd but no error.
+    pub warnings: Vec<Finding>,
+}
+
+/// Why there is no bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// The author has to mend something; never empty.
+    #[error("{}", .0.first().map_or("", |finding| finding.message.as_str()))]
+    Rejected(Vec<Finding>),
+    /// It took too much; the sentence names the limit.
+    #[error("{0}")]
+    Limit(String),
+    /// The bundler could not be run: nobody's fault who reads this.
+    #[error("the bundler could not be run: {0}")]
+    Process(#[from] io::Error),
+}
+
+/// Bundles `code` with the packages in `directory`.
+pub async fn bundle(
+    program: &HostProgram,
+    directory: &Path,
+    code: &str,
+    language: Option<Language>,
+) -> Result<Bundle, BundleError> {
+    let directory = directory.to_string_lossy().into_owned();
+    let request = Request { directory, code: code.to_owned(), language };
+    let request = serde_json::to_vec(&request).map_err(io::Error::other)?;
+    let answer = tokio::time::timeout(LONGEST, ask(program, &request)).await.map_err(|_| {
+        BundleError::Limit(format!("the limit of {} s for bundling was reached", LONGEST.as_secs()))
+    })??;
+    match answer {
+        Answer::Bundled { code, map, language, modules, warnings } => {
+            Ok(Bundle { code, map, language, modules, warnings })
+        }
+        Answer::Rejected { findings } => Err(BundleError::Rejected(findings)),
+    }
+}
+
+async fn ask(program: &HostProgram, request: &[u8]) -> Result<Answer, BundleError> {
+    let mut child = Command::new(&program.executable)
+        .arg("bundle")
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let stdin = child.stdin.take();
+    let write = async {
+        // One that ends early says why on its own.
+        if let Some(mut stdin) = stdin {
+            let _ = stdin.write_all(request).await;
+        }
+    };
+    let (output, ()) = tokio::join!(child.wait_with_output(), write);
+    let output = output?;
+    if output.stdout.len() > MAX_ANSWER {
+        let most = MAX_ANSWER >> 20;
+        return Err(BundleError::Limit(format!("the limit of {most} MiB for a bundle was reached")));
+    }
+    if output.status.success() {
+        return serde_json::from_slice(&output.stdout).map_err(|error| io::Error::other(error).into());
+    }
+    Err(ended(&output))
+}
+
+/// A bundler that ended without an answer was brought down by what it read.
+fn ended(output: &std::process::Output) -> BundleError {
+    use std::os::unix::process::ExitStatusExt as _;
+    let words = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(2) {
+        return io::Error::other(words.trim().to_owned()).into();
+    }
+    log::info!("a bundler ended with {}: {}", output.status, words.trim());
+    let how = match output.status.signal() {
+        Some(signal) => format!("signal {signal}"),
+        None => output.status.to_string(),
+    };
+    BundleError::Limit(format!(
+        "the code brought the bundler down ({how}): it is nested too deep, or needs too much memory"
+    ))
+}

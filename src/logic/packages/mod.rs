@@ -1,0 +1,151 @@
+//! Packages that logic uses: chosen from an npm registry, verified, unpacked.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `names.rs` | which names and ranges an author may write |
+//! | `registry.rs` | what is asked of the registry |
+//! | `resolve.rs` | which versions, by [deno_npm](https://docs.rs/deno_npm) (MIT) |
+//! | `tarball.rs` | verifying and unpacking |
+//! | `install.rs` | the folder that the bundler reads |
+//!
+//! Nothing of a package is ever run here: no install scripts, no native addons.
+//! Nothing is asked of the registry but on publication (and by the editor).
+
+mod install;
+mod names;
+mod registry;
+mod resolve;
+mod tarball;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::config::PackagesConfig;
+use crate::domain::subject::FieldError;
+use registry::Client;
+pub use registry::{Found, Release};
+
+/// Name to version range, as an author writes them.
+pub type Dependencies = BTreeMap<String, String>;
+
+/// Which exact packages were chosen for [`Dependencies`]; opaque, kept so that
+/// the same are chosen again.
+pub type Lock = Value;
+
+/// A package in an artefact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Package {
+    /// Such as `lodash` or `@scope/name`.
+    pub name: String,
+    /// The exact version.
+    pub version: String,
+    /// What the package says of itself (an SPDX expression, usually).
+    pub licence: Option<String>,
+    /// Of what was downloaded: Subresource Integrity, sha512.
+    pub integrity: String,
+    /// Unpacked, in bytes.
+    pub size: u64,
+    /// Why its authors would not have it used any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deprecated: Option<String>,
+    /// It wants to run code when it is installed, which it was not let.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub install_script: bool,
+}
+
+/// What was unpacked.
+#[derive(Debug)]
+pub(super) struct Installed {
+    pub packages: Vec<Package>,
+    pub lock: Lock,
+}
+
+/// Why packages cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError {
+    /// The author has to choose differently.
+    #[error("{}", .0.iter().map(|error| format!("{} {}", error.field, error.rule)).collect::<Vec<_>>().join("; "))]
+    Refused(Vec<FieldError>),
+    /// The registry cannot be reached, or answers nonsense.
+    #[error("the package registry {0}")]
+    Registry(String),
+    /// This instance uses no packages.
+    #[error("this instance uses no packages: `packages.registry` is \"none\"")]
+    Off,
+    /// Something of this machine.
+    #[error("packages cannot be unpacked: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl PackageError {
+    fn refused(name: &str, rule: impl Into<String>) -> Self {
+        Self::Refused(vec![FieldError::new(format!("packageDependencies.{name}"), rule)])
+    }
+}
+
+/// Where packages come from.
+#[derive(Debug, Clone)]
+pub struct Packages {
+    client: Option<Arc<Client>>,
+    config: Arc<PackagesConfig>,
+}
+
+impl Packages {
+    /// By what is configured.
+    ///
+    /// # Errors
+    ///
+    /// The certificates in `packages.ca` cannot be read.
+    pub fn new(config: &PackagesConfig) -> Result<Self, PackageError> {
+        let client = Client::new(config)?.map(Arc::new);
+        Ok(Self { client, config: Arc::new(config.clone()) })
+    }
+
+    /// Checks names and ranges without asking anybody.
+    pub fn check(&self, wanted: &Dependencies) -> Result<(), PackageError> {
+        let errors = names::errors(wanted, self.config.max_count);
+        if errors.is_empty() { Ok(()) } else { Err(PackageError::Refused(errors)) }
+    }
+
+    /// Chooses, downloads and unpacks packages into `folder`, the same as in
+    /// `lock` where it answers the same wishes.
+    pub(super) async fn install(
+        &self,
+        wanted: &Dependencies,
+        lock: Option<&Lock>,
+        folder: &Path,
+    ) -> Result<Installed, PackageError> {
+        self.check(wanted)?;
+        if wanted.is_empty() {
+            return Ok(Installed { packages: Vec::new(), lock: Value::Null });
+        }
+        let client = self.client()?;
+        let snapshot = resolve::resolve(client.clone(), &self.config, wanted, lock).await?;
+        let packages = install::install(client, &self.config, &snapshot, folder).await?;
+        Ok(Installed { packages, lock: resolve::lock_of(&snapshot)? })
+    }
+
+    /// Packages that match words, best first.
+    pub async fn search(&self, words: &str, most: usize) -> Result<Vec<Found>, PackageError> {
+        self.client()?.search(words, most).await
+    }
+
+    /// The releases of a package, newest first; `None` when there is no such
+    /// package.
+    pub async fn releases(&self, name: &str) -> Result<Option<Vec<Release>>, PackageError> {
+        if let Some(rule) = names::name_error(name) {
+            return Err(PackageError::Refused(vec![FieldError::new("name", rule)]));
+        }
+        let cooldown = resolve::newest(&self.config);
+        Ok(self.client()?.info(name).await?.map(|info| registry::releases(&info, &cooldown)))
+    }
+
+    fn client(&self) -> Result<&Arc<Client>, PackageError> {
+        self.client.as_ref().ok_or(PackageError::Off)
+    }
+}

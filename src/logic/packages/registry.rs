@@ -1,0 +1,264 @@
+//! What is asked of an npm registry.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use deno_npm::registry::NpmPackageInfo;
+use deno_npm::resolution::{
+    DefaultTarballUrlProvider, NewestDependencyDateOptions, NpmRegistryDefaultTarballUrlProvider,
+};
+use deno_semver::package::PackageNv;
+use futures_util::StreamExt as _;
+use reqwest::header::AUTHORIZATION;
+use reqwest::{Response, StatusCode, Url};
+use serde::{Deserialize, Serialize};
+
+use super::PackageError;
+use crate::config::{PackagesConfig, Registry};
+use crate::security::Secret;
+
+/// How long what was said of a package is taken for true.
+const FRESH: Duration = Duration::from_secs(300);
+/// How many packages that is remembered of.
+const REMEMBERED: usize = 500;
+/// Largest description of a package: all its releases.
+const MAX_INFO: usize = 64 << 20;
+/// Times are for one answer, its body included.
+const TIMEOUT: Duration = Duration::from_secs(60);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A package that a search found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// Its name.
+    pub name: String,
+    /// The latest release.
+    pub version: String,
+    /// What it says of itself.
+    pub description: Option<String>,
+}
+
+/// A release of a package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Release {
+    /// Its number.
+    pub version: String,
+    /// When it was published, if the registry says.
+    pub published_at: Option<DateTime<Utc>>,
+    /// Names for it, such as `latest`.
+    pub tags: Vec<String>,
+    /// Why it should not be used any more.
+    pub deprecated: Option<String>,
+    /// Too young to be chosen (`packages.cooldown`).
+    pub cooling_down: bool,
+}
+
+/// The registry's client.
+#[derive(Debug)]
+pub(super) struct Client {
+    http: reqwest::Client,
+    base: Url,
+    token: Option<Secret>,
+    remembered: Mutex<HashMap<String, (Instant, Arc<NpmPackageInfo>)>>,
+}
+
+impl Client {
+    /// `None` when no registry is to be used.
+    pub fn new(config: &PackagesConfig) -> Result<Option<Self>, PackageError> {
+        let mut base = match &config.registry {
+            Registry::None => return Ok(None),
+            Registry::At(url) => url.clone(),
+            Registry::Public => public()?,
+        };
+        if !base.path().ends_with('/') {
+            let path = format!("{}/", base.path());
+            base.set_path(&path);
+        }
+        let mut http = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .user_agent(concat!("provisiond/", env!("CARGO_PKG_VERSION")))
+            .no_proxy();
+        if let Some(proxy) = &config.proxy {
+            http = http.proxy(reqwest::Proxy::all(proxy.clone()).map_err(nonsense)?);
+        }
+        if let Some(path) = &config.ca {
+            let pem = std::fs::read(path)?;
+            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+                .map_err(|error| std::io::Error::other(format!("`packages.ca`: {error}")))?;
+            http = http.tls_certs_merge(certificates);
+        }
+        let http = http.build().map_err(nonsense)?;
+        Ok(Some(Self { http, base, token: config.token.clone(), remembered: Mutex::default() }))
+    }
+
+    /// All releases of a package; `None` when there is no such package.
+    pub async fn info(&self, name: &str) -> Result<Option<Arc<NpmPackageInfo>>, PackageError> {
+        if let Some(info) = self.recall(name) {
+            return Ok(Some(info));
+        }
+        let url = self.base.join(&name.replace('/', "%2f")).map_err(nonsense)?;
+        let response = self.get(url, "application/json").await?;
+        if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::GONE) {
+            return Ok(None);
+        }
+        let body = read(fine(response)?, MAX_INFO).await?;
+        let info = NpmPackageInfo::from_packument_bytes(body)
+            .map_err(|error| PackageError::Registry(format!("says something odd of `{name}`: {error}")))?;
+        let info = Arc::new(info);
+        self.remember(name, &info);
+        Ok(Some(info))
+    }
+
+    /// The archive of a release.
+    pub async fn tarball(&self, address: &str, most: usize) -> Result<Vec<u8>, PackageError> {
+        let url = self.address(address)?;
+        read(fine(self.get(url, "*/*").await?)?, most).await
+    }
+
+    /// npm's search (`/-/v1/search`). A registry without one is asked for the
+    /// package of that very name.
+    pub async fn search(&self, words: &str, most: usize) -> Result<Vec<Found>, PackageError> {
+        let mut url = self.base.join("-/v1/search").map_err(nonsense)?;
+        url.query_pairs_mut().append_pair("text", words).append_pair("size", &most.to_string());
+        let response = self.get(url, "application/json").await?;
+        if !response.status().is_success() {
+            return self.exactly(words).await;
+        }
+        let body = read(response, MAX_INFO).await?;
+        let answer: SearchAnswer = serde_json::from_slice(&body).map_err(nonsense)?;
+        Ok(answer.objects.into_iter().map(|object| object.package).take(most).collect())
+    }
+
+    async fn exactly(&self, name: &str) -> Result<Vec<Found>, PackageError> {
+        if super::names::name_error(name).is_some() {
+            return Ok(Vec::new());
+        }
+        let info = self.info(name).await?;
+        let latest = info.as_ref().and_then(|info| info.dist_tags.get("latest"));
+        let found = |version: &deno_semver::Version| Found {
+            name: name.to_owned(),
+            version: version.to_string(),
+            description: None,
+        };
+        Ok(latest.map(found).into_iter().collect())
+    }
+
+    async fn get(&self, url: Url, accept: &str) -> Result<Response, PackageError> {
+        let mut request = self.http.get(url.clone()).header("accept", accept);
+        // Whatever else an answer may name is not told the token.
+        if let Some(token) = self.token.as_ref().filter(|_| url.origin() == self.base.origin()) {
+            request = request.header(AUTHORIZATION, format!("Bearer {}", token.expose()));
+        }
+        let host = self.base.host_str().unwrap_or_default();
+        request.send().await.map_err(|error| PackageError::Registry(format!("`{host}` {}", failure(&error))))
+    }
+
+    /// A mirror may name its archives as the public registry does.
+    fn address(&self, address: &str) -> Result<Url, PackageError> {
+        let url = Url::parse(address).map_err(nonsense)?;
+        let public = public()?;
+        if url.origin() == public.origin() && self.base.origin() != public.origin() {
+            return self.base.join(url.path().trim_start_matches('/')).map_err(nonsense);
+        }
+        Ok(url)
+    }
+
+    fn recall(&self, name: &str) -> Option<Arc<NpmPackageInfo>> {
+        let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        remembered.get(name).filter(|(at, _)| at.elapsed() < FRESH).map(|(_, info)| info.clone())
+    }
+
+    fn remember(&self, name: &str, info: &Arc<NpmPackageInfo>) {
+        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.len() >= REMEMBERED {
+            remembered.clear();
+        }
+        remembered.insert(name.to_owned(), (Instant::now(), info.clone()));
+    }
+}
+
+/// Where deno_npm takes packages from when nobody says.
+fn public() -> Result<Url, PackageError> {
+    let any = PackageNv { name: "a".into(), version: deno_semver::Version::default() };
+    let url = NpmRegistryDefaultTarballUrlProvider.default_tarball_url(&any);
+    Url::parse(&url).and_then(|url| url.join("/")).map_err(nonsense)
+}
+
+/// The releases that an editor offers.
+pub(super) fn releases(info: &NpmPackageInfo, newest: &NewestDependencyDateOptions) -> Vec<Release> {
+    let newest = newest.get_for_package(&info.name);
+    let mut versions: Vec<_> = info.versions.iter().collect();
+    versions.sort_by(|(one, _), (other, _)| other.cmp(one));
+    let release =
+        |(version, release): (&deno_semver::Version, &deno_npm::registry::NpmPackageVersionInfo)| {
+            let published_at = info.time.get(version).copied();
+            let mut tags: Vec<_> = info
+                .dist_tags
+                .iter()
+                .filter(|(_, tagged)| *tagged == version)
+                .map(|(tag, _)| tag.clone())
+                .collect();
+            tags.sort();
+            Release {
+                version: version.to_string(),
+                cooling_down: newest.zip(published_at).is_some_and(|(newest, at)| !newest.matches(at)),
+                published_at,
+                tags,
+                deprecated: release.deprecated.clone(),
+            }
+        };
+    versions.into_iter().map(release).collect()
+}
+
+#[derive(Deserialize)]
+struct SearchAnswer {
+    objects: Vec<SearchObject>,
+}
+
+#[derive(Deserialize)]
+struct SearchObject {
+    package: Found,
+}
+
+fn fine(response: Response) -> Result<Response, PackageError> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let hint = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ": is `packages.token` right?",
+        _ => "",
+    };
+    Err(PackageError::Registry(format!("answers {status}{hint}")))
+}
+
+async fn read(response: Response, most: usize) -> Result<Vec<u8>, PackageError> {
+    let too_large = || PackageError::Registry(format!("sends more than {} MiB", most >> 20));
+    let mut body = Vec::new();
+    let mut chunks = response.bytes_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| PackageError::Registry(failure(&error)))?;
+        if body.len() + chunk.len() > most {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn nonsense(error: impl std::fmt::Display) -> PackageError {
+    PackageError::Registry(format!("cannot be used: {error}"))
+}
+
+/// The innermost reason, which names no address.
+fn failure(error: &reqwest::Error) -> String {
+    let mut reason: &dyn std::error::Error = error;
+    while let Some(source) = reason.source() {
+        reason = source;
+    }
+    if error.is_timeout() { "took too long to answer".into() } else { format!("cannot be reached: {reason}") }
+}

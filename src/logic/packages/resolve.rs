@@ -1,0 +1,140 @@
+//! Which versions: those that answer every wish, none of them too young.
+
+use std::sync::Arc;
+
+use deno_npm::registry::{NpmPackageInfo, NpmRegistryApi, NpmRegistryPackageInfoLoadError};
+use deno_npm::resolution::{
+    AddPkgReqsOptions, NewestDependencyDate, NewestDependencyDateOptions, NpmResolutionError,
+    NpmResolutionSnapshot, NpmVersionResolver, SerializedNpmResolutionSnapshot,
+};
+use deno_semver::VersionReq;
+use deno_semver::package::{PackageName, PackageReq};
+
+use super::registry::Client;
+use super::{Dependencies, Lock, PackageError};
+use crate::config::PackagesConfig;
+
+/// Chooses. What `lock` has chosen for the same wishes stays.
+pub(super) async fn resolve(
+    client: Arc<Client>,
+    config: &PackagesConfig,
+    wanted: &Dependencies,
+    lock: Option<&Lock>,
+) -> Result<NpmResolutionSnapshot, PackageError> {
+    let wishes = wishes(wanted)?;
+    let before = lock.and_then(|lock| locked(lock, &wishes)).unwrap_or_default();
+    let resolver = NpmVersionResolver {
+        newest_dependency_date_options: newest(config),
+        ..NpmVersionResolver::default()
+    };
+    // The resolver's futures stay on one thread.
+    let handle = tokio::runtime::Handle::current();
+    let resolved = tokio::task::spawn_blocking(move || {
+        handle.block_on(async {
+            let api = Api { client };
+            let options =
+                AddPkgReqsOptions { package_reqs: &wishes, version_resolver: &resolver, should_dedup: true };
+            let before = NpmResolutionSnapshot::new(before.into_valid_unsafe());
+            let added = before.add_pkg_reqs(&api, options, None).await;
+            let first = wishes.iter().zip(&added.results).find_map(|(wish, result)| {
+                result.as_ref().err().map(|error| (wish.name.to_string(), error.clone()))
+            });
+            match first {
+                Some((name, error)) => Err(failure(&name, &error)),
+                None => added.dep_graph_result.map_err(|error| failure("", &error)),
+            }
+        })
+    });
+    resolved.await.map_err(std::io::Error::other)?
+}
+
+/// What is kept of a choice.
+pub(super) fn lock_of(snapshot: &NpmResolutionSnapshot) -> Result<Lock, PackageError> {
+    let kept = snapshot.as_valid_serialized().into_serialized();
+    Ok(serde_json::to_value(kept).map_err(std::io::Error::other)?)
+}
+
+/// `None` when it was made for other wishes.
+fn locked(lock: &Lock, wishes: &[PackageReq]) -> Option<SerializedNpmResolutionSnapshot> {
+    let kept: SerializedNpmResolutionSnapshot = serde_json::from_value(lock.clone()).ok()?;
+    let same = kept.root_packages.len() == wishes.len()
+        && wishes.iter().all(|wish| kept.root_packages.contains_key(wish));
+    same.then(|| kept.clone().into_valid().ok()).flatten().map(|valid| valid.into_serialized())
+}
+
+fn wishes(wanted: &Dependencies) -> Result<Vec<PackageReq>, PackageError> {
+    let wish = |(name, range): (&String, &String)| {
+        let version_req = VersionReq::parse_from_npm(range)
+            .map_err(|error| PackageError::refused(name, error.to_string()))?;
+        Ok(PackageReq { name: PackageName::from_str(name), version_req })
+    };
+    wanted.iter().map(wish).collect()
+}
+
+/// From when on releases are too young.
+pub(super) fn newest(config: &PackagesConfig) -> NewestDependencyDateOptions {
+    let (prefixes, names): (Vec<_>, Vec<_>) =
+        config.cooldown_exempt.iter().partition(|name| name.ends_with("/*"));
+    let date = chrono::Duration::from_std(config.cooldown).ok().filter(|cooldown| !cooldown.is_zero());
+    NewestDependencyDateOptions {
+        date: date.map(|cooldown| NewestDependencyDate(chrono::Utc::now() - cooldown)),
+        exclude: names.iter().map(|name| PackageName::from_str(name)).collect(),
+        exclude_prefixes: prefixes
+            .iter()
+            .map(|name| PackageName::from_str(name.trim_end_matches('*')))
+            .collect(),
+    }
+}
+
+struct Api {
+    client: Arc<Client>,
+}
+
+#[async_trait::async_trait(?Send)]
+impl NpmRegistryApi for Api {
+    async fn package_info(&self, name: &str) -> Result<Arc<NpmPackageInfo>, NpmRegistryPackageInfoLoadError> {
+        match self.client.info(name).await {
+            Ok(Some(info)) => Ok(info),
+            Ok(None) => {
+                Err(NpmRegistryPackageInfoLoadError::PackageNotExists { package_name: name.to_owned() })
+            }
+            Err(error) => {
+                let error = deno_error::JsErrorBox::generic(error.to_string());
+                Err(NpmRegistryPackageInfoLoadError::LoadError(Arc::new(error)))
+            }
+        }
+    }
+}
+
+/// `wish` is empty when it is about what packages themselves depend on.
+fn failure(wish: &str, error: &NpmResolutionError) -> PackageError {
+    use deno_npm::resolution::NpmPackageVersionResolutionError as Version;
+    let rule = match error {
+        NpmResolutionError::Registry(NpmRegistryPackageInfoLoadError::LoadError(error)) => {
+            let text = error.to_string();
+            let reason = text.strip_prefix("the package registry ").unwrap_or(&text);
+            return PackageError::Registry(reason.to_owned());
+        }
+        NpmResolutionError::Registry(NpmRegistryPackageInfoLoadError::PackageNotExists { package_name }) => {
+            format!("there is no package `{package_name}` in the registry")
+        }
+        NpmResolutionError::Resolution(Version::VersionReqNotMatched {
+            package_name,
+            version_req,
+            newest_dependency_date: Some(date),
+        }) => format!(
+            "no release of `{package_name}` matches `{version_req}` but ones published after {}, \
+             which are too young (`packages.cooldown`)",
+            date.0.format("%Y-%m-%d")
+        ),
+        NpmResolutionError::Resolution(Version::VersionReqNotMatched {
+            package_name, version_req, ..
+        }) => {
+            format!("no release of `{package_name}` matches `{version_req}`")
+        }
+        other => other.to_string(),
+    };
+    let field =
+        if wish.is_empty() { "packageDependencies".into() } else { format!("packageDependencies.{wish}") };
+    PackageError::Refused(vec![crate::domain::subject::FieldError::new(field, rule)])
+}

@@ -1,0 +1,2 @@
+// What the host offers to every run.
+export { log } from "provisiond:host";
