@@ -25,7 +25,7 @@ pub use database::DatabaseConfig;
 pub use engine::EngineConfig;
 pub use error::{ConfigError, Origin};
 pub use limits::LimitsConfig;
-pub use security::SecurityConfig;
+pub use security::{Sandbox, SecurityConfig};
 pub use server::ServerConfig;
 use settings::Settings;
 

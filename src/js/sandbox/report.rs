@@ -21,6 +21,12 @@ impl Mechanism {
     /// Every mechanism, the most important first.
     pub const ALL: [Self; 4] = [Self::Calls, Self::Files, Self::Network, Self::Scope];
 
+    /// Whether a host without it is held too loosely for `required`. The others
+    /// are second locks on doors that these have locked.
+    pub const fn is_essential(self) -> bool {
+        matches!(self, Self::Calls | Self::Files)
+    }
+
     /// What the process can do without it, and how to get it.
     pub const fn advice(self) -> &'static str {
         match self {
