@@ -113,7 +113,7 @@ const LOGIC: &str = "export default async (ctx) => {
 /// Runs through the process boundary, with one host call each.
 fn host(bench: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let program = HostProgram { executable: env!("CARGO_BIN_EXE_provisiond").into() };
+    let program = HostProgram::new(env!("CARGO_BIN_EXE_provisiond"));
     let host = runtime.block_on(JsHost::start(&program, LOGIC, &Limits::default())).unwrap();
     let context = json!({ "reason": "provision", "subject": { "userName": "ada", "attributes": subject().attributes } });
     let (context, calls) = (context.to_string(), Arc::new(Echo));

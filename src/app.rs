@@ -3,10 +3,11 @@
 
 mod bootstrap;
 mod doctor;
+mod sandbox;
 mod serve;
 
 pub use bootstrap::{create_token, migrate};
-pub use doctor::{Finding, doctor};
+pub use doctor::{Finding, State, doctor};
 pub use serve::serve;
 
 use crate::security::{MasterKeyError, SealingError};
@@ -57,6 +58,11 @@ pub enum AppError {
     /// A token could not be made.
     #[error("{0}")]
     Token(String),
+    /// Hosts are not confined as they have to be.
+    #[error(
+        "JavaScript hosts are not confined: {0}\nhint: `security.sandbox = \"preferred\"` starts all the same; `provisiond doctor` tells more"
+    )]
+    Sandbox(String),
     /// Something of the operating system is missing.
     #[error("{0}")]
     System(String),

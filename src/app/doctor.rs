@@ -1,10 +1,11 @@
 //! `provisiond doctor`: is everything there that the daemon needs?
 
 use super::bootstrap::sealer;
-use crate::config::Config;
-use crate::domain::target::Limits;
-use crate::js::HostProgram;
-use crate::logic;
+use super::sandbox;
+use super::serve::host_program;
+use crate::config::{Config, Sandbox};
+use crate::js::sandbox::{Attempt, InForce, Mechanism};
+use crate::js::{self, HostProgram};
 use crate::storage::connect;
 use crate::storage::embedded::EmbeddedPostgres;
 
@@ -13,23 +14,36 @@ use crate::storage::embedded::EmbeddedPostgres;
 pub struct Finding {
     /// What it is.
     pub what: String,
-    /// What is wrong and what to do, `None` when all is well.
-    pub problem: Option<String>,
+    /// How it is.
+    pub state: State,
+}
+
+/// How a thing is that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// All is well.
+    Well,
+    /// It works; what could be better.
+    Poor(String),
+    /// What is wrong and what to do.
+    Bad(String),
 }
 
 fn finding<E: std::fmt::Display>(what: impl Into<String>, result: Result<(), E>) -> Finding {
-    Finding { what: what.into(), problem: result.err().map(|error| error.to_string()) }
+    let state = result.map_or_else(|error| State::Bad(error.to_string()), |()| State::Well);
+    Finding { what: what.into(), state }
 }
 
-/// Looks at data directory, master key, database and JavaScript host.
+/// Looks at data directory, master key, database, JavaScript host and sandbox.
 pub fn doctor(config: &Config) -> Vec<Finding> {
     let data_dir = &config.server.data_dir;
-    vec![
+    let mut findings = vec![
         finding(format!("data directory {}", data_dir.display()), std::fs::create_dir_all(data_dir)),
         finding("master key", sealer(config).map(drop)),
         finding("database", database(config)),
-        finding("JavaScript host", javascript()),
-    ]
+    ];
+    findings.extend(javascript(config));
+    findings
 }
 
 fn database(config: &Config) -> Result<(), String> {
@@ -49,12 +63,57 @@ fn database(config: &Config) -> Result<(), String> {
     }
 }
 
-fn javascript() -> Result<(), String> {
-    let program = HostProgram::current().map_err(|error| error.to_string())?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let code = "export default () => ({ status: 'provisioned' })";
-    runtime
-        .map_err(|error| error.to_string())?
-        .block_on(logic::check(&program, code, &Limits::default()))
-        .map_err(|error| error.to_string())
+/// The host, each mechanism that should hold it, and whether it is held.
+fn javascript(config: &Config) -> Vec<Finding> {
+    const WHAT: &str = "JavaScript host";
+    let program = match host_program(config) {
+        Ok(program) => program,
+        Err(error) => return vec![finding(WHAT, Err(error))],
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return vec![finding(WHAT, Err(error))],
+    };
+    runtime.block_on(async {
+        match sandbox::in_force(&program).await {
+            Ok(in_force) => {
+                let mut findings = vec![finding(WHAT, Ok::<_, String>(()))];
+                findings.extend(mechanisms(in_force, config.security.sandbox));
+                findings.push(attempts(&program, config.security.sandbox).await);
+                findings
+            }
+            Err(error) => vec![finding(WHAT, Err(error))],
+        }
+    })
+}
+
+fn mechanisms(in_force: InForce, sandbox: Sandbox) -> impl Iterator<Item = Finding> {
+    Mechanism::ALL.into_iter().map(move |mechanism| {
+        let state = match (in_force.has(mechanism), sandbox) {
+            (true, _) => State::Well,
+            (false, Sandbox::Off) => State::Poor("switched off by `security.sandbox`".into()),
+            (false, Sandbox::Required) if mechanism.is_essential() => State::Bad(mechanism.advice().into()),
+            (false, _) => State::Poor(format!("missing: {}", mechanism.advice())),
+        };
+        Finding { what: format!("sandbox: {mechanism}"), state }
+    })
+}
+
+/// Has hosts try what they must not be able to do.
+async fn attempts(program: &HostProgram, sandbox: Sandbox) -> Finding {
+    let mut worked = Vec::new();
+    for attempt in Attempt::ALL {
+        match js::attempt(program, attempt).await {
+            Ok(end) if end.was_stopped() => {}
+            Ok(_) => worked.push(format!("{attempt:?}")),
+            Err(error) => worked.push(format!("{attempt:?} ({error})")),
+        }
+    }
+    let what = format!("sandbox: {} attempts to break out", Attempt::ALL.len());
+    let state = match (worked.is_empty(), sandbox) {
+        (true, _) => State::Well,
+        (false, Sandbox::Required) => State::Bad(format!("not stopped: {}", worked.join(", "))),
+        (false, _) => State::Poor(format!("not stopped: {}", worked.join(", "))),
+    };
+    Finding { what, state }
 }

@@ -6,10 +6,10 @@ use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::AppError;
 use super::bootstrap::{Database, file, first_token, node_name, own_database, prepare, sealer};
+use super::{AppError, sandbox};
 use crate::api::{self, ApiLimits, ApiState, EngineState};
-use crate::config::Config;
+use crate::config::{Config, Sandbox};
 use crate::egress::Egress;
 use crate::engine::{self, Deps, EngineHandle, Settings};
 use crate::http::BodyLimit;
@@ -76,8 +76,8 @@ impl Signals {
 }
 
 async fn run(config: &Config, db: Db, signals: Signals) -> Result<(), AppError> {
-    let program =
-        HostProgram::current().map_err(|error| AppError::System(format!("no executable: {error}")))?;
+    let program = host_program(config)?;
+    sandbox::check(&program, config.security.sandbox).await?;
     let sealer = sealer(config)?;
     let deps = Deps {
         db: db.clone(),
@@ -110,6 +110,13 @@ async fn run(config: &Config, db: Db, signals: Signals) -> Result<(), AppError> 
     stopping.await.map_err(|error| AppError::System(format!("not stopped in order: {error}")))?;
     _ = std::fs::remove_file(config.server.data_dir.join("address"));
     Ok(())
+}
+
+/// This program as JavaScript host, confined as it is configured.
+pub(super) fn host_program(config: &Config) -> Result<HostProgram, AppError> {
+    let program = HostProgram::current();
+    let program = program.map_err(|error| AppError::System(format!("no executable: {error}")))?;
+    Ok(HostProgram { confined: config.security.sandbox != Sandbox::Off, ..program })
 }
 
 fn api_limits(config: &Config) -> ApiLimits {

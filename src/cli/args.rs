@@ -55,7 +55,11 @@ pub enum Command {
     Doctor(Place),
     /// The JavaScript host process; the daemon starts it
     #[command(hide = true)]
-    JsHost,
+    JsHost {
+        /// Without its sandbox
+        #[arg(long)]
+        unconfined: bool,
+    },
     /// The bundler process; the daemon starts it
     #[command(hide = true)]
     Bundle,

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::app::{AppError, Finding};
+use crate::app::{AppError, Finding, State};
 
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -69,12 +69,13 @@ pub fn from_code(code: ExitCode) -> Result<(), Failure> {
 
 /// Prints the doctor's findings; fails when one is bad.
 pub fn all_well(findings: Vec<Finding>) -> Result<(), Failure> {
-    let bad = findings.iter().filter(|finding| finding.problem.is_some()).count();
-    for finding in &findings {
-        match &finding.problem {
-            None => say(&format!("ok    {}", finding.what)),
-            Some(problem) => say(&format!("bad   {}: {problem}", finding.what)),
-        }
+    let bad = findings.iter().filter(|finding| matches!(finding.state, State::Bad(_))).count();
+    for Finding { what, state } in &findings {
+        say(&match state {
+            State::Well => format!("ok    {what}"),
+            State::Poor(problem) => format!("poor  {what}: {problem}"),
+            State::Bad(problem) => format!("bad   {what}: {problem}"),
+        });
     }
     if bad == 0 { Ok(()) } else { Err(Failure::Failed(format!("{bad} of {} checks failed", findings.len()))) }
 }

@@ -38,7 +38,7 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
-        Command::JsHost => return exit::from_code(crate::js::main()),
+        Command::JsHost { unconfined } => return exit::from_code(crate::js::main(!unconfined)),
         Command::Bundle => return exit::from_code(crate::logic::bundle::main()),
         Command::Serve(serve) => app::serve(&serve.config()?)?,
         Command::Migrate(place) => {

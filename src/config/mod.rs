@@ -27,7 +27,7 @@ pub use engine::EngineConfig;
 pub use error::{ConfigError, Origin};
 pub use limits::LimitsConfig;
 pub use packages::{PackagesConfig, Registry};
-pub use security::SecurityConfig;
+pub use security::{Sandbox, SecurityConfig};
 pub use server::ServerConfig;
 use settings::Settings;
 

@@ -43,7 +43,15 @@ fn everything_has_a_default() {
     );
     assert_eq!((config.limits.deletion_guard_count, config.limits.deletion_guard_percent), (50, 5));
     assert_eq!(config.limits.log_retention_days, 30);
-    assert_eq!(config.security.master_key, None);
+    assert_eq!((config.security.master_key, config.security.sandbox), (None, Sandbox::Preferred));
+}
+
+#[test]
+fn the_sandbox_is_one_of_three_words() {
+    let config = from_env(&[("PROVISIOND_SECURITY_SANDBOX", "required")]).unwrap();
+    assert_eq!(config.security.sandbox, Sandbox::Required);
+    let error = from_file("[security]\nsandbox = \"on\"\n").unwrap_err();
+    assert!(error.contains("must be \"required\", \"preferred\" or \"off\""), "{error}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
+use nix::libc;
 use tokio::net::UnixStream;
 
 use super::limits::{CRYPTO_THREADS, MAX_FRAME_TO_HOST};
@@ -16,15 +17,17 @@ use super::load;
 use super::ops::Outbox;
 use super::protocol::{self, Frame, Kind};
 use super::runtime::{Runtime, Turn};
-use super::sandbox;
+use super::sandbox::{self, Attempt, InForce};
 
 /// Most bytes read before the runtime gets its turn.
 const READ_AT_ONCE: usize = 1024 * 1024;
 
 /// The main function of a host. It must be the first thing that the process
 /// does: it closes every descriptor that it does not know.
-pub fn main() -> ExitCode {
-    match run() {
+///
+/// `confined` is false when the operator has switched the sandbox off.
+pub fn main(confined: bool) -> ExitCode {
+    match run(confined) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let hint = "`js-host` is started by the daemon itself";
@@ -34,17 +37,17 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run() -> io::Result<()> {
+fn run(confined: bool) -> io::Result<()> {
     let socket = sandbox::take_socket()?;
     sandbox::enter(&socket)?;
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(CRYPTO_THREADS)
         .build()?
-        .block_on(serve(socket))
+        .block_on(serve(socket, confined))
 }
 
-async fn serve(socket: std::os::unix::net::UnixStream) -> io::Result<()> {
+async fn serve(socket: std::os::unix::net::UnixStream, confined: bool) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     let socket = Rc::new(UnixStream::from_std(socket)?);
     let mut inbox = Inbox::new(socket.clone());
@@ -52,9 +55,16 @@ async fn serve(socket: std::os::unix::net::UnixStream) -> io::Result<()> {
     let Some(start) = poll_fn(|cx| inbox.poll_first(cx)).await? else {
         return Ok(());
     };
+    let confine = || if confined { sandbox::confine() } else { InForce::default() };
+    if start.kind == Kind::Try {
+        confine();
+        attempt(start.call, &outbox);
+        return flush(&socket, &outbox).await;
+    }
     sandbox::bound_memory(start.call)?;
     let mut runtime = Runtime::new(start.call, outbox.clone());
-    outbox.put(Kind::Booted, 0, 0, &[]);
+    let in_force = serde_json::to_vec(&confine())?;
+    outbox.put(Kind::Booted, 0, 0, &[&in_force]);
     outbox.flush()?;
     let code = String::from_utf8(start.payload.into()).map_err(io::Error::other)?;
     match load::load(&mut runtime, code).await {
@@ -70,6 +80,13 @@ async fn serve(socket: std::os::unix::net::UnixStream) -> io::Result<()> {
         tokio::task::yield_now().await;
     }
     flush(&socket, &outbox).await
+}
+
+/// Tries what a host must not be able to do, and says what came of it.
+fn attempt(number: u32, outbox: &Outbox) {
+    let made = Attempt::from_number(number).map_or(Err(libc::EINVAL), Attempt::make);
+    let error = made.err().and_then(|error| u32::try_from(error).ok()).unwrap_or(0);
+    outbox.put(Kind::Tried, 0, error, &[]);
 }
 
 /// One turn; false when the daemon closed the socket or the runtime is used up.

@@ -1,6 +1,7 @@
 //! The daemon's handle of one host.
 
 mod answers;
+mod attempt;
 mod death;
 mod process;
 mod reader;
@@ -13,9 +14,11 @@ use std::sync::Arc;
 
 use super::outcome::{RunEnd, RunOutcome, RunRequest, StartError};
 use super::protocol::Kind;
-use super::{HostProgram, limits, sandbox};
+use super::sandbox::{self, InForce};
+use super::{HostProgram, limits};
 use crate::domain::host_call::HostCalls;
 use crate::domain::target::Limits;
+pub use attempt::{AttemptEnd, attempt};
 use death::Death;
 use shared::{Shared, Startup};
 
@@ -93,6 +96,11 @@ impl JsHost {
     /// The child's process id.
     pub fn pid(&self) -> u32 {
         self.shared.process.pid()
+    }
+
+    /// What of the sandbox is in force in the child, as it said when it started.
+    pub fn in_force(&self) -> InForce {
+        self.shared.state().in_force
     }
 
     /// Kills the child. Every run in flight ends as

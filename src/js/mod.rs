@@ -17,7 +17,7 @@
 //! | `runtime.rs`, `load.rs`, `extensions.rs` | the runtime in the host, and the author's code in it |
 //! | `ops/` | what the host's scripts ask of its Rust side |
 //! | `bootstrap/` | the host's scripts: globals, freezing, runs |
-//! | `sandbox.rs` | what the process gives up before it runs code |
+//! | `sandbox.rs`, `sandbox/` | what the process gives up before it runs code |
 //!
 //! Limits are watched from outside, since some built-ins never yield: a host
 //! that does not answer is killed, and every run in it is told whether it was
@@ -33,27 +33,34 @@ mod ops;
 mod outcome;
 mod protocol;
 mod runtime;
-mod sandbox;
+pub mod sandbox;
 
 use std::io;
 use std::path::PathBuf;
 
 pub use child::main;
-pub use host::JsHost;
+pub use host::{AttemptEnd, JsHost, attempt};
 pub use outcome::{CompileError, RunEnd, RunOutcome, RunRequest, StartError, Thrown};
 
-/// The program that becomes a host when its only argument is `js-host`.
+/// The program that becomes a host when its first argument is `js-host`.
 #[derive(Debug, Clone)]
 pub struct HostProgram {
     /// What to execute.
     pub executable: PathBuf,
+    /// Whether hosts are confined; see [`sandbox`].
+    pub confined: bool,
 }
 
 impl HostProgram {
+    /// A program whose hosts are confined.
+    pub fn new(executable: impl Into<PathBuf>) -> Self {
+        Self { executable: executable.into(), confined: true }
+    }
+
     /// This very program, even when its file was replaced since it started.
     pub fn current() -> io::Result<Self> {
         let executable = PathBuf::from("/proc/self/exe");
         executable.read_link()?;
-        Ok(Self { executable })
+        Ok(Self::new(executable))
     }
 }

@@ -25,8 +25,12 @@ pub(super) enum Kind {
     Abort = 5,
     /// To the host: answer when the event loop turns; `call` counts.
     Ping = 6,
+    /// To the host, instead of a start: be confined, then make the attempt whose
+    /// number `call` is.
+    Try = 7,
 
-    /// From the host: the globals stand, the author's code comes next.
+    /// From the host: the globals stand, the author's code comes next; payload
+    /// is what of the sandbox is in force, as JSON.
     Booted = 16,
     /// From the host: the code is loaded.
     Ready = 17,
@@ -49,16 +53,20 @@ pub(super) enum Kind {
     Pong = 25,
     /// From the host, last: its heap is used up.
     HeapExhausted = 26,
+    /// From the host, last: what came of an attempt; `call` is the number of the
+    /// error, 0 when it worked.
+    Tried = 27,
 }
 
 impl Kind {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 19] = [
         Self::Start,
         Self::Run,
         Self::Reply,
         Self::Refusal,
         Self::Abort,
         Self::Ping,
+        Self::Try,
         Self::Booted,
         Self::Ready,
         Self::Failed,
@@ -70,6 +78,7 @@ impl Kind {
         Self::Cancel,
         Self::Pong,
         Self::HeapExhausted,
+        Self::Tried,
     ];
 
     fn from_number(number: u8) -> Option<Self> {

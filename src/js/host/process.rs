@@ -65,8 +65,12 @@ fn spawner() -> io::Result<&'static mpsc::Sender<Request>> {
 
 fn start(program: &HostProgram) -> io::Result<(Child, StdStream)> {
     let (ours, theirs) = StdStream::pair()?;
-    let child = Command::new(&program.executable)
-        .arg("js-host")
+    let mut command = Command::new(&program.executable);
+    command.arg("js-host");
+    if !program.confined {
+        command.arg("--unconfined");
+    }
+    let child = command
         .env_clear()
         // Else compiled code is cached in the home directory, and trusted.
         .env("V82JSC_NO_BC_CACHE", "1")

@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use nix::libc;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, pipe};
 
@@ -68,10 +69,12 @@ fn take_frames(shared: &Shared, buffer: &mut BytesMut) -> Result<(), ProtocolErr
 
 fn take_startup(shared: &Shared, frame: &Frame) {
     let startup = match frame.kind {
-        Kind::Booted => Startup::Loading {
-            since: std::time::Instant::now(),
-            cpu: shared.process.cpu().unwrap_or_default(),
-        },
+        Kind::Booted => {
+            // A report that cannot be read claims nothing.
+            shared.state().in_force = serde_json::from_slice(&frame.payload).unwrap_or_default();
+            let cpu = shared.process.cpu().unwrap_or_default();
+            Startup::Loading { since: std::time::Instant::now(), cpu }
+        }
         Kind::Ready => Startup::Ready,
         _ => Startup::Failed(load_failure(&frame.payload)),
     };
@@ -166,6 +169,7 @@ async fn last_words(shared: &Shared) -> Death {
     }
     let how = match status {
         Ok(status) => match status.signal() {
+            Some(libc::SIGSYS) => "it asked the kernel for what the sandbox forbids".into(),
             Some(signal) => format!("signal {signal}"),
             None => format!("exit code {}", status.code().unwrap_or_default()),
         },

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, Semaphore};
 use super::super::limits::MAX_IN_FLIGHT;
 use super::super::outcome::{RunOutcome, StartError};
 use super::super::protocol::{self, Kind};
+use super::super::sandbox::InForce;
 use super::death::Death;
 use super::process::Process;
 use crate::domain::host_call::{ConsoleLine, FetchRequest};
@@ -41,6 +42,8 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct State {
     pub startup: Startup,
+    /// What the child said of its sandbox.
+    pub in_force: InForce,
     pub death: Option<Death>,
     /// The run that was alone when the host was found not to yield.
     blamed: Option<u32>,
@@ -130,6 +133,7 @@ impl Shared {
     pub fn new(process: Process, limits: Limits) -> Self {
         let state = State {
             startup: Startup::Booting,
+            in_force: InForce::default(),
             death: None,
             blamed: None,
             tainted: false,

@@ -93,7 +93,7 @@ async fn watch(pid: u32, lasts: Duration) -> [u64; 4] {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn promises() {
     let lasts = profile::soak().unwrap_or(Duration::from_secs(5));
-    let program = HostProgram { executable: env!("CARGO_BIN_EXE_provisiond").into() };
+    let program = HostProgram::new(env!("CARGO_BIN_EXE_provisiond"));
     let limits = Limits { cpu_ms: 2_000, wall_ms: 10_000, heap_mib: 64 };
     let host = Arc::new(JsHost::start(&program, LOGIC, &limits).await.unwrap());
     let pid = host.pid();

@@ -2,7 +2,6 @@
 //! actors that panic, fences that went stale.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -101,7 +100,7 @@ impl World {
         let deps = Deps {
             db: Db::connect(&self.db.url, 2, 4),
             egress: Arc::new(Egress::new()),
-            program: HostProgram { executable: PathBuf::from(env!("CARGO_BIN_EXE_provisiond")) },
+            program: HostProgram::new(env!("CARGO_BIN_EXE_provisiond")),
             sealer: Arc::new(Sealer::new(MasterKey::generate())),
             settings: Arc::new(Settings {
                 node: "test".into(),

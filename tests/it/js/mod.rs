@@ -4,6 +4,7 @@ mod fetch;
 mod globals;
 mod limits;
 mod load;
+mod old_kernel;
 mod run;
 mod sandbox;
 mod support;

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::support::{run, start, value};
+use provisiond::js::sandbox::{Attempt, Mechanism};
+use provisiond::js::{AttemptEnd, HostProgram};
+
+use super::support::{program, run, start, value};
 
 #[tokio::test]
 async fn a_host_holds_nothing_of_the_daemons() {
@@ -43,4 +46,57 @@ async fn a_host_is_bounded_by_the_kernel_too() {
     assert_eq!(limit("Max file size"), "0");
     assert_eq!(limit("Max open files"), "32");
     assert_eq!(limit("Max data size"), ((64 + 256) * 1024 * 1024).to_string());
+}
+
+#[tokio::test]
+async fn a_live_host_is_filtered_and_has_no_capabilities() {
+    let host =
+        start("export default async () => { await crypto.subtle.digest('SHA-256', new Uint8Array(9)) }")
+            .await;
+    assert_eq!(value(run(&host, json!({})).await), json!(null));
+    // The others came with later kernels.
+    assert!(host.in_force().has(Mechanism::Calls) && host.in_force().has(Mechanism::Files));
+    // Of every thread, those of the crypto pool too.
+    let threads = fs::read_dir(format!("/proc/{}/task", host.pid())).unwrap();
+    let mut count = 0;
+    for thread in threads {
+        let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        for line in [
+            "NoNewPrivs:\t1",
+            "Seccomp:\t2",
+            "CapInh:\t0000000000000000",
+            "CapPrm:\t0000000000000000",
+            "CapEff:\t0000000000000000",
+            "CapAmb:\t0000000000000000",
+        ] {
+            assert!(status.lines().any(|found| found == line), "{line}: {status}");
+        }
+        count += 1;
+    }
+    assert!(count > 1, "the digest ran in a thread of its own");
+}
+
+#[tokio::test]
+async fn a_host_can_do_none_of_what_it_must_not() {
+    for attempt in Attempt::ALL {
+        let end = provisiond::js::attempt(&program(), attempt).await.unwrap();
+        assert!(end.was_stopped(), "{attempt:?}: {end:?}");
+    }
+}
+
+#[tokio::test]
+async fn attempts_are_real() {
+    let program = HostProgram { confined: false, ..program() };
+    for attempt in [
+        Attempt::ReadFile,
+        Attempt::OpenSocket,
+        Attempt::Execute,
+        Attempt::Fork,
+        Attempt::Signal,
+        Attempt::MemoryFile,
+        Attempt::ExecutableMemory,
+    ] {
+        let end = provisiond::js::attempt(&program, attempt).await.unwrap();
+        assert_eq!(end, AttemptEnd::Worked, "{attempt:?}");
+    }
 }

@@ -1,6 +1,5 @@
 //! What the tests of the host share.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use provisiond::js::{HostProgram, JsHost, RunEnd, RunOutcome, RunRequest, StartE
 use serde_json::Value;
 
 pub fn program() -> HostProgram {
-    HostProgram { executable: PathBuf::from(env!("CARGO_BIN_EXE_provisiond")) }
+    HostProgram::new(env!("CARGO_BIN_EXE_provisiond"))
 }
 
 pub fn small_limits() -> Limits {
