@@ -23,6 +23,19 @@ pub struct FetchRequest {
     pub body: Option<Bytes>,
     /// What to do with a 3xx answer.
     pub redirect: Redirect,
+    /// What logic says that it does, `None` when it leaves that to the request.
+    pub effect: Option<Effect>,
+}
+
+/// The `effect` member that logic may give to `fetch`. Only a dry run asks for
+/// it: reads are sent, writes are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// It changes nothing there, such as a search by POST.
+    Read,
+    /// It changes something there, such as a GET that confirms.
+    Write,
 }
 
 /// The `redirect` member of a request (Fetch standard §2.2.5).
@@ -126,6 +139,23 @@ pub struct Exchange {
     /// Seconds that the remote asked to wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
+    /// In a run that was not real: where the answer came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<Handling>,
+}
+
+/// What became of a request in a run that was not real.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Handling {
+    /// It was sent; the external system answered.
+    Sent,
+    /// It was not sent; the answer is a plausible one.
+    Recorded,
+    /// It was not sent; whoever tries gave the answer.
+    Scripted,
+    /// It was not sent; the answer is that of an earlier run.
+    Replayed,
 }
 
 /// The request half of an [`Exchange`].

@@ -9,6 +9,8 @@
 //! - **With what**: secrets are handles until the bytes leave; what comes back
 //!   has values turned into handles again.
 //! - **On record**: each exchange as the run's log shows it, free of secrets.
+//! - **In earnest or not**: a [`Session`] sends everything, a [`DryRun`] sends
+//!   reads alone, a [`Replay`] sends nothing and answers from a recording.
 //!
 //! Deliberately absent: proxies from the environment, a cookie jar, automatic
 //! decompression, retries (the engine's business), any other protocol.
@@ -17,13 +19,16 @@ mod address;
 mod allow;
 mod allow_entry;
 mod dialer;
+mod dry_run;
 mod failure;
 mod handles;
 mod hide;
 mod policy;
 mod redirect;
+mod replay;
 mod request;
 mod response;
+mod rest;
 mod retry_after;
 mod session;
 mod transcript;
@@ -32,7 +37,10 @@ use std::sync::Arc;
 
 pub use allow::{AllowList, AllowListError};
 pub use dialer::{Looking, Lookup, SystemLookup};
+pub use dry_run::{DryRun, Script, ScriptedAnswer, is_read};
 pub use policy::{EgressLimits, TargetPolicy};
+pub use replay::{Difference, DifferenceKind, Replay};
+pub use rest::{Rest, StoredRest};
 pub use session::Session;
 
 /// The daemon's way out, one for all targets.

@@ -113,6 +113,7 @@ mod tests {
             .to_vec(),
             body: Some(body.to_owned().into()),
             redirect: Redirect::Follow,
+            effect: None,
         };
         Outgoing::prepare(&request, policy).unwrap()
     }

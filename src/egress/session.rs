@@ -13,9 +13,10 @@ use super::policy::TargetPolicy;
 use super::redirect;
 use super::request::Outgoing;
 use super::response::{check_head, for_logic, is_short, read_body};
-use super::transcript::{Transcript, kept, shown_request};
+use super::rest::Rest;
+use super::transcript::{Shown, Transcript, is_form, kept, shown_request, shown_text, text_start};
 use crate::domain::host_call::{
-    Exchange, ExchangeRequest, FetchRequest, FetchResponse, HostCallError, HostCallFuture, HostCalls,
+    Exchange, FetchRequest, FetchResponse, Handling, HostCallError, HostCallFuture, HostCalls,
     Redirect,
 };
 use crate::domain::status::ErrorClass;
@@ -51,6 +52,11 @@ impl Session {
     /// removed: the first 25 and the latest 25. A second call answers with what
     /// came since.
     pub fn take_exchanges(&self) -> Vec<Exchange> {
+        self.take().0
+    }
+
+    /// The same, with what the log leaves out of them.
+    pub fn take(&self) -> (Vec<Exchange>, Rest) {
         self.inner.transcript.take()
     }
 
@@ -63,6 +69,39 @@ impl Session {
     /// asked to wait, when that exchange failed.
     pub fn last_failure(&self) -> Option<(ErrorClass, Option<Duration>)> {
         self.inner.transcript.last_failure()
+    }
+}
+
+/// What runs that are not real need.
+impl Session {
+    /// Writes a request down that is not sent, with the answer that it gets. The
+    /// rules of the target hold, as far as they can without resolving names.
+    pub(super) fn answer(
+        &self,
+        request: &FetchRequest,
+        effect: Handling,
+        answer: Result<FetchResponse, HostCallError>,
+    ) -> Result<FetchResponse, HostCallError> {
+        let inner = &self.inner;
+        let recording = inner.transcript.begin(shown_request(request, &inner.policy)).not_sent(effect);
+        let outcome = match Outgoing::prepare(request, &inner.policy) {
+            Ok(_) => answer,
+            Err(error) => Err(inner.clean(error)),
+        };
+        recording.finish(&outcome, &inner.policy);
+        outcome
+    }
+
+    /// `text` without secrets, as the log shows it.
+    pub(super) fn redact(&self, text: &str) -> String {
+        self.inner.policy.redact(text)
+    }
+
+    /// The body of a request as a recording has it: not cut.
+    pub(super) fn shown_body(&self, request: &FetchRequest) -> Option<String> {
+        let body = request.body.as_deref().filter(|body| !body.is_empty())?;
+        let text = text_start(body, body.len())?;
+        Some(shown_text(text, is_form(&request.headers), &self.inner.policy.handles))
     }
 }
 
@@ -85,7 +124,7 @@ impl Inner {
     async fn follow(
         &self,
         mut outgoing: Outgoing,
-        mut shown: ExchangeRequest,
+        mut shown: Shown,
         mode: Redirect,
     ) -> Result<FetchResponse, HostCallError> {
         let deadline = Instant::now() + self.policy.limits.request_timeout;
@@ -164,21 +203,24 @@ impl Inner {
     }
 
     /// The request of the next hop as the log shows it.
-    fn show_hop(&self, shown: &mut ExchangeRequest, outgoing: &Outgoing) {
+    fn show_hop(&self, shown: &mut Shown, outgoing: &Outgoing) {
+        let Shown { request: shown, long } = shown;
         shown.method = outgoing.method.to_string();
         shown.url = kept(&self.policy.redact(outgoing.url.as_str()));
         shown.headers.retain(|(name, _)| redirect::still_has(outgoing, name));
         if outgoing.body.is_none() {
             shown.body = None;
+            *long = None;
         }
     }
 
     /// Writes down a redirect that was not followed.
-    fn refuse_hop(&self, mut shown: ExchangeRequest, to: &Url, error: HostCallError) -> HostCallError {
+    fn refuse_hop(&self, mut shown: Shown, to: &Url, error: HostCallError) -> HostCallError {
         let error = self.clean(error);
-        shown.url = kept(&self.policy.redact(to.as_str()));
-        shown.headers.clear();
-        shown.body = None;
+        shown.request.url = kept(&self.policy.redact(to.as_str()));
+        shown.request.headers.clear();
+        shown.request.body = None;
+        shown.long = None;
         self.transcript.begin(shown).finish(&Err(error.clone()), &self.policy);
         error
     }

@@ -9,13 +9,14 @@ use super::hide;
 use super::policy::TargetPolicy;
 use super::request::is_forbidden;
 use super::response::failure_of;
+use super::rest::{Long, LongBodies, Rest};
 use crate::domain::host_call::{
-    Exchange, ExchangeRequest, ExchangeResponse, FetchRequest, FetchResponse, HostCallError,
+    Exchange, ExchangeRequest, ExchangeResponse, FetchRequest, FetchResponse, Handling, HostCallError,
 };
 use crate::domain::status::ErrorClass;
 
 /// Bytes of a body, a URL or a header value that the log keeps.
-const BODY_KEPT: usize = 4096;
+pub(super) const BODY_KEPT: usize = 4096;
 /// Header fields that the log keeps.
 const HEADERS_KEPT: usize = 100;
 /// The first and the latest exchanges are kept, this many of each: the first
@@ -23,7 +24,7 @@ const HEADERS_KEPT: usize = 100;
 const KEPT_EACH: usize = 25;
 
 /// The class of a failed exchange, and how long the remote asked to wait.
-pub(super) type Failure = (ErrorClass, Option<Duration>);
+pub type Failure = (ErrorClass, Option<Duration>);
 
 /// The exchanges of one run.
 pub(super) struct Transcript {
@@ -33,10 +34,25 @@ pub(super) struct Transcript {
 
 #[derive(Default)]
 struct State {
-    first: Vec<Exchange>,
-    latest: VecDeque<Exchange>,
+    first: Vec<Noted>,
+    latest: VecDeque<Noted>,
     left_out: usize,
+    /// Bytes of long bodies that are kept.
+    long: usize,
     last_failure: Option<Failure>,
+}
+
+/// An exchange, and what the log does not show of it.
+struct Noted {
+    exchange: Exchange,
+    long: LongBodies,
+}
+
+/// A request as the log shows it, and what the log does not show of it.
+#[derive(Clone)]
+pub(super) struct Shown {
+    pub request: ExchangeRequest,
+    pub long: Option<Long>,
 }
 
 impl Transcript {
@@ -46,16 +62,19 @@ impl Transcript {
 
     /// Begins an exchange. It is written down when it finishes, or as abandoned
     /// when the run ends before it does.
-    pub(super) fn begin(self: &Arc<Self>, request: ExchangeRequest) -> Recording {
-        Recording { transcript: self.clone(), began: Instant::now(), request: Some(request) }
+    pub(super) fn begin(self: &Arc<Self>, request: Shown) -> Recording {
+        Recording { transcript: self.clone(), began: Instant::now(), request: Some(request), effect: None }
     }
 
-    /// The exchanges that were kept, in the order they finished.
-    pub(super) fn take(&self) -> Vec<Exchange> {
+    /// The exchanges that were kept, in the order they finished, and what the
+    /// log leaves out of them.
+    pub(super) fn take(&self) -> (Vec<Exchange>, Rest) {
         let mut state = self.state();
-        let mut exchanges = std::mem::take(&mut state.first);
-        exchanges.extend(std::mem::take(&mut state.latest));
-        exchanges
+        let mut noted = std::mem::take(&mut state.first);
+        noted.extend(std::mem::take(&mut state.latest));
+        state.long = 0;
+        let (exchanges, bodies) = noted.into_iter().map(|noted| (noted.exchange, noted.long)).unzip();
+        (exchanges, Rest { bodies, left_out: state.left_out })
     }
 
     /// How many were not kept.
@@ -74,16 +93,20 @@ impl Transcript {
 }
 
 impl State {
-    fn add(&mut self, exchange: Exchange, failure: Option<Failure>) {
+    fn add(&mut self, exchange: Exchange, long: LongBodies, failure: Option<Failure>) {
         self.last_failure = failure;
-        if self.first.len() < KEPT_EACH {
-            return self.first.push(exchange);
-        }
-        if self.latest.len() == KEPT_EACH {
-            self.latest.pop_front();
+        if self.first.len() == KEPT_EACH && self.latest.len() == KEPT_EACH {
+            let oldest = self.latest.pop_front();
+            self.long -= oldest.map_or(0, |oldest| oldest.long.size());
             self.left_out += 1;
         }
-        self.latest.push_back(exchange);
+        let noted = Noted { exchange, long: long.within_limits(self.long) };
+        self.long += noted.long.size();
+        if self.first.len() < KEPT_EACH {
+            self.first.push(noted);
+        } else {
+            self.latest.push_back(noted);
+        }
     }
 }
 
@@ -91,20 +114,26 @@ impl State {
 pub(super) struct Recording {
     transcript: Arc<Transcript>,
     began: Instant,
-    request: Option<ExchangeRequest>,
+    request: Option<Shown>,
+    effect: Option<Handling>,
 }
 
 impl Recording {
+    /// Notes that the request is not sent, and where its answer comes from.
+    pub(super) fn not_sent(mut self, effect: Handling) -> Self {
+        self.effect = Some(effect);
+        self
+    }
+
     /// Writes down how it ended.
     pub(super) fn finish(mut self, outcome: &Result<FetchResponse, HostCallError>, policy: &TargetPolicy) {
         let Some(request) = self.request.take() else { return };
         match outcome {
-            Ok(response) => self.write(
-                request,
-                Some(shown_response(response, &policy.handles)),
-                None,
-                failure_of(response),
-            ),
+            Ok(response) => {
+                let shown = shown_response(response, &policy.handles);
+                let long = Long::of(&response.body, &response.headers);
+                self.write(request, Some((shown, long)), None, failure_of(response));
+            }
             Err(error) => {
                 let failure = Some((error.class, error.retry_after));
                 self.write(request, None, Some(error.message.clone()), failure);
@@ -114,21 +143,24 @@ impl Recording {
 
     fn write(
         &self,
-        request: ExchangeRequest,
-        response: Option<ExchangeResponse>,
+        request: Shown,
+        response: Option<(ExchangeResponse, Option<Long>)>,
         error: Option<String>,
         failure: Option<Failure>,
     ) {
+        let (response, long) = response.unzip();
+        let long = LongBodies { request: request.long, response: long.flatten() };
         let exchange = Exchange {
             at_ms: millis(self.began - self.transcript.started),
             duration_ms: millis(self.began.elapsed()),
-            request,
+            request: request.request,
             response,
             error,
             error_class: failure.map(|(class, _)| class),
             retry_after: failure.and_then(|(_, wait)| wait).map(|wait| wait.as_secs()),
+            effect: self.effect,
         };
-        self.transcript.state().add(exchange, failure);
+        self.transcript.state().add(exchange, long, failure);
     }
 }
 
@@ -147,14 +179,16 @@ fn millis(duration: Duration) -> u64 {
 
 /// The request as the log shows it: made from what logic asked for, so that it
 /// never held a value.
-pub(super) fn shown_request(request: &FetchRequest, policy: &TargetPolicy) -> ExchangeRequest {
+pub(super) fn shown_request(request: &FetchRequest, policy: &TargetPolicy) -> Shown {
     let handles = &policy.handles;
-    ExchangeRequest {
+    let long = request.body.as_ref().and_then(|body| Long::of(body, &request.headers));
+    let request = ExchangeRequest {
         method: kept(&policy.redact(&request.method)),
         url: kept(&policy.redact(&request.url)),
         headers: shown_headers(request.headers.iter().filter(|(name, _)| !is_forbidden(name)), handles),
         body: request.body.as_ref().and_then(|body| shown_body(body, &request.headers, handles)),
-    }
+    };
+    Shown { request, long }
 }
 
 fn shown_response(response: &FetchResponse, handles: &Handles) -> ExchangeResponse {
@@ -189,20 +223,28 @@ fn shown_body(body: &[u8], headers: &[(String, String)], handles: &Handles) -> O
     if body.is_empty() {
         return None;
     }
-    let Some(text) = text_start(body) else { return Some(format!("<{} bytes>", body.len())) };
-    let content_type =
-        headers.iter().find(|(name, _)| name == "content-type").map(|(_, value)| value.as_str());
-    let is_form = content_type.is_some_and(|value| Landing::of_content_type(value) == Landing::Form);
-    let mut shown = hide::body(&handles.label(text), is_form);
+    let Some(text) = text_start(body, BODY_KEPT) else { return Some(format!("<{} bytes>", body.len())) };
+    let mut shown = shown_text(text, is_form(headers), handles);
     if text.len() < body.len() {
         shown.push_str(&format!("… <{} bytes>", body.len()));
     }
     Some(shown)
 }
 
-/// The first [`BODY_KEPT`] bytes, less the part of a character at the end.
-fn text_start(body: &[u8]) -> Option<&str> {
-    let start = &body[..body.len().min(BODY_KEPT)];
+pub(super) fn is_form(headers: &[(String, String)]) -> bool {
+    let content_type = headers.iter().find(|(name, _)| name == "content-type");
+    content_type.is_some_and(|(_, value)| Landing::of_content_type(value) == Landing::Form)
+}
+
+/// A body's text without secrets and other credentials.
+pub(super) fn shown_text(text: &str, is_form: bool, handles: &Handles) -> String {
+    hide::body(&handles.label(text), is_form)
+}
+
+/// The first `limit` bytes, less the part of a character at the end; `None`
+/// when they are no text, or hold a NUL.
+pub(super) fn text_start(body: &[u8], limit: usize) -> Option<&str> {
+    let start = &body[..body.len().min(limit)];
     let text = match std::str::from_utf8(start) {
         Ok(text) => text,
         Err(error) if error.error_len().is_none() && start.len() < body.len() => {
@@ -221,8 +263,9 @@ mod tests {
         shown_body(body, &[], &Handles::issue(Vec::new()))
     }
 
-    fn request(url: &str) -> ExchangeRequest {
-        ExchangeRequest { method: "GET".to_owned(), url: url.to_owned(), headers: Vec::new(), body: None }
+    fn request(url: &str) -> Shown {
+        let (method, url) = ("GET".to_owned(), url.to_owned());
+        Shown { request: ExchangeRequest { method, url, headers: Vec::new(), body: None }, long: None }
     }
 
     #[test]
@@ -249,7 +292,7 @@ mod tests {
             drop(transcript.begin(request(&number.to_string())));
         }
         assert_eq!(transcript.left_out(), 10);
-        let urls: Vec<_> = transcript.take().into_iter().map(|exchange| exchange.request.url).collect();
+        let urls: Vec<_> = transcript.take().0.into_iter().map(|exchange| exchange.request.url).collect();
         assert_eq!(urls.len(), 50);
         assert_eq!((urls[24].as_str(), urls[25].as_str(), urls[49].as_str()), ("24", "35", "59"));
     }
@@ -259,6 +302,6 @@ mod tests {
         let transcript = Arc::new(Transcript::new());
         drop(transcript.begin(request("x")));
         assert_eq!(transcript.last_failure(), Some((ErrorClass::Transient, None)));
-        assert!(transcript.take()[0].error.as_deref().unwrap().starts_with("abandoned"));
+        assert!(transcript.take().0[0].error.as_deref().unwrap().starts_with("abandoned"));
     }
 }

@@ -52,12 +52,13 @@ function fetch(input, init = undefined) {
 
 const PLAIN_METHODS = { __proto__: null, GET: true, POST: true, PUT: true, PATCH: true, DELETE: true };
 const REDIRECTS = { __proto__: null, follow: true, error: true, manual: true };
+const EFFECTS = { __proto__: null, read: true, write: true };
 
 // Most requests are an address and a few plain options; what the standard wants
 // of these takes a fraction of what a `Request` does. Null for any other.
 function plain(input, init) {
   if (typeof input !== "string" || (init !== undefined && (typeof init !== "object" || init === null))) return null;
-  const { method = "GET", headers, body = null, redirect = "follow", signal = null } = init ?? NOTHING;
+  const { method = "GET", headers, body = null, redirect = "follow", signal = null, effect = null } = init ?? NOTHING;
   if (typeof method !== "string" || !PLAIN_METHODS[method]) return null;
   if (typeof redirect !== "string" || !REDIRECTS[redirect]) return null;
   if (body !== null && (typeof body !== "string" || method === "GET")) return null;
@@ -70,10 +71,20 @@ function plain(input, init) {
   if (body !== null && !hasContentType(list)) {
     ArrayPrototypePush(list, ["content-type", "text/plain;charset=UTF-8"]);
   }
-  return { method, url, redirect, headers: list, body, signal };
+  return { method, url, redirect, headers: list, body, signal, effect: checked(effect) };
 }
 
 const NOTHING = { __proto__: null };
+
+// What logic says of a request, for a dry run: a member of ours beside those of
+// the standard.
+function checked(effect) {
+  if (effect === null || effect === undefined) return null;
+  if (typeof effect !== "string" || !EFFECTS[effect]) {
+    throw new TypeError("Failed to execute 'fetch': 'effect' must be \"read\" or \"write\"");
+  }
+  return effect;
+}
 
 function hasContentType(list) {
   for (let i = 0; i < list.length; i++) {
@@ -94,11 +105,12 @@ function general(input, init) {
     body: inner.body,
     // A request that was given no signal makes one when it is asked.
     signal: typeof input === "object" || init?.signal ? request.signal : null,
+    effect: checked(init?.effect),
   };
 }
 
 function send(run, request) {
-  const { method, url, redirect, headers, body, signal } = request;
+  const { method, url, redirect, headers, body, signal, effect } = request;
   if (run.ended) throw new TypeError("fetch is only available while a run is in progress");
   if (run.callCount >= MAX_CALLS) {
     throw new HostCallError(`the limit of ${MAX_CALLS} host calls in a run was reached`, "logic");
@@ -111,7 +123,7 @@ function send(run, request) {
     const call = new Call(run, number, url, method, signal, resolve, reject);
     run.calls ??= new SafeMap();
     MapPrototypeSet(run.calls, number, call);
-    const head = JSONStringify([method, url, redirect, headers, body !== null]);
+    const head = JSONStringify([method, url, redirect, headers, body !== null, effect]);
     if (body === null || typeof body === "string") {
       op_call_text(run.id, number, head, body ?? "");
     } else {

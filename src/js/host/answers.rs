@@ -8,21 +8,21 @@ use super::super::limits::MAX_STACK;
 use super::super::load::LOGIC_MODULE;
 use super::super::outcome::Thrown;
 use super::super::protocol::{Refusal, ThrownText};
-use crate::domain::host_call::{FetchRequest, FetchResponse, HostCallError, Redirect};
+use crate::domain::host_call::{Effect, FetchRequest, FetchResponse, HostCallError, Redirect};
 
 /// Longest wait that a failure can ask for: a year.
 const MAX_RETRY_AFTER: f64 = 365.0 * 86_400.0;
 
 /// Reads a fetch. The message of a failure goes back to logic.
 pub(super) fn request(head: &[u8], body: Bytes) -> Result<FetchRequest, String> {
-    type Head = (String, String, Redirect, Vec<(String, String)>, bool);
-    let (method, url, redirect, mut headers, has_body) =
+    type Head = (String, String, Redirect, Vec<(String, String)>, bool, Option<Effect>);
+    let (method, url, redirect, mut headers, has_body, effect) =
         serde_json::from_slice::<Head>(head).map_err(|error| format!("the request is malformed: {error}"))?;
     for (name, _) in &mut headers {
         name.make_ascii_lowercase();
     }
     let method = method.to_ascii_uppercase();
-    Ok(FetchRequest { method, url, headers, body: has_body.then_some(body), redirect })
+    Ok(FetchRequest { method, url, headers, body: has_body.then_some(body), redirect, effect })
 }
 
 /// The head of an answer; its body follows as it is.
@@ -74,9 +74,10 @@ mod tests {
 
     #[test]
     fn requests_are_normalized() {
-        let head = br#"["patch","https://a.example/","manual",[["X-A","1"],["x-a","2"]],true]"#;
+        let head = br#"["patch","https://a.example/","manual",[["X-A","1"],["x-a","2"]],true,"read"]"#;
         let request = request(head, Bytes::from_static(b"x")).unwrap();
         assert_eq!((request.method.as_str(), request.redirect), ("PATCH", Redirect::Manual));
+        assert_eq!(request.effect, Some(Effect::Read));
         assert_eq!(request.headers, [("x-a".into(), "1".into()), ("x-a".into(), "2".into())]);
         assert_eq!(request.body.as_deref(), Some(&b"x"[..]));
         assert!(super::request(b"[]", Bytes::new()).unwrap_err().starts_with("the request is malformed"));

@@ -62,6 +62,7 @@ fn get(url: impl Into<String>) -> FetchRequest {
         headers: Vec::new(),
         body: None,
         redirect: Redirect::Follow,
+        effect: None,
     }
 }
 

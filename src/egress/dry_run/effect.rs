@@ -1,0 +1,121 @@
+//! Which requests change nothing. What is in doubt is a write: it is not sent.
+
+use serde_json::Value;
+
+use crate::domain::host_call::{Effect, FetchRequest};
+
+/// Methods that are safe (RFC 9110 §9.2.1, and the registry of HTTP methods).
+const SAFE: [&str; 7] = ["GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT", "SEARCH", "QUERY"];
+
+/// Whether a request only reads: logic says so, its method is safe, or it is a
+/// POST that asks for a token, searches, or is a GraphQL query.
+pub fn is_read(request: &FetchRequest) -> bool {
+    match request.effect {
+        Some(effect) => effect == Effect::Read,
+        None if SAFE.contains(&request.method.as_str()) => true,
+        None => request.method == "POST" && (searches(request) || asks_for_token(request) || queries(request)),
+    }
+}
+
+/// The last segment of the path, without query and fragment.
+pub(super) fn last_segment(url: &str) -> &str {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+}
+
+pub(super) fn content_type(request: &FetchRequest) -> &str {
+    let field = request.headers.iter().find(|(name, _)| name == "content-type");
+    field.map_or("", |(_, value)| value.split(';').next().unwrap_or_default().trim())
+}
+
+/// SCIM's `/.search` (RFC 7644 §3.4.3) and its like.
+fn searches(request: &FetchRequest) -> bool {
+    matches!(last_segment(&request.url), ".search" | "search")
+}
+
+/// A token request (RFC 6749 §4).
+fn asks_for_token(request: &FetchRequest) -> bool {
+    let body = request.body.as_deref().unwrap_or_default();
+    content_type(request).eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        && url::form_urlencoded::parse(body).any(|(name, _)| name == "grant_type")
+}
+
+/// A GraphQL request whose document has queries alone.
+fn queries(request: &FetchRequest) -> bool {
+    if !last_segment(&request.url).to_ascii_lowercase().contains("graphql") {
+        return false;
+    }
+    let body: Value = serde_json::from_slice(request.body.as_deref().unwrap_or_default()).unwrap_or_default();
+    body["query"].as_str().is_some_and(|document| operations_are_queries(document))
+}
+
+/// Looks at the words outside of braces; strings and comments stand inside or
+/// hold no operation.
+fn operations_are_queries(document: &str) -> bool {
+    let (mut depth, mut top) = (0_usize, String::new());
+    for line in document.lines() {
+        for c in line.split('#').next().unwrap_or_default().chars() {
+            match c {
+                '{' | '(' => depth += 1,
+                '}' | ')' => depth = depth.saturating_sub(1),
+                _ if depth == 0 => top.push(c),
+                _ => {}
+            }
+        }
+        top.push(' ');
+    }
+    let changes = |word: &str| matches!(word, "mutation" | "subscription");
+    !document.trim().is_empty() && !top.split(|c: char| !c.is_alphanumeric() && c != '_').any(changes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::host_call::Redirect;
+
+    fn request(method: &str, url: &str, content_type: &str, body: &str) -> FetchRequest {
+        FetchRequest {
+            method: method.into(),
+            url: url.into(),
+            headers: vec![("content-type".into(), content_type.into())],
+            body: Some(body.to_owned().into()),
+            redirect: Redirect::Follow,
+            effect: None,
+        }
+    }
+
+    #[test]
+    fn methods_decide_unless_logic_does() {
+        for (method, reads) in [("GET", true), ("HEAD", true), ("PUT", false), ("DELETE", false), ("MOVE", false)] {
+            let mut request = request(method, "https://a.example/Users", "application/json", "{}");
+            assert_eq!(is_read(&request), reads, "{method}");
+            request.effect = Some(if reads { Effect::Write } else { Effect::Read });
+            assert_eq!(is_read(&request), !reads, "{method} declared otherwise");
+        }
+    }
+
+    #[test]
+    fn some_posts_read() {
+        let form = "application/x-www-form-urlencoded; charset=utf-8";
+        let reads = |url, content_type, body| is_read(&request("POST", url, content_type, body));
+        assert!(reads("https://a.example/token", form, "client_id=a&grant_type=client_credentials"));
+        assert!(!reads("https://a.example/token", form, "client_id=grant_type"));
+        assert!(!reads("https://a.example/token", "application/json", "grant_type=x"));
+        assert!(reads("https://a.example/v2/Users/.search?x=1", "application/scim+json", "{}"));
+        assert!(!reads("https://a.example/v2/Users", "application/scim+json", "{}"));
+    }
+
+    #[test]
+    fn graphql_queries_read_and_mutations_do_not() {
+        let reads = |query: &str| {
+            let body = serde_json::json!({ "query": query }).to_string();
+            is_read(&request("POST", "https://a.example/graphql", "application/json", &body))
+        };
+        assert!(reads("{ user(id: 1) { name mutation } }"));
+        assert!(reads("query Q($a: String = \"mutation\") { user { id } }\nfragment F on User { id }"));
+        assert!(!reads("# a query\nmutation { remove(id: 1) }"));
+        assert!(!reads("query A { a } mutation B { b }"));
+        assert!(!reads(""));
+        assert!(!is_read(&request("POST", "https://a.example/users", "application/json", "{\"query\":\"{a}\"}")));
+    }
+}

@@ -1,0 +1,248 @@
+//! An earlier run again, offline: each request gets the answer that the same
+//! request got then. Nothing is sent.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::{StatusCode, Url};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::dry_run::{Script, is_read};
+use super::failure::permanent;
+use super::rest::{Rest, StoredRest};
+use super::session::Session;
+use super::transcript::Failure;
+use crate::domain::host_call::{
+    Exchange, ExchangeResponse, FetchRequest, FetchResponse, Handling, HostCallError, HostCallFuture,
+    HostCalls, Redirect,
+};
+use crate::domain::status::ErrorClass;
+
+/// Redirects followed in one call.
+const REDIRECTS: usize = 10;
+
+/// In what a request differed from the recording.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Difference {
+    /// What kind it is.
+    pub kind: DifferenceKind,
+    /// Method and URL, secrets removed.
+    pub request: String,
+    /// The body then, where it matters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<String>,
+    /// The body now, where it matters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replayed: Option<String>,
+}
+
+/// The kinds of [`Difference`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DifferenceKind {
+    /// The same request with another body.
+    Body,
+    /// A request that was not made then, and has no answer.
+    NotRecorded,
+    /// A read that was made more often; it got its last answer again.
+    Repeated,
+    /// A request of then that was not made now.
+    NotMade,
+}
+
+/// The way out of a replay, which leads nowhere.
+#[derive(Clone)]
+pub struct Replay {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    session: Session,
+    state: Mutex<State>,
+}
+
+struct State {
+    recorded: Vec<Recorded>,
+    script: Script,
+    differences: Vec<Difference>,
+}
+
+struct Recorded {
+    exchange: Exchange,
+    /// Bodies as far as they are known, whole.
+    request_body: Option<String>,
+    response_body: Result<String, ()>,
+    used: bool,
+}
+
+impl HostCalls for Replay {
+    fn fetch(&self, request: FetchRequest) -> HostCallFuture<FetchResponse> {
+        let answer = self.inner.fetch(&request);
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+impl Replay {
+    /// Of what the log has of a run and what it left out. `unlabel` puts handles
+    /// of `session` in place of the labels of secrets.
+    pub fn new(
+        session: Session,
+        exchanges: Vec<Exchange>,
+        rest: &StoredRest,
+        script: Script,
+        unlabel: impl Fn(&str) -> String,
+    ) -> Self {
+        let recorded = exchanges.into_iter().enumerate().map(|(place, mut exchange)| {
+            let request_body = rest.request(place).map(str::to_owned).or(exchange.request.body.clone());
+            let logged = exchange.response.as_ref().and_then(|response| response.body.as_deref());
+            let response_body = match rest.response(place) {
+                Some("") => Err(()),
+                Some(whole) => Ok(unlabel(whole)),
+                None => Ok(unlabel(logged.unwrap_or_default())),
+            };
+            for (_, value) in exchange.response.iter_mut().flat_map(|response| &mut response.headers) {
+                *value = unlabel(value);
+            }
+            Recorded { exchange, request_body, response_body, used: false }
+        });
+        let state = State { recorded: recorded.collect(), script, differences: Vec::new() };
+        Self { inner: Arc::new(Inner { session, state: Mutex::new(state) }) }
+    }
+
+    /// As [`Session::take`].
+    pub fn take(&self) -> (Vec<Exchange>, Rest) {
+        self.inner.session.take()
+    }
+
+    /// As [`Session::last_failure`].
+    pub fn last_failure(&self) -> Option<Failure> {
+        self.inner.session.last_failure()
+    }
+
+    /// In what the requests differed from those of the recording, in their order;
+    /// last, those that were not made.
+    pub fn differences(&self) -> Vec<Difference> {
+        let state = self.inner.state();
+        let unused = state.recorded.iter().filter(|recorded| !recorded.used);
+        let not_made = unused.map(|recorded| {
+            let request = format!("{} {}", recorded.exchange.request.method, recorded.exchange.request.url);
+            Difference { kind: DifferenceKind::NotMade, request, recorded: None, replayed: None }
+        });
+        state.differences.iter().cloned().chain(not_made).collect()
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fetch(&self, request: &FetchRequest) -> Result<FetchResponse, HostCallError> {
+        let mut state = self.state();
+        let url = self.session.redact(&request.url);
+        if let Some(answer) = state.script.answer(request, &url) {
+            return self.session.answer(request, Handling::Scripted, Ok(answer));
+        }
+        let body = self.session.shown_body(request);
+        let answer = state.answer(request, &url, body);
+        self.session.answer(request, Handling::Replayed, answer)
+    }
+}
+
+impl State {
+    fn answer(
+        &mut self,
+        request: &FetchRequest,
+        url: &str,
+        body: Option<String>,
+    ) -> Result<FetchResponse, HostCallError> {
+        let name = format!("{} {url}", request.method);
+        let differs = |kind, recorded, replayed| Difference { kind, request: name.clone(), recorded, replayed };
+        let Some(place) = self.find(&request.method, url, is_read(request)) else {
+            self.differences.push(differs(DifferenceKind::NotRecorded, None, body));
+            return Err(permanent(format!("no recorded answer for {name}")));
+        };
+        let recorded = &mut self.recorded[place];
+        if std::mem::replace(&mut recorded.used, true) {
+            self.differences.push(differs(DifferenceKind::Repeated, None, None));
+        } else if !is_same_body(recorded.request_body.as_deref(), body.as_deref()) {
+            let then = recorded.request_body.clone();
+            self.differences.push(differs(DifferenceKind::Body, then, body));
+        }
+        self.follow(request, place)
+    }
+
+    /// The next recorded exchange of that method and URL; for a read, the last
+    /// one again when there is none left.
+    fn find(&self, method: &str, url: &str, again: bool) -> Option<usize> {
+        let same = |recorded: &Recorded| {
+            recorded.exchange.request.method == method && is_same_url(&recorded.exchange.request.url, url)
+        };
+        let next = self.recorded.iter().position(|recorded| !recorded.used && same(recorded));
+        next.or_else(|| self.recorded.iter().rposition(same).filter(|_| again))
+    }
+
+    /// Each hop of a redirect was recorded as an exchange of its own.
+    fn follow(&mut self, request: &FetchRequest, place: usize) -> Result<FetchResponse, HostCallError> {
+        let (mut place, mut hops) = (place, 0);
+        while let (Redirect::Follow, Some(to)) = (request.redirect, self.redirect(place)) {
+            let next = self.recorded.iter().position(|recorded| !recorded.used && recorded.exchange.request.url == to);
+            let Some(next) = next.filter(|_| hops < REDIRECTS) else {
+                return Err(permanent(format!("no recorded answer for the redirect to {to}")));
+            };
+            self.recorded[next].used = true;
+            (place, hops) = (next, hops + 1);
+        }
+        self.recorded[place].answer(hops > 0)
+    }
+
+    fn redirect(&self, place: usize) -> Option<String> {
+        let exchange = &self.recorded[place].exchange;
+        let response = exchange.response.as_ref()?;
+        let location = response.headers.iter().find(|(name, _)| name == "location")?;
+        let base = Url::parse(&exchange.request.url).ok()?;
+        let is_redirect = matches!(response.status, 301 | 302 | 303 | 307 | 308);
+        base.join(&location.1).ok().filter(|_| is_redirect).map(String::from)
+    }
+}
+
+impl Recorded {
+    fn answer(&self, redirected: bool) -> Result<FetchResponse, HostCallError> {
+        let Exchange { request, response, error, error_class, retry_after, .. } = &self.exchange;
+        let Some(ExchangeResponse { status, headers, .. }) = response else {
+            return Err(HostCallError {
+                class: error_class.unwrap_or(ErrorClass::Transient),
+                message: error.clone().unwrap_or_default(),
+                retry_after: retry_after.map(Duration::from_secs),
+            });
+        };
+        let Ok(body) = &self.response_body else {
+            let lost = format!("the recorded answer of {} {} was not kept whole", request.method, request.url);
+            return Err(permanent(lost));
+        };
+        let reason = StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason());
+        Ok(FetchResponse {
+            status: *status,
+            status_text: reason.unwrap_or_default().to_owned(),
+            url: request.url.clone(),
+            redirected,
+            headers: headers.clone(),
+            body: Bytes::from(body.clone()),
+        })
+    }
+}
+
+/// The log cuts long URLs.
+fn is_same_url(recorded: &str, url: &str) -> bool {
+    recorded == url || recorded.strip_suffix('…').is_some_and(|start| url.starts_with(start))
+}
+
+/// JSON is compared as such. A body that was not kept is not compared.
+fn is_same_body(recorded: Option<&str>, now: Option<&str>) -> bool {
+    let (Some(then), Some(now)) = (recorded, now) else { return recorded.is_none() && now.is_none() };
+    let json = |text| serde_json::from_str::<Value>(text).ok();
+    then.is_empty() || then == now || json(then).is_some_and(|then| json(now) == Some(then))
+}
