@@ -1,6 +1,7 @@
 //! The embedded PostgreSQL, with the real one.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,8 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use provisiond::storage::embedded::{EmbeddedError, EmbeddedPostgres};
 use tempfile::TempDir;
+
+use crate::support::app::PATIENCE;
 
 /// A directory that other users may pass through, unlike most temporary ones.
 fn open_directory() -> TempDir {
@@ -116,8 +119,7 @@ fn a_long_path_gets_its_socket_elsewhere() {
 fn a_server_that_a_killed_daemon_left_is_adopted() {
     let place = open_directory();
     let data_dir = place.path().join("data");
-    let mut daemon = Daemon::start(&data_dir, None);
-    assert!(daemon.first_line().starts_with("ready postgres:"));
+    let mut daemon = Daemon::start(&data_dir);
     let left = postmaster(&data_dir);
     daemon.kill();
     let postgres = EmbeddedPostgres::start(&data_dir).unwrap();
@@ -131,8 +133,7 @@ fn a_server_that_a_killed_daemon_left_is_adopted() {
 fn a_daemon_and_a_server_that_were_killed_are_replaced() {
     let place = open_directory();
     let data_dir = place.path().join("data");
-    let mut daemon = Daemon::start(&data_dir, None);
-    daemon.first_line();
+    let mut daemon = Daemon::start(&data_dir);
     let left = postmaster(&data_dir);
     daemon.kill();
     kill(left, nix::sys::signal::Signal::SIGKILL);
@@ -183,8 +184,7 @@ fn a_restart_by_hand_is_adopted() {
 fn a_second_daemon_is_told_who_the_first_one_is() {
     let place = open_directory();
     let data_dir = place.path().join("data");
-    let mut daemon = Daemon::start(&data_dir, None);
-    daemon.first_line();
+    let mut daemon = Daemon::start(&data_dir);
     match EmbeddedPostgres::start(&data_dir) {
         Err(EmbeddedError::InUse { pid, .. }) => assert_eq!(pid, daemon.process.id()),
         other => panic!("{other:?}"),
@@ -225,9 +225,10 @@ fn a_closed_directory_is_named() {
 #[test]
 fn missing_programs_are_said_how_to_install() {
     let place = open_directory();
-    let mut daemon = Daemon::start(&place.path().join("data"), Some("/nowhere"));
-    let line = daemon.first_line();
-    assert!(line.contains("apt-get install postgresql") && line.contains("/nowhere"), "{line}");
+    let mut daemon = Daemon::spawn(&place.path().join("data"), Some("/nowhere"));
+    let words = daemon.last_words();
+    assert!(words.contains("apt-get install postgresql") && words.contains("/nowhere"), "{words}");
+    assert!(!daemon.process.wait().unwrap().success());
 }
 
 #[test]
@@ -278,43 +279,50 @@ impl Drop for SmallDisk {
     }
 }
 
-const DATA_DIR: &str = "PROVISIOND_TEST_EMBEDDED";
-
-/// Not a test: what [`Daemon`] runs in a process of its own.
-#[test]
-#[ignore = "a part of other tests"]
-fn daemon() {
-    let Some(data_dir) = std::env::var_os(DATA_DIR) else { return };
-    match EmbeddedPostgres::start(Path::new(&data_dir)) {
-        Ok(postgres) => {
-            println!("\nsays: ready {}", postgres.url());
-            std::thread::sleep(Duration::from_secs(60));
-        }
-        Err(error) => println!("\nsays: {error}"),
-    }
-}
-
-/// A process that owns an embedded PostgreSQL and can be killed.
+/// A daemon that owns an embedded PostgreSQL and can be killed.
 struct Daemon {
     process: Child,
+    data_dir: PathBuf,
 }
 
 impl Daemon {
-    fn start(data_dir: &Path, binaries: Option<&str>) -> Self {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "embedded::daemon", "--ignored", "--nocapture"]);
-        command.env(DATA_DIR, data_dir).stdout(Stdio::piped());
-        if let Some(binaries) = binaries {
-            command.env("PROVISIOND_PG_BIN", binaries);
-        }
-        Self { process: command.spawn().unwrap() }
+    fn spawn(data_dir: &Path, programs: Option<&str>) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_provisiond"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir);
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.envs(programs.map(|programs| ("PROVISIOND_PG_BIN", programs)));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        Self { process: command.spawn().unwrap(), data_dir: data_dir.to_owned() }
     }
 
-    fn first_line(&mut self) -> String {
-        let lines = BufReader::new(self.process.stdout.take().unwrap()).lines();
-        let mut said =
-            lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("says: ").map(str::to_owned));
-        said.next().unwrap()
+    /// One that serves.
+    fn start(data_dir: &Path) -> Self {
+        let mut daemon = Self::spawn(data_dir, None);
+        let deadline = Instant::now() + PATIENCE;
+        while !daemon.is_ready() {
+            assert!(Instant::now() < deadline, "the daemon is not ready");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        daemon
+    }
+
+    fn is_ready(&mut self) -> bool {
+        if let Some(status) = self.process.try_wait().unwrap() {
+            panic!("the daemon ended with {status}: {}", self.last_words());
+        }
+        let Ok(url) = std::fs::read_to_string(self.data_dir.join("address")) else { return false };
+        let host = url.trim().trim_start_matches("http://");
+        let Ok(mut connection) = TcpStream::connect(host) else { return false };
+        write!(connection, "GET /readyz HTTP/1.0\r\nhost: {host}\r\n\r\n").unwrap();
+        let mut status = String::new();
+        BufReader::new(connection).read_line(&mut status).is_ok() && status.contains(" 200 ")
+    }
+
+    /// What it wrote to its standard error until it ended.
+    fn last_words(&mut self) -> String {
+        let mut words = String::new();
+        self.process.stderr.take().unwrap().read_to_string(&mut words).unwrap();
+        words
     }
 
     fn kill(&mut self) {

@@ -17,17 +17,7 @@ pub(super) async fn import(app: &TestApp, store: &str) {
     let lines: String = (0..ACCOUNTS)
         .map(|number| format!("{{\"userName\":\"user{number}\",\"attributes\":{{\"n\":{number}}}}}\n"))
         .collect();
-    let answer = reqwest::Client::new()
-        .post(format!("{}/api/v1/stores/{store}/import", app.url))
-        .bearer_auth(&app.token)
-        .header("content-type", "application/x-ndjson")
-        .body(lines)
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(answer.status(), 200);
-    let report: serde_json::Value = answer.json().await.unwrap();
-    assert_eq!(report["created"], ACCOUNTS);
+    assert_eq!(app.import(store, "", lines).await["created"], ACCOUNTS);
 }
 
 /// No account is missing, none overlaps, none is called more often than kills

@@ -33,6 +33,16 @@ async fn until_dead(app: &TestApp, target: &TestTarget, count: i64) {
     .await;
 }
 
+/// The account ada, whom the sink refused for good.
+async fn one_dead(app: &TestApp, sink: &Sink) -> (String, TestTarget, String) {
+    sink.answer(Answer::new(400));
+    let store = app.store("people").await;
+    let target = app.target(&store, settings("crm", sink), RECORD).await;
+    let ada = app.account(&store, "ada", json!({})).await;
+    until_dead(app, &target, 1).await;
+    (store, target, ada)
+}
+
 async fn retry(app: &TestApp, target: &TestTarget, body: Value) -> Value {
     let path = format!("/targets/{}/deadletters/retry", target.id);
     app.post(&path, body).await.expect(202)["count"].clone()
@@ -113,11 +123,7 @@ async fn a_group_a_filter_some_accounts_and_all_are_retried() {
 #[tokio::test]
 async fn a_retry_that_fails_again_is_a_dead_letter_again() {
     let (app, sink) = (TestApp::start().await, Sink::start().await);
-    sink.answer(Answer::new(400));
-    let store = app.store("people").await;
-    let target = app.target(&store, settings("crm", &sink), RECORD).await;
-    let ada = app.account(&store, "ada", json!({})).await;
-    until_dead(&app, &target, 1).await;
+    let (_, target, ada) = one_dead(&app, &sink).await;
     assert_eq!(retry(&app, &target, json!({ "all": true })).await, 1);
     app.until_runs(&target, &ada, 2).await;
     until_dead(&app, &target, 1).await;
@@ -183,11 +189,7 @@ async fn retries_at_a_quarantined_target_wait_in_the_queue() {
 #[tokio::test]
 async fn only_what_died_since_a_time_is_retried() {
     let (app, sink) = (TestApp::start().await, Sink::start().await);
-    sink.answer(Answer::new(400));
-    let store = app.store("people").await;
-    let target = app.target(&store, settings("crm", &sink), RECORD).await;
-    let ada = app.account(&store, "ada", json!({})).await;
-    until_dead(&app, &target, 1).await;
+    let (store, target, ada) = one_dead(&app, &sink).await;
     let since = chrono::Utc::now();
     let bob = app.account(&store, "bob", json!({})).await;
     until_dead(&app, &target, 2).await;

@@ -26,19 +26,6 @@ fn people(numbers: Range<usize>, department: &str) -> String {
         .collect()
 }
 
-async fn import(app: &TestApp, store: &str, query: &str, lines: String) -> Value {
-    let answer = reqwest::Client::new()
-        .post(format!("{}/api/v1/stores/{store}/import{query}", app.url))
-        .bearer_auth(&app.token)
-        .header("content-type", "application/x-ndjson")
-        .body(lines)
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(answer.status(), 200);
-    answer.json().await.unwrap()
-}
-
 /// A store of people at one target that holds them all.
 struct World {
     app: TestApp,
@@ -58,7 +45,7 @@ impl World {
     async fn with(app: TestApp, sales: usize, legal: usize, more: Value, code: &str) -> Self {
         let sink = Sink::start().await;
         let store = app.store("people").await;
-        import(&app, &store, "", people(0..sales, "Sales") + &people(sales..sales + legal, "Legal")).await;
+        app.import(&store, "", people(0..sales, "Sales") + &people(sales..sales + legal, "Legal")).await;
         let target = app.target(&store, settings_with("crm", &sink, more), code).await;
         let list = app.get(&format!("/stores/{store}/accounts?limit=500")).await;
         let pair = |account: &Value| {
@@ -207,7 +194,9 @@ async fn only_the_offending_target_is_held() {
     let second = world.app.target(&world.store, settings_with("mail", &other, json!({})), RECORD).await;
     world.app.until_status(world.id(0), &second, "provisioned").await;
     world.app.until_idle(&second).await;
-    import(&world.app, &world.store, "?deleteMissing=true&confirmDeletions=true", people(20..25, "Legal"))
+    world
+        .app
+        .import(&world.store, "?deleteMissing=true&confirmDeletions=true", people(20..25, "Legal"))
         .await;
     world.until_held(20).await;
     world.app.until_status(world.id(0), &second, "deprovisioned").await;

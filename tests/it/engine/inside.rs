@@ -1,41 +1,29 @@
 //! The engine in the test's own process, for what cannot be seen from outside:
 //! actors that panic, fences that went stale.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use diesel::PgConnection;
 use provisiond::domain::ids::{StoreId, SubjectId, TargetId};
-use provisiond::domain::status::{ErrorClass, ProvisionStatus};
-use provisiond::domain::subject::{SubjectDraft, SubjectKind, SubjectStatus};
+use provisiond::domain::status::ProvisionStatus;
+use provisiond::domain::subject::SubjectKind;
 use provisiond::domain::target::{RetryPolicy, TargetSettings};
 use provisiond::egress::Egress;
 use provisiond::engine::{self, Deps, EngineHandle, Settings};
 use provisiond::js::HostProgram;
-use provisiond::plan::{Conclusion, GuardPolicy, Links};
+use provisiond::plan::{GuardPolicy, Links};
 use provisiond::security::{MasterKey, Sealer};
 use provisiond::storage::claim::{self, Claimed};
 use provisiond::storage::complete::{Completion, complete};
-use provisiond::storage::{Db, logic, runs, state, stores, subjects, targets};
+use provisiond::storage::{Db, runs, state, stores, subjects};
 use serde_json::{Map, json};
 
 use super::RECORD;
 use crate::support::db::TestDb;
+use crate::support::queue;
 use crate::support::sink::Sink;
-
-fn draft(user_name: &str) -> SubjectDraft {
-    SubjectDraft {
-        external_id: None,
-        user_name: Some(user_name.into()),
-        display_name: None,
-        status: SubjectStatus::Active,
-        attributes: Map::new(),
-        groups: BTreeSet::new(),
-        organization: None,
-    }
-}
 
 /// A store with one enabled target.
 struct World {
@@ -54,29 +42,14 @@ impl World {
         let retry = RetryPolicy { first_delay_secs: 1, ..RetryPolicy::default() };
         let egress_allow = vec![sink.address.clone()];
         let settings = TargetSettings { config, egress_allow, retry, ..TargetSettings::named("crm") };
-        let target = targets::create(&mut connection, store, &settings, 8).unwrap().id;
-        logic::save_draft(&mut connection, target, RECORD, &json!({})).unwrap();
-        logic::publish(&mut connection, target, "test").unwrap();
-        targets::update::<targets::TargetError>(
-            &mut connection,
-            target,
-            None,
-            &Default::default(),
-            |settings| {
-                settings.enabled = true;
-                Ok(())
-            },
-        )
-        .unwrap();
+        let target = queue::enabled_target(&mut connection, store, &settings, RECORD);
         Self { db, store, target }
     }
 
     fn account(&self, user_name: &str) -> SubjectId {
         let mut connection = self.db.connection();
-        subjects::create(&mut connection, self.store, SubjectKind::Account, draft(user_name))
-            .unwrap()
-            .subject
-            .id
+        let draft = queue::draft(user_name, &json!({}));
+        subjects::create(&mut connection, self.store, SubjectKind::Account, draft).unwrap().subject.id
     }
 
     fn status(&self, subject: SubjectId) -> Option<String> {
@@ -144,30 +117,8 @@ async fn a_worker_that_panics_is_replaced_and_its_work_done() {
 }
 
 fn success(claimed: &Claimed, target: TargetId) -> Completion {
-    let conclusion = Conclusion {
-        status: ProvisionStatus::Provisioned,
-        message: String::new(),
-        error_class: None::<ErrorClass>,
-        present: true,
-        done: true,
-        dead: false,
-        remote_id: Some("r".into()),
-        metadata: None,
-        attributes: None,
-        next: None,
-        retry_after: None,
-    };
-    Completion {
-        target,
-        subject: claimed.subject.id,
-        fence: claimed.fence,
-        change_seq: claimed.change_seq,
-        version: claimed.subject.version,
-        in_scope: true,
-        conclusion,
-        fingerprint: None,
-        run: None,
-    }
+    let conclusion = queue::done(ProvisionStatus::Provisioned, true);
+    Completion { in_scope: true, ..queue::completion(target, claimed, conclusion) }
 }
 
 fn claim_one(connection: &mut PgConnection, target: TargetId, node: &str) -> Option<Claimed> {

@@ -62,6 +62,14 @@ async fn until_sweep(app: &TestApp, id: &str, state: &str) -> Value {
     .await
 }
 
+async fn until_enqueued(app: &TestApp, id: &str, count: u32) {
+    app.until(format!("sweep {id} to enqueue {count}"), async || {
+        let sweep = app.get(&format!("/sweeps/{id}")).await;
+        if sweep["enqueued"] == count { Ok(()) } else { Err(sweep) }
+    })
+    .await;
+}
+
 /// Waits until a sweep has its work in the queue and some of it is done.
 async fn until_moving(app: &TestApp, id: &str) -> Value {
     app.until("the sweep to move".into(), async || {
@@ -179,11 +187,7 @@ async fn a_sweep_goes_on_after_a_crash() {
     pause(&app, &target).await;
     let id = force(&app, &target).await;
     until_sweep(&app, &id, "running").await;
-    app.until("all to be enqueued".into(), async || {
-        let sweep = app.get(&format!("/sweeps/{id}")).await;
-        if sweep["enqueued"] == 60 { Ok(()) } else { Err(sweep) }
-    })
-    .await;
+    until_enqueued(&app, &id, 60).await;
     app.kill();
     // As if it had died after the first ten accounts, and in the middle of a
     // cancel of another.
@@ -209,11 +213,7 @@ async fn a_cancel_that_was_cut_off_is_finished_after_a_restart() {
     let (target, _) = world(&app, &sink, 30).await;
     pause(&app, &target).await;
     let id = force(&app, &target).await;
-    app.until("all to be enqueued".into(), async || {
-        let sweep = app.get(&format!("/sweeps/{id}")).await;
-        if sweep["enqueued"] == 30 { Ok(()) } else { Err(sweep) }
-    })
-    .await;
+    until_enqueued(&app, &id, 30).await;
     app.kill();
     let mut connection = app.db.as_ref().unwrap().connection();
     control::order(&mut connection, id.parse().unwrap(), Action::Cancel).unwrap();
@@ -231,11 +231,7 @@ async fn a_paused_sweep_stays_so_over_a_restart() {
     let (target, _) = world(&app, &sink, 30).await;
     pause(&app, &target).await;
     let id = force(&app, &target).await;
-    app.until("all to be enqueued".into(), async || {
-        let sweep = app.get(&format!("/sweeps/{id}")).await;
-        if sweep["enqueued"] == 30 { Ok(()) } else { Err(sweep) }
-    })
-    .await;
+    until_enqueued(&app, &id, 30).await;
     app.post(&format!("/sweeps/{id}/pause"), json!({})).await.expect(200);
     app.kill();
     app.restart().await;

@@ -78,18 +78,9 @@ async fn an_import_keeps_what_logic_wrote_back() {
     let line = json!({ "userName": "ada", "attributes": { "title": "Director" } });
     let ada = app.account(&store, "ada", line["attributes"].clone()).await;
     app.until_status(&ada, &mailbox, "provisioned").await;
-    let import = async |line: &serde_json::Value| {
-        let answer = reqwest::Client::new()
-            .post(format!("{}/api/v1/stores/{store}/import", app.url))
-            .bearer_auth(&app.token)
-            .header("content-type", "application/x-ndjson")
-            .body(line.to_string())
-            .send();
-        answer.await.unwrap().json::<serde_json::Value>().await.unwrap()
-    };
-    assert_eq!(import(&line).await["unchanged"], 1);
+    assert_eq!(app.import(&store, "", line.to_string()).await["unchanged"], 1);
     let promoted = json!({ "userName": "ada", "attributes": { "title": "Chair" } });
-    assert_eq!(import(&promoted).await["updated"], 1);
+    assert_eq!(app.import(&store, "", promoted.to_string()).await["updated"], 1);
     let record = app.get(&format!("/accounts/{ada}")).await;
     assert_eq!(record["attributes"]["title"], "Chair");
     assert_eq!(record["attributes"]["mailbox"]["address"], "ada@example.org");

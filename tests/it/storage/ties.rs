@@ -12,11 +12,11 @@ use provisiond::storage::claim::Claimed;
 use provisiond::storage::complete::complete;
 use provisiond::storage::gate::{Candidate, Dependency};
 use provisiond::storage::guard::{Intake, Judged, Removal, claim_guarded};
-use provisiond::storage::{Passed, logic, runs, stores, subjects, targets};
+use provisiond::storage::{Passed, runs, stores, subjects, targets};
 use serde_json::json;
 
 use crate::support::db::TestDb;
-use crate::support::queue::{completion, done, draft};
+use crate::support::queue::{completion, done, draft, enabled_target};
 
 /// Everything that is claimed is to be provisioned.
 struct Run(Claimed);
@@ -36,15 +36,7 @@ impl Judged for Run {
 fn target(connection: &mut PgConnection, store: StoreId, name: &str, needs: &[&str]) -> TargetId {
     let depends_on = needs.iter().map(ToString::to_string).collect();
     let settings = TargetSettings { depends_on, ..TargetSettings::named(name) };
-    let target = targets::create(connection, store, &settings, i64::MAX).unwrap().id;
-    logic::save_draft(connection, target, "export default () => {}", &json!({})).unwrap();
-    logic::publish(connection, target, "test").unwrap();
-    targets::update::<targets::TargetError>(connection, target, None, &Default::default(), |settings| {
-        settings.enabled = true;
-        Ok(())
-    })
-    .unwrap();
-    target
+    enabled_target(connection, store, &settings, "export default () => {}")
 }
 
 /// What may run of a target's due work.

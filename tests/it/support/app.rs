@@ -217,6 +217,17 @@ impl TestApp {
         id_of(&self.post(&format!("/stores/{store}/accounts"), body).await.expect(201))
     }
 
+    /// Imports JSON lines, with a query such as `?deleteMissing=true`; returns
+    /// the report.
+    pub async fn import(&self, store: &str, query: &str, lines: String) -> Value {
+        let url = format!("{}/api/v1/stores/{store}/import{query}", self.url);
+        let request = self.client.post(url).bearer_auth(&self.token);
+        let sent = request.header("content-type", "application/x-ndjson").body(lines).send();
+        let answer = sent.await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.json().await.unwrap()
+    }
+
     /// Changes attributes of an account.
     pub async fn set(&self, account: &str, attributes: Value) {
         self.patch(&format!("/accounts/{account}"), json!({ "attributes": attributes })).await.expect(200);

@@ -28,14 +28,7 @@ impl Queue {
         runs::make_partitions(connection, chrono::Utc::now().date_naive()).unwrap();
         let store = stores::create(connection, name).unwrap().id;
         let settings = TargetSettings { filter: "member eq true".into(), ..TargetSettings::named(name) };
-        let target = targets::create(connection, store, &settings, i64::MAX).unwrap().id;
-        logic::save_draft(connection, target, "export default () => {}", &json!({})).unwrap();
-        logic::publish(connection, target, "test").unwrap();
-        targets::update::<targets::TargetError>(connection, target, None, &Default::default(), |settings| {
-            settings.enabled = true;
-            Ok(())
-        })
-        .unwrap();
+        let target = enabled_target(connection, store, &settings, "export default () => {}");
         Self { store, target }
     }
 
@@ -71,6 +64,24 @@ impl Queue {
         let batch: Vec<Completion> = claims.iter().map(|claimed| success(self.target, claimed)).collect();
         complete(connection, &batch, &Links::default()).unwrap().written
     }
+}
+
+/// A target with published logic, enabled.
+pub fn enabled_target(
+    connection: &mut PgConnection,
+    store: StoreId,
+    settings: &TargetSettings,
+    code: &str,
+) -> TargetId {
+    let target = targets::create(connection, store, settings, i64::MAX).unwrap().id;
+    logic::save_draft(connection, target, code, &json!({})).unwrap();
+    logic::publish(connection, target, "test").unwrap();
+    targets::update::<targets::TargetError>(connection, target, None, &Default::default(), |settings| {
+        settings.enabled = true;
+        Ok(())
+    })
+    .unwrap();
+    target
 }
 
 /// An account's record.

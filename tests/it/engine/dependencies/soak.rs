@@ -13,13 +13,7 @@ use crate::support::sink::{Answer, Sink};
 
 async fn import(app: &TestApp, store: &str, count: usize) {
     let lines: String = (0..count).map(|number| format!("{{\"userName\":\"user{number}\"}}\n")).collect();
-    let answer = reqwest::Client::new()
-        .post(format!("{}/api/v1/stores/{store}/import", app.url))
-        .bearer_auth(&app.token)
-        .header("content-type", "application/x-ndjson")
-        .body(lines)
-        .send();
-    assert_eq!(answer.await.unwrap().status(), 200);
+    app.import(store, "", lines).await;
 }
 
 async fn until_settled(app: &TestApp, targets: &[&TestTarget]) {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{World, import, people};
+use super::{World, people};
 use crate::support::app::TestApp;
 use crate::support::sink::Answer;
 
@@ -10,7 +10,7 @@ use crate::support::sink::Answer;
 async fn an_import_that_deletes_is_held_at_targets_although_it_was_confirmed() {
     let world = World::new(120, 20, json!({})).await;
     let query = "?deleteMissing=true&confirmDeletions=true";
-    let report = import(&world.app, &world.store, query, people(120..140, "Legal")).await;
+    let report = world.app.import(&world.store, query, people(120..140, "Legal")).await;
     assert_eq!(report["deleted"], 120);
     let lot = world.until_held(120).await;
     assert_eq!((&lot["trigger"], &lot["ofPresent"]), (&json!("deleted"), &json!(140)));
@@ -25,11 +25,11 @@ async fn an_import_that_moves_everybody_out_of_scope_is_held() {
     let filter = json!({ "filter": r#"department eq "Sales""# });
     let app = TestApp::start().await;
     let world = World::with(app, 70, 0, filter, super::RECORD).await;
-    import(&world.app, &world.store, "", people(0..70, "")).await;
+    world.app.import(&world.store, "", people(0..70, "")).await;
     let lot = world.until_held(70).await;
     assert_eq!((&lot["trigger"], world.removals()), (&json!("leftFilter"), 0));
     // The next import is right again, and nothing has happened.
-    import(&world.app, &world.store, "", people(0..70, "Sales")).await;
+    world.app.import(&world.store, "", people(0..70, "Sales")).await;
     world.app.until_status(world.id(5), &world.target, "provisioned").await;
     world.until_held(0).await;
     assert_eq!((world.removals(), world.open().await.len()), (0, 0));
