@@ -13,7 +13,7 @@
 //! | [`js`] | the JavaScript host process and its protocol | domain |
 //! | [`egress`] | the only way out to external systems | domain, security |
 //! | [`modules`] | what logic imports by name: `provisiond`, `provisiond:mapping`; TypeScript | nothing |
-//! | [`logic`] | drafts, packages, bundling, checks, published versions | domain, storage, security, js, modules |
+//! | [`logic`] | drafts, packages, bundling, checks, published versions | domain, config, storage, security, js, modules |
 //! | [`observe`] | logging, health | domain |
 //! | [`engine`] | supervisor, targets, workers, mailboxes, timer, completer, sweeps | domain, plan, storage, security, js, egress, observe |
 //! | [`http`] | problem+json, extractors, paging | domain, security, storage, observe |

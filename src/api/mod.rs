@@ -11,6 +11,7 @@ pub mod health;
 mod held;
 pub mod import;
 pub mod openapi;
+mod packages;
 mod provisions;
 mod runs;
 mod state;
@@ -41,6 +42,7 @@ pub fn endpoints() -> Vec<Endpoint> {
     endpoints.extend(import::endpoints());
     endpoints.extend(tokens::endpoints());
     endpoints.extend(targets::endpoints());
+    endpoints.extend(packages::endpoints());
     endpoints.extend(sweeps::endpoints());
     endpoints.extend(held::endpoints());
     endpoints.extend(runs::endpoints());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::domain::ids::TargetId;
 use crate::engine::EngineHandle;
 use crate::http::Problem;
-use crate::js::HostProgram;
+use crate::logic::Workshop;
 use crate::plan::GuardPolicy;
 use crate::security::Sealer;
 use crate::storage::{Connection, Db, DbError, Pool};
@@ -78,8 +78,8 @@ impl ApiState {
 pub struct EngineState {
     /// The engine.
     pub engine: EngineHandle,
-    /// Where logic is checked.
-    pub program: HostProgram,
+    /// Where logic is built and tried.
+    pub workshop: Arc<Workshop>,
     /// Seals secrets.
     pub sealer: Arc<Sealer>,
     /// Targets that this instance may have.

@@ -14,6 +14,8 @@ use crate::egress::Egress;
 use crate::engine::{self, Deps, EngineHandle, Settings};
 use crate::http::BodyLimit;
 use crate::js::HostProgram;
+use crate::logic::Workshop;
+use crate::logic::packages::Packages;
 use crate::observe;
 use crate::plan::breaker::Timing;
 use crate::plan::{DeletionGuard, GuardPolicy};
@@ -97,12 +99,14 @@ async fn run(config: &Config, db: Db, signals: Signals) -> Result<(), AppError> 
         }),
         before_run: None,
     };
+    let packages = Packages::new(&config.packages).map_err(|error| AppError::System(error.to_string()))?;
+    let workshop = Arc::new(Workshop::new(program, packages));
     // The address first: nothing is provisioned by a daemon that cannot start.
     let listener = listen(config)?;
     let engine = engine::start(deps);
     let most_targets = i64::from(config.limits.max_targets);
     let state = ApiState { db, nudge: engine.nudge(), limits: api_limits(config) };
-    let wiring = EngineState { engine: engine.clone(), program, sealer, most_targets };
+    let wiring = EngineState { engine: engine.clone(), workshop, sealer, most_targets };
     let server = start_server(listener, state, wiring, config.limits.body)?;
     let handle = server.handle();
     let stopping = tokio::spawn(stop_on_signal(signals, engine, handle, config.server.drain));

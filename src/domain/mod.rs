@@ -2,6 +2,7 @@
 //! responses. No I/O, no clock, no wire or table types; everything here can be
 //! tested without a database or a network.
 
+pub mod canary;
 pub mod filter;
 pub mod host_call;
 pub mod ids;

@@ -105,6 +105,8 @@ pub struct Target {
     pub resumes: i64,
     /// The published logic, `None` before the first publication.
     pub logic_version: Option<i32>,
+    /// The trial of another version that is running.
+    pub canary: Option<i64>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When its settings last changed.

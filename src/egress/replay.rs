@@ -160,7 +160,8 @@ impl State {
         body: Option<String>,
     ) -> Result<FetchResponse, HostCallError> {
         let name = format!("{} {url}", request.method);
-        let differs = |kind, recorded, replayed| Difference { kind, request: name.clone(), recorded, replayed };
+        let differs =
+            |kind, recorded, replayed| Difference { kind, request: name.clone(), recorded, replayed };
         let Some(place) = self.find(&request.method, url, is_read(request)) else {
             self.differences.push(differs(DifferenceKind::NotRecorded, None, body));
             return Err(permanent(format!("no recorded answer for {name}")));
@@ -189,7 +190,10 @@ impl State {
     fn follow(&mut self, request: &FetchRequest, place: usize) -> Result<FetchResponse, HostCallError> {
         let (mut place, mut hops) = (place, 0);
         while let (Redirect::Follow, Some(to)) = (request.redirect, self.redirect(place)) {
-            let next = self.recorded.iter().position(|recorded| !recorded.used && recorded.exchange.request.url == to);
+            let next = self
+                .recorded
+                .iter()
+                .position(|recorded| !recorded.used && recorded.exchange.request.url == to);
             let Some(next) = next.filter(|_| hops < REDIRECTS) else {
                 return Err(permanent(format!("no recorded answer for the redirect to {to}")));
             };
@@ -220,7 +224,8 @@ impl Recorded {
             });
         };
         let Ok(body) = &self.response_body else {
-            let lost = format!("the recorded answer of {} {} was not kept whole", request.method, request.url);
+            let lost =
+                format!("the recorded answer of {} {} was not kept whole", request.method, request.url);
             return Err(permanent(lost));
         };
         let reason = StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason());

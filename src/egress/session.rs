@@ -16,8 +16,7 @@ use super::response::{check_head, for_logic, is_short, read_body};
 use super::rest::Rest;
 use super::transcript::{Shown, Transcript, is_form, kept, shown_request, shown_text, text_start};
 use crate::domain::host_call::{
-    Exchange, FetchRequest, FetchResponse, Handling, HostCallError, HostCallFuture, HostCalls,
-    Redirect,
+    Exchange, FetchRequest, FetchResponse, Handling, HostCallError, HostCallFuture, HostCalls, Redirect,
 };
 use crate::domain::status::ErrorClass;
 

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, Semaphore};
 
 use crate::domain::host_call::HostCalls;
 use crate::domain::target::Limits;
-use crate::js::{HostProgram, JsHost, RunEnd, RunOutcome, RunRequest, StartError};
+use crate::js::{Code, HostProgram, JsHost, RunEnd, RunOutcome, RunRequest, StartError};
 
 /// Runs that one host takes at a time; more were seen to lose promises.
 const RUNS_PER_HOST: usize = 64;
@@ -19,7 +19,7 @@ const LONE_HOSTS: usize = 2;
 /// The hosts of one published version under one set of limits.
 pub struct Hosts {
     program: HostProgram,
-    code: String,
+    code: Code,
     limits: Limits,
     shared: Vec<Mutex<Option<Arc<JsHost>>>>,
     lone: Semaphore,
@@ -43,7 +43,7 @@ pub struct HostState {
 
 impl Hosts {
     /// Hosts for as many parallel runs; processes start when first needed.
-    pub fn new(program: HostProgram, code: String, limits: Limits, parallel: usize) -> Self {
+    pub fn new(program: HostProgram, code: Code, limits: Limits, parallel: usize) -> Self {
         let count = parallel.div_ceil(RUNS_PER_HOST).max(1);
         Self {
             program,

@@ -145,9 +145,10 @@ fn completion(
 /// Runs logic for a job and concludes. `jitter` lies in `0.0..=1.0`.
 pub async fn run(runtime: &Runtime, egress: &Egress, job: &Job, worker: usize, jitter: f64) -> Completion {
     let started_at = Utc::now();
+    let (served, _) = runtime.logic.of(job.claimed.subject.id);
     let session = Arc::new(egress.session(runtime.egress.clone()));
     let end = match context(runtime, job) {
-        Ok(context) => runtime.hosts.run(worker, context, session.clone()).await,
+        Ok(context) => served.hosts.run(worker, context, session.clone()).await,
         Err(error) => Err(StartError::Spawn(format!("the context cannot be written: {error}"))),
     };
     let (end, console) = match end {
@@ -196,13 +197,15 @@ fn finish_with(
         wanted: job.wanted,
         made_calls,
     };
+    let (served, canary) = runtime.logic.of(claimed.subject.id);
     let conclusion = conclude(&facts, end, &runtime.policy, now, jitter);
     let run = RunLog {
         reason: job.reason,
         trigger: job.trigger,
         attempt: claimed.attempt,
         status_before: facts.status_before,
-        logic_version: runtime.logic_version,
+        logic_version: served.version,
+        canary,
         started_at,
         finished_at: now.max(started_at),
         log,

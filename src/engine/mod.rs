@@ -31,6 +31,7 @@ mod supervisor;
 mod sweeper;
 mod target;
 mod timer;
+mod versions;
 mod worker;
 
 use std::sync::Arc;

@@ -9,13 +9,17 @@ use serde_json::{Value, json, value::to_raw_value};
 
 use super::deps::Deps;
 use super::hosts::Hosts;
+use super::versions::{OnTrial, Served, Versions};
+use crate::domain::canary::Canary;
 use crate::domain::filter::Filter;
+use crate::domain::ids::TargetId;
 use crate::domain::target::Target;
 use crate::egress::{AllowList, TargetPolicy};
+use crate::js::Code;
 use crate::plan::breaker::Saved;
 use crate::plan::{GuardPolicy, Links, Node, Policy};
 use crate::security::NamedSecret;
-use crate::storage::{Db, DbError, Pool, breakers, logic, targets};
+use crate::storage::{Connection, Db, DbError, Pool, breakers, canaries, logic, targets};
 
 /// Everything that a run needs and that does not depend on the subject.
 pub struct Runtime {
@@ -23,10 +27,8 @@ pub struct Runtime {
     pub target: Target,
     /// The scope, parsed.
     pub filter: Filter,
-    /// The published version.
-    pub logic_version: i32,
-    /// Where it runs.
-    pub hosts: Arc<Hosts>,
+    /// What runs for whom.
+    pub logic: Versions,
     /// What egress lets it do.
     pub egress: Arc<TargetPolicy>,
     /// What follows a run.
@@ -60,55 +62,61 @@ pub enum RuntimeError {
 
 struct Stored {
     target: Target,
-    code: String,
-    logic_version: i32,
+    main: (i32, Code),
+    canary: Option<(i64, Canary, Code)>,
     secrets: BTreeMap<String, Vec<u8>>,
     breaker: Option<Saved>,
     links: Links,
 }
 
-async fn load(db: &Db, id: crate::domain::ids::TargetId) -> Result<Stored, RuntimeError> {
+async fn load(db: &Db, id: TargetId) -> Result<Stored, RuntimeError> {
     db.run(Pool::Engine, move |connection| {
         let target = targets::find(connection, id).map_err(|error| match error {
             targets::TargetError::Db(error) => RuntimeError::Db(error),
             _ => RuntimeError::Gone,
         })?;
-        let logic_version = target.logic_version.ok_or(RuntimeError::Gone)?;
-        let version = logic::version(connection, id, logic_version)?.ok_or(RuntimeError::Gone)?;
+        let published = target.logic_version.ok_or(RuntimeError::Gone)?;
+        let main = (published, code(connection, id, published)?);
+        let canary = match canaries::running(connection, id)? {
+            Some(row) => {
+                let canary = row.canary();
+                let code = code(connection, id, canary.version)?;
+                Some((row.id(), canary, code))
+            }
+            None => None,
+        };
         let secrets = targets::secrets(connection, id)?;
         let breaker = breakers::load(connection, id)?;
         let all = targets::list(connection, Some(target.store))?;
         let links = Links::of(id, &all.iter().map(Node::from).collect::<Vec<_>>());
-        Ok(Stored { target, code: version.code, logic_version, secrets, breaker, links })
+        Ok(Stored { target, main, canary, secrets, breaker, links })
     })
     .await
+}
+
+fn code(connection: &mut Connection, target: TargetId, version: i32) -> Result<Code, RuntimeError> {
+    let version = logic::version(connection, target, version)?.ok_or(RuntimeError::Gone)?;
+    let artefact = logic::artefact(connection, &version.artefact)?.ok_or(RuntimeError::Gone)?;
+    Ok(Code::new(&artefact.code, artefact.source_map.as_deref()))
 }
 
 impl Runtime {
     /// Reads a target. Hosts and egress policy of `before` are kept together when
     /// settings and logic are the same: logic may hold on to the handles of
     /// secrets, which each policy draws anew.
-    pub async fn load(
-        deps: &Deps,
-        id: crate::domain::ids::TargetId,
-        before: Option<&Runtime>,
-    ) -> Result<Self, RuntimeError> {
+    pub async fn load(deps: &Deps, id: TargetId, before: Option<&Runtime>) -> Result<Self, RuntimeError> {
         let stored = load(&deps.db, id).await?;
         let bad = |what: &str, error: String| RuntimeError::Bad(format!("{what} of the target: {error}"));
         let settings = &stored.target.settings;
         let filter = Filter::parse(&settings.filter).map_err(|error| bad("the filter", error.to_string()))?;
         let allow = AllowList::parse(&settings.egress_allow)
             .map_err(|error| bad("`egressAllow`", error.to_string()))?;
-        let same = |before: &&Runtime| {
-            before.target.version == stored.target.version && before.logic_version == stored.logic_version
+        let before = before.filter(|before| before.target.version == stored.target.version);
+        let egress = match before.filter(|before| before.logic.hosts_of(stored.main.0).is_some()) {
+            Some(before) => before.egress.clone(),
+            None => Arc::new(TargetPolicy::new(allow, open_secrets(deps, &stored)?)),
         };
-        let (egress, hosts) = match before.filter(same) {
-            Some(before) => (before.egress.clone(), before.hosts.clone()),
-            None => {
-                let secrets = open_secrets(deps, &stored)?;
-                (Arc::new(TargetPolicy::new(allow, secrets)), hosts(deps, &stored))
-            }
-        };
+        let logic = versions(deps, &stored, before.filter(|before| Arc::ptr_eq(&before.egress, &egress)));
         let raw = |value: Value| to_raw_value(&value).map_err(|error| bad("the settings", error.to_string()));
         let target_json =
             raw(json!({ "id": stored.target.id, "name": settings.name, "config": settings.config }))?;
@@ -117,8 +125,7 @@ impl Runtime {
             filter,
             links: Arc::new(stored.links),
             breaker: stored.breaker,
-            logic_version: stored.logic_version,
-            hosts,
+            logic,
             egress,
             policy: Policy {
                 retry: settings.retry,
@@ -151,8 +158,18 @@ fn connection(target: &Target, egress: &TargetPolicy) -> Value {
     Value::Object(members)
 }
 
-fn hosts(deps: &Deps, stored: &Stored) -> Arc<Hosts> {
+/// Hosts that run the same version already are kept.
+fn versions(deps: &Deps, stored: &Stored, before: Option<&Runtime>) -> Versions {
     let settings = &stored.target.settings;
     let parallel = settings.max_parallel_jobs as usize;
-    Arc::new(Hosts::new(deps.program.clone(), stored.code.clone(), settings.limits, parallel))
+    let serve = |version: i32, code: &Code| {
+        let kept = before.and_then(|before| before.logic.hosts_of(version));
+        let new = || Arc::new(Hosts::new(deps.program.clone(), code.clone(), settings.limits, parallel));
+        Served { version, hosts: kept.unwrap_or_else(new) }
+    };
+    let trial = |(id, canary, code): &(i64, Canary, Code)| {
+        let served = serve(canary.version, code);
+        OnTrial { id: *id, canary: canary.clone(), served }
+    };
+    Versions { main: serve(stored.main.0, &stored.main.1), canary: stored.canary.as_ref().map(trial) }
 }

@@ -210,6 +210,7 @@ impl Supervisor {
 fn differs(before: &Target, after: &Target) -> bool {
     before.version != after.version
         || before.logic_version != after.logic_version
+        || before.canary != after.canary
         || before.paused != after.paused
         || before.resumes != after.resumes
 }

@@ -183,7 +183,7 @@ impl Drop for TargetSupervisor {
     /// However the actor ends: nothing that it started goes on running beside
     /// its successor.
     fn drop(&mut self) {
-        self.runtime.hosts.stop();
+        self.runtime.logic.stop();
     }
 }
 
@@ -247,7 +247,7 @@ impl Handler<Reload> for TargetSupervisor {
     fn handle(&mut self, Reload(runtime): Reload, context: &mut Self::Context) {
         self.paused = runtime.target.paused;
         if !self.paused {
-            runtime.hosts.allow();
+            runtime.logic.allow();
         }
         self.health.reload(&self.runtime, &runtime);
         self.runtime = runtime;
@@ -274,11 +274,11 @@ impl Handler<Certain> for TargetSupervisor {
         }
         self.uncertain = !certain;
         if certain {
-            self.runtime.hosts.allow();
+            self.runtime.logic.allow();
             self.hand_out();
         } else {
             log::warn!("target {} stops its runs: its ownership cannot be renewed", self.runtime.target.id);
-            self.runtime.hosts.stop();
+            self.runtime.logic.stop();
         }
     }
 }
@@ -289,7 +289,7 @@ impl Handler<StopRuns> for TargetSupervisor {
     fn handle(&mut self, _: StopRuns, context: &mut Self::Context) {
         self.paused = true;
         self.give_back(context);
-        self.runtime.hosts.stop();
+        self.runtime.logic.stop();
     }
 }
 

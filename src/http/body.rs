@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
-use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::StreamExt as _;
@@ -47,6 +47,26 @@ impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
             let bytes = collect(payload, limit).await?;
             Ok(Self(json::read(&bytes)?))
         })
+    }
+}
+
+/// The same, where a request without a body means the defaults.
+#[derive(Debug)]
+pub struct OptionalJsonBody<T>(pub T);
+
+impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalJsonBody<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+        let is_empty =
+            length.map_or(!request.headers().contains_key(TRANSFER_ENCODING), |length| length == "0");
+        if is_empty {
+            return Box::pin(async { Ok(Self(T::default())) });
+        }
+        let body = JsonBody::from_request(request, payload);
+        Box::pin(async move { body.await.map(|JsonBody(value)| Self(value)) })
     }
 }
 

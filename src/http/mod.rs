@@ -17,7 +17,7 @@ pub mod query;
 mod shape;
 
 pub use auth::{Authorized, Caller};
-pub use body::{BodyLimit, JsonBody};
+pub use body::{BodyLimit, JsonBody, OptionalJsonBody};
 pub use etag::IfMatch;
 pub use page::{List, Page};
 pub use problem::{Kind, Problem};

@@ -68,7 +68,7 @@ async fn serve(socket: std::os::unix::net::UnixStream, confined: bool) -> io::Re
     outbox.flush()?;
     let code = String::from_utf8(start.payload.into()).map_err(io::Error::other)?;
     match load::load(&mut runtime, code).await {
-        Ok(()) => outbox.put(Kind::Ready, 0, 0, &[]),
+        Ok(loaded) => outbox.put(Kind::Ready, 0, 0, &[&serde_json::to_vec(&loaded)?]),
         Err(failure) if !runtime.is_heap_exhausted() => {
             outbox.put(Kind::Failed, 0, 0, &[&serde_json::to_vec(&failure)?]);
             return flush(&socket, &outbox).await;

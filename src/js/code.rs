@@ -43,6 +43,11 @@ impl From<&Code> for Code {
 }
 
 impl Code {
+    /// Code, and its map if it was made of other code.
+    pub fn new(text: &str, map: Option<&str>) -> Self {
+        map.map_or_else(|| Self::from(text), |map| Self::mapped(text, map))
+    }
+
     /// Code that was made of other code. A map (revision 3) that cannot be read
     /// is done without.
     pub fn mapped(text: &str, map: &str) -> Self {
@@ -87,9 +92,10 @@ impl Code {
     }
 }
 
-/// The name of a source: of a package's file, from the package's name on.
+/// The name of a source: of a package's file, from the package's name on. What
+/// lies in no folder is named as if it lay somewhere else.
 fn shown(source: &str) -> String {
-    source.rsplit("node_modules/").next().unwrap_or(source).to_owned()
+    source.rsplit("node_modules/").next().unwrap_or(source).trim_start_matches("../").to_owned()
 }
 
 #[cfg(test)]
@@ -107,7 +113,7 @@ mod tests {
     #[test]
     fn frames_of_made_code_name_what_was_written() {
         let mut map = sourcemap::SourceMapBuilder::new(None);
-        map.add(2, 0, 9, 4, Some("logic.ts"), None, false);
+        map.add(2, 0, 9, 4, Some("../../logic.ts"), None, false);
         map.add(4, 2, 1, 1, Some("node_modules/.store/a@1/node_modules/@s/a/x.js"), None, false);
         let mut text = Vec::new();
         map.into_sourcemap().to_writer(&mut text).unwrap();

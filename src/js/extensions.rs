@@ -20,6 +20,7 @@ const HOST: &[ExtensionFileSource] = &[
     ExtensionFileSource::new("ext:provisiond/freeze.js", ascii_str_include!("bootstrap/freeze.js")),
     ExtensionFileSource::new("ext:provisiond/globals.js", ascii_str_include!("bootstrap/globals.js")),
     ExtensionFileSource::new("ext:provisiond/run.js", ascii_str_include!("bootstrap/run.js")),
+    ExtensionFileSource::new("ext:provisiond/testing.js", ascii_str_include!("bootstrap/testing.js")),
     ExtensionFileSource::new("ext:provisiond/thrown.js", ascii_str_include!("bootstrap/thrown.js")),
     ExtensionFileSource::new("ext:provisiond/timers.js", ascii_str_include!("bootstrap/timers.js")),
 ];

@@ -12,11 +12,13 @@ mod writer;
 
 use std::sync::Arc;
 
+use super::code::Code;
 use super::outcome::{RunEnd, RunOutcome, RunRequest, StartError};
 use super::protocol::Kind;
 use super::sandbox::{self, InForce};
 use super::{HostProgram, limits};
-use crate::domain::host_call::HostCalls;
+use crate::domain::host_call::{FetchRequest, FetchResponse, HostCallError, HostCallFuture, HostCalls};
+use crate::domain::status::ErrorClass;
 use crate::domain::target::Limits;
 pub use attempt::{AttemptEnd, attempt};
 use death::Death;
@@ -33,15 +35,20 @@ impl JsHost {
     /// Starts a host and loads the code in it. Dropping the future kills it.
     ///
     /// The host's tasks live in the runtime that this is called from.
-    pub async fn start(program: &HostProgram, code: &str, limits: &Limits) -> Result<Self, StartError> {
-        if code.len() > limits::MAX_FRAME_TO_HOST {
+    pub async fn start(
+        program: &HostProgram,
+        code: impl Into<Code>,
+        limits: &Limits,
+    ) -> Result<Self, StartError> {
+        let code = code.into();
+        if code.text().len() > limits::MAX_FRAME_TO_HOST {
             let most = limits::MAX_FRAME_TO_HOST / (1024 * 1024);
             return Err(StartError::Limit(format!("the limit of {most} MiB for code was reached")));
         }
         let spawned = process::spawn(program).await.map_err(|error| StartError::Spawn(error.to_string()))?;
-        let shared = Arc::new(Shared::new(spawned.process, *limits));
+        let shared = Arc::new(Shared::new(spawned.process, code, *limits));
         let host = Self { shared: shared.clone() };
-        shared.outbox.put(Kind::Start, 0, limits.heap_mib, &[code.as_bytes()]);
+        shared.outbox.put(Kind::Start, 0, limits.heap_mib, &[shared.code.text().as_bytes()]);
         let (read, write) = spawned.socket.into_split();
         tokio::spawn(writer::write(shared.clone(), write));
         tokio::spawn(reader::read(shared.clone(), read));
@@ -68,8 +75,23 @@ impl JsHost {
     /// Runs the logic once. At most [`limits::MAX_IN_FLIGHT`] runs are in the
     /// host at a time, others wait. Dropping the future gives the run up.
     pub async fn run(&self, request: RunRequest, calls: Arc<dyn HostCalls>) -> RunEnd {
+        self.begin(Kind::Run, &request.context, calls).await
+    }
+
+    /// The names of the tests that the author wrote beside the logic.
+    pub fn tests(&self) -> Vec<String> {
+        self.shared.state().tests.clone()
+    }
+
+    /// Runs one of them. It fails by throwing; what it returns is null.
+    pub async fn test(&self, name: &str) -> RunEnd {
+        let name = serde_json::Value::from(name).to_string();
+        self.begin(Kind::Test, &name, Arc::new(NoCalls)).await
+    }
+
+    async fn begin(&self, kind: Kind, payload: &str, calls: Arc<dyn HostCalls>) -> RunEnd {
         let interrupted = |why: String| RunEnd { outcome: RunOutcome::Interrupted(why), console: Vec::new() };
-        if request.context.len() > limits::MAX_FRAME_TO_HOST {
+        if payload.len() > limits::MAX_FRAME_TO_HOST {
             let most = limits::MAX_FRAME_TO_HOST / (1024 * 1024);
             let outcome = RunOutcome::Limit(format!("the limit of {most} MiB for the context was reached"));
             return RunEnd { outcome, console: Vec::new() };
@@ -77,7 +99,7 @@ impl JsHost {
         let Ok(_permit) = self.shared.permits.acquire().await else {
             return interrupted(self.shared.obituary());
         };
-        match run::Run::begin(&self.shared, &request.context) {
+        match run::Run::begin(&self.shared, kind, payload) {
             Some(run) => run.drive(calls).await,
             None => interrupted(self.shared.obituary()),
         }
@@ -113,5 +135,16 @@ impl JsHost {
 impl Drop for JsHost {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// A test has nobody to call: the host's scripts answer in the daemon's place,
+/// and code that gets around them gets this.
+struct NoCalls;
+
+impl HostCalls for NoCalls {
+    fn fetch(&self, _request: FetchRequest) -> HostCallFuture<FetchResponse> {
+        let message = "a test cannot reach anything".to_owned();
+        Box::pin(async { Err(HostCallError { class: ErrorClass::Logic, message, retry_after: None }) })
     }
 }

@@ -3,7 +3,7 @@
 use deno_core::error::{CoreError, CoreErrorKind, JsError};
 use deno_core::{ModuleSpecifier, PollEventLoopOptions, v8};
 
-use super::protocol::LoadFailure;
+use super::protocol::{LoadFailure, Loaded};
 use super::runtime::{Runtime, plain_message};
 
 /// Under which address the engine knows the author's code. It shows in stacks,
@@ -16,31 +16,26 @@ const HOST_SOURCE: &str = "export const { log } = globalThis.__provisiond; delet
 /// In front of a CommonJS module, in its first line to keep the others.
 const FACTORY: &str = "(function (exports, module, require) { ";
 
-const NO_FUNCTION: &str = "logic must have a function as `export default` or `module.exports`";
-
-type Loaded<T> = Result<T, LoadFailure>;
+type Load<T> = Result<T, LoadFailure>;
 
 /// Loads the code and makes its function the one that runs call.
-pub(super) async fn load(runtime: &mut Runtime, code: String) -> Loaded<()> {
+pub(super) async fn load(runtime: &mut Runtime, code: String) -> Load<Loaded> {
     evaluate(runtime, HOST_MODULE, HOST_SOURCE.into()).await.map_err(failure)?;
-    let exported = match as_module(runtime, code.clone()).await {
-        Ok(Some(exported)) => exported,
-        Ok(None) => as_common_js(runtime, &code).map_err(common_js_failure)?,
-        Err(error) => return Err(error),
+    let exported = match as_module(runtime, code.clone()).await? {
+        Some(exported) => exported,
+        None => as_common_js(runtime, &code).map_err(common_js_failure)?,
     };
     let adopt = runtime.scripts.adopt.clone();
     let adopted = call(runtime, &adopt, &[exported]).map_err(|error| failure(js(error)))?;
     let end_loading = runtime.scripts.end_loading.clone();
     call(runtime, &end_loading, &[]).map_err(|error| failure(js(error)))?;
     deno_core::scope!(scope, runtime.js);
-    match v8::Local::new(scope, adopted).is_true() {
-        true => Ok(()),
-        false => Err(LoadFailure { message: NO_FUNCTION.into(), line: None, column: None }),
-    }
+    let adopted = v8::Local::new(scope, adopted).to_rust_string_lossy(scope);
+    serde_json::from_str(&adopted).map_err(|_| LoadFailure { message: adopted, frames: Vec::new() })
 }
 
-/// The default export, `None` when the code is no ES module.
-async fn as_module(runtime: &mut Runtime, code: String) -> Loaded<Option<v8::Global<v8::Value>>> {
+/// What the code exports, `None` when it is no ES module.
+async fn as_module(runtime: &mut Runtime, code: String) -> Load<Option<v8::Global<v8::Value>>> {
     let specifier = parse(LOGIC_MODULE).map_err(failure)?;
     let id = match runtime.js.load_side_es_module_from_code(&specifier, code.clone()).await {
         Ok(id) => id,
@@ -55,7 +50,10 @@ async fn as_module(runtime: &mut Runtime, code: String) -> Loaded<Option<v8::Glo
     let evaluated = runtime.js.mod_evaluate(id);
     let options = PollEventLoopOptions::default();
     runtime.js.with_event_loop_promise(evaluated, options).await.map_err(failure)?;
-    default_export(runtime, id).map(Some).map_err(failure)
+    let namespace = runtime.js.get_module_namespace(id).map_err(failure)?;
+    deno_core::scope!(scope, runtime.js);
+    let namespace: v8::Local<v8::Value> = v8::Local::new(scope, namespace).into();
+    Ok(Some(v8::Global::new(scope, namespace)))
 }
 
 fn as_common_js(runtime: &mut Runtime, code: &str) -> Result<v8::Global<v8::Value>, Box<JsError>> {
@@ -70,7 +68,7 @@ fn compile_common_js(runtime: &mut Runtime, code: &str) -> Result<v8::Global<v8:
     runtime.js.execute_script(LOGIC_MODULE, format!("{FACTORY}{code}\n}})"))
 }
 
-fn begin_loading(runtime: &mut Runtime) -> Loaded<()> {
+fn begin_loading(runtime: &mut Runtime) -> Load<()> {
     let begin = runtime.scripts.begin_loading.clone();
     call(runtime, &begin, &[]).map(drop).map_err(|error| failure(js(error)))
 }
@@ -96,18 +94,6 @@ fn exports(runtime: &mut Runtime, id: usize) -> Result<Vec<String>, CoreError> {
         }
     }
     Ok(list)
-}
-
-fn default_export(runtime: &mut Runtime, id: usize) -> Result<v8::Global<v8::Value>, CoreError> {
-    let namespace = runtime.js.get_module_namespace(id)?;
-    deno_core::scope!(scope, runtime.js);
-    let namespace = v8::Local::new(scope, namespace);
-    let undefined = v8::undefined(scope).into();
-    let exported = match v8::String::new(scope, "default") {
-        Some(name) => namespace.get(scope, name.into()).unwrap_or(undefined),
-        None => undefined,
-    };
-    Ok(v8::Global::new(scope, exported))
 }
 
 /// Calls a function of the bootstrap, or what it wraps.
@@ -140,16 +126,16 @@ fn js(error: Box<JsError>) -> CoreError {
 
 /// What was wrong, with the position in the author's code.
 fn failure(error: CoreError) -> LoadFailure {
-    let position = match error.as_kind() {
-        CoreErrorKind::Js(error) => position(error),
-        _ => (None, None),
+    let frames = match error.as_kind() {
+        CoreErrorKind::Js(error) => frames(error),
+        _ => Vec::new(),
     };
     let message = match error.as_kind() {
         CoreErrorKind::PendingPromiseResolution => "a top-level `await` never settles".into(),
         CoreErrorKind::Js(error) => describe(error),
         _ => plain_message(&error),
     };
-    LoadFailure { message, line: position.0, column: position.1 }
+    LoadFailure { message, frames }
 }
 
 fn describe(error: &JsError) -> String {
@@ -157,19 +143,17 @@ fn describe(error: &JsError) -> String {
     text.strip_prefix("Uncaught ").unwrap_or(text).trim_start_matches("(in promise) ").to_owned()
 }
 
-fn position(error: &JsError) -> (Option<u32>, Option<u32>) {
+fn frames(error: &JsError) -> Vec<(u32, u32)> {
     let number = |value: Option<i64>| value.and_then(|value| u32::try_from(value).ok());
-    error
-        .frames
-        .iter()
-        .find(|frame| frame.file_name.as_deref() == Some(LOGIC_MODULE))
-        .map_or((None, None), |frame| (number(frame.line_number), number(frame.column_number)))
+    let ours = error.frames.iter().filter(|frame| frame.file_name.as_deref() == Some(LOGIC_MODULE));
+    ours.filter_map(|frame| Some((number(frame.line_number)?, number(frame.column_number).unwrap_or(1))))
+        .collect()
 }
 
 fn common_js_failure(error: Box<JsError>) -> LoadFailure {
     let mut failure = failure(js(error));
-    if failure.line == Some(1) {
-        failure.column = failure.column.map(|column| column.saturating_sub(FACTORY.len() as u32));
+    for (_, column) in failure.frames.iter_mut().filter(|(line, _)| *line == 1) {
+        *column = column.saturating_sub(FACTORY.len() as u32);
     }
     failure
 }

@@ -10,6 +10,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `outcome.rs` | what comes of starting a host and of a run |
+//! | `code.rs` | logic as a host runs it, with its source map |
 //! | `limits.rs` | every figure |
 //! | `protocol.rs` | the frames between daemon and host |
 //! | `host.rs`, `host/` | the daemon's side: spawning, the runs in flight, reading, writing, watching |
@@ -25,6 +26,7 @@
 //! ([`RunOutcome::Interrupted`]), to be run again alone.
 
 mod child;
+mod code;
 mod extensions;
 mod host;
 pub mod limits;
@@ -39,6 +41,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use child::main;
+pub use code::Code;
 pub use host::{AttemptEnd, JsHost, attempt};
 pub use outcome::{CompileError, RunEnd, RunOutcome, RunRequest, StartError, Thrown};
 

@@ -28,11 +28,13 @@ pub(super) enum Kind {
     /// To the host, instead of a start: be confined, then make the attempt whose
     /// number `call` is.
     Try = 7,
+    /// To the host: begin one of the author's tests; payload is its name as JSON.
+    Test = 8,
 
     /// From the host: the globals stand, the author's code comes next; payload
     /// is what of the sandbox is in force, as JSON.
     Booted = 16,
-    /// From the host: the code is loaded.
+    /// From the host: the code is loaded; payload is a [`Loaded`].
     Ready = 17,
     /// From the host: the code cannot be loaded; payload is a [`LoadFailure`].
     Failed = 18,
@@ -59,7 +61,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 20] = [
         Self::Start,
         Self::Run,
         Self::Reply,
@@ -67,6 +69,7 @@ impl Kind {
         Self::Abort,
         Self::Ping,
         Self::Try,
+        Self::Test,
         Self::Booted,
         Self::Ready,
         Self::Failed,
@@ -160,8 +163,15 @@ pub(super) fn take(buffer: &mut BytesMut, max: usize) -> Result<Option<Frame>, P
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct LoadFailure {
     pub message: String,
-    pub line: Option<u32>,
-    pub column: Option<u32>,
+    /// Line and column, innermost first; both count from 1.
+    pub frames: Vec<(u32, u32)>,
+}
+
+/// What stands in the code beside the function that runs call.
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+pub(super) struct Loaded {
+    /// The names of the author's tests.
+    pub tests: Vec<String>,
 }
 
 /// A failed host call, as the host hands it to logic.

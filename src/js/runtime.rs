@@ -131,6 +131,7 @@ impl Runtime {
         // Writing to a String does not fail.
         let _ = match frame.kind {
             Kind::Run => write!(text, "[2,{run},{}],", String::from_utf8_lossy(&frame.payload)),
+            Kind::Test => write!(text, "[8,{run},{}],", String::from_utf8_lossy(&frame.payload)),
             Kind::Refusal => write!(text, "[4,{run},{call},{}],", String::from_utf8_lossy(&frame.payload)),
             Kind::Abort => write!(text, "[5,{run}],"),
             Kind::Reply => self.append_reply(text, frame),

@@ -1,11 +1,25 @@
-//! Logic as a thing that people write: checked before it is kept, published as
-//! a version that never changes.
+//! Logic as a thing that people write: built, tried, and published as a version
+//! that never changes.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `packages/` | choosing, verifying and unpacking packages |
+//! | `bundle/` | making one text of it all, in a process of its own |
+//! | `build.rs` | from what an author wrote to what a host runs |
+//! | `trial.rs` | loading it, and running the author's tests |
 
+mod build;
 pub mod bundle;
 pub mod packages;
+mod trial;
 
-use crate::domain::target::Limits;
-use crate::js::{CompileError, HostProgram, JsHost, StartError};
+pub use build::{Built, Source, Workshop};
+pub use bundle::{Finding, Language};
+pub use packages::{Dependencies, Package, PackageError};
+pub use trial::TestResult;
+
+use crate::domain::subject::FieldError;
+use crate::js::{CompileError, StartError};
 
 /// Longest source text, in characters.
 pub const MAX_CODE: usize = 256_000;
@@ -13,41 +27,44 @@ pub const MAX_CODE: usize = 256_000;
 /// Why logic was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum LogicError {
-    /// It is empty.
-    #[error("must not be empty")]
-    Empty,
-    /// It is longer than [`MAX_CODE`].
-    #[error("must not be longer than {MAX_CODE} characters, has {0}")]
-    TooLong(usize),
-    /// It cannot be stored.
-    #[error("must not contain the NUL character (U+0000)")]
-    Nul,
+    /// Fields that break a rule, among them packages that cannot be had.
+    #[error("{}", .0.first().map_or("", |error| error.rule.as_str()))]
+    Fields(Vec<FieldError>),
     /// It does not compile, throws when loaded, or exports no function.
     #[error("{0}")]
     Compile(CompileError),
-    /// Loading it broke a limit.
+    /// Loading or bundling it broke a limit.
     #[error("cannot be loaded: {0}")]
     Limit(String),
-    /// The JavaScript host did not start: not the author's fault.
-    #[error("the JavaScript host did not start: {0}")]
-    Host(String),
+    /// The package registry cannot be asked; later it may.
+    #[error("{0}")]
+    Registry(String),
+    /// Something of this machine: not the author's fault.
+    #[error("{0}")]
+    Machine(String),
 }
 
-/// Loads logic in a host of its own, as a run would, and throws it away.
-pub async fn check(program: &HostProgram, code: &str, limits: &Limits) -> Result<(), LogicError> {
-    let length = code.chars().count();
-    if code.trim().is_empty() {
-        return Err(LogicError::Empty);
-    } else if length > MAX_CODE {
-        return Err(LogicError::TooLong(length));
-    } else if code.contains('\0') {
-        return Err(LogicError::Nul);
+impl From<StartError> for LogicError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Compile(error) => Self::Compile(error),
+            StartError::Limit(message) | StartError::Crashed(message) => Self::Limit(message),
+            StartError::Spawn(message) => {
+                Self::Machine(format!("the JavaScript host did not start: {message}"))
+            }
+        }
     }
-    match JsHost::start(program, code, limits).await {
-        Ok(_) => Ok(()),
-        Err(StartError::Compile(error)) => Err(LogicError::Compile(error)),
-        Err(StartError::Limit(message)) => Err(LogicError::Limit(message)),
-        Err(StartError::Crashed(message)) => Err(LogicError::Limit(message)),
-        Err(StartError::Spawn(message)) => Err(LogicError::Host(message)),
+}
+
+impl From<PackageError> for LogicError {
+    fn from(error: PackageError) -> Self {
+        match error {
+            PackageError::Refused(errors) => Self::Fields(errors),
+            PackageError::Off => {
+                Self::Fields(vec![FieldError::new("packageDependencies", format!("cannot be used: {error}"))])
+            }
+            PackageError::Registry(_) => Self::Registry(error.to_string()),
+            PackageError::Io(_) => Self::Machine(error.to_string()),
+        }
     }
 }

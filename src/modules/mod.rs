@@ -11,6 +11,9 @@
 const MODULES: &[(&str, &str)] =
     &[("provisiond", include_str!("provisiond.ts")), ("provisiond:mapping", include_str!("mapping.ts"))];
 
+/// TypeScript declarations of the contract and of these modules.
+pub const TYPES: &str = include_str!("../../docs/provisiond.d.ts");
+
 /// The names.
 pub fn names() -> impl Iterator<Item = &'static str> {
     MODULES.iter().map(|(name, _)| *name)

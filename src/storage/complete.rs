@@ -10,7 +10,7 @@ use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use super::json_text::JsonText;
 use super::prepared::prepared;
 use super::write_back::write_back;
-use super::{DbError, dead_letters, dependencies, gate};
+use super::{DbError, canaries, dead_letters, dependencies, gate};
 use crate::domain::ids::{SubjectId, TargetId};
 use crate::domain::status::{ProvisionStatus, Reason, Trigger};
 use crate::plan::{Conclusion, Links};
@@ -51,6 +51,8 @@ pub struct RunLog {
     pub status_before: ProvisionStatus,
     /// The published version that ran.
     pub logic_version: i32,
+    /// The trial of a version that it counts for.
+    pub canary: Option<i64>,
     /// When it began.
     pub started_at: DateTime<Utc>,
     /// When it ended.
@@ -86,6 +88,7 @@ pub fn complete(
         let (versions, mut woken) = write_back(connection, batch)?;
         let written = write(connection, batch, &versions)?;
         dead_letters::mark(connection, batch, &versions)?;
+        canaries::count(connection, batch)?;
         if let (false, Some(first)) = (links.is_empty(), batch.first()) {
             let about: Vec<SubjectId> = batch.iter().map(|completion| completion.subject).collect();
             woken.extend(gate::free(connection, first.target, &links.all(), &about)?);

@@ -1,22 +1,47 @@
-//! Logic: one draft a target, and published versions that never change.
+//! Logic: one draft a target, published versions that never change, and the
+//! artefacts that hosts run.
 
 use chrono::{DateTime, Utc};
-use diesel::dsl::now;
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use serde_json::Value;
 
 use super::DbError;
-use super::schema::{logic_drafts, logic_versions, targets};
+use super::schema::{logic_artefacts, logic_drafts, logic_versions, targets};
 use crate::domain::ids::TargetId;
 
-/// Source text and what it depends on.
-#[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
-#[diesel(table_name = logic_drafts)]
-pub struct Draft {
-    /// JavaScript.
+/// What a host runs, named by its hash.
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = logic_artefacts)]
+pub struct Artefact {
+    /// SHA-256 of all the others, in hexadecimal.
+    pub id: String,
+    /// One ES module.
     pub code: String,
+    /// A source map (revision 3) of it.
+    pub source_map: Option<String>,
+    /// The packages in it, a list.
+    pub packages: Value,
+    /// Which packages were chosen; opaque.
+    pub lock: Value,
+}
+
+/// What an author wrote.
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = logic_drafts, treat_none_as_null = true)]
+pub struct Draft {
+    /// Source text.
+    pub code: String,
+    /// `javascript` or `typescript`.
+    pub language: String,
     /// Package name to version range.
     pub package_dependencies: Value,
+    /// What it was built to; `None` while it is not validated.
+    pub artefact: Option<String>,
+    /// What was found meanwhile.
+    pub report: Value,
+    /// The name of the token that saved it.
+    pub saved_by: String,
     /// When it was saved.
     pub updated_at: DateTime<Utc>,
 }
@@ -27,29 +52,68 @@ pub struct Draft {
 pub struct Version {
     /// From 1.
     pub version: i32,
-    /// JavaScript.
+    /// Source text.
     pub code: String,
+    /// `javascript` or `typescript`.
+    pub language: String,
     /// Package name to version range.
     pub package_dependencies: Value,
+    /// What it was built to.
+    pub artefact: String,
+    /// What was found meanwhile.
+    pub report: Value,
     /// The name of the token that published it.
     pub published_by: String,
     /// When.
     pub published_at: DateTime<Utc>,
+    /// Why.
+    pub note: String,
+    /// The version whose logic it is again.
+    pub restores: Option<i32>,
 }
 
-/// Saves the draft of a target.
+/// Who publishes, and why.
+#[derive(Debug, Clone, Copy)]
+pub struct By<'a> {
+    /// The name of a token.
+    pub who: &'a str,
+    /// In their words; may be empty.
+    pub note: &'a str,
+}
+
+/// Saves the draft of a target, and what it was built to.
 pub fn save_draft(
     connection: &mut PgConnection,
     target: TargetId,
-    code: &str,
-    dependencies: &Value,
+    draft: &Draft,
+    artefact: Option<&Artefact>,
 ) -> Result<(), DbError> {
-    let content = (logic_drafts::code.eq(code), logic_drafts::package_dependencies.eq(dependencies));
-    diesel::insert_into(logic_drafts::table)
-        .values((logic_drafts::target_id.eq(target.0), content))
-        .on_conflict(logic_drafts::target_id)
-        .do_update()
-        .set((content, logic_drafts::updated_at.eq(now)))
+    connection.transaction(|connection| {
+        if let Some(artefact) = artefact {
+            diesel::insert_into(logic_artefacts::table)
+                .values(artefact)
+                .on_conflict_do_nothing()
+                .execute(connection)?;
+        }
+        diesel::insert_into(logic_drafts::table)
+            .values((logic_drafts::target_id.eq(target.0), draft))
+            .on_conflict(logic_drafts::target_id)
+            .do_update()
+            .set(draft)
+            .execute(connection)?;
+        forget_unused(connection)
+    })
+}
+
+/// Artefacts of drafts that were replaced. Young ones are left to whoever is
+/// about to name them.
+fn forget_unused(connection: &mut PgConnection) -> Result<(), DbError> {
+    let used_by_draft = logic_drafts::table.filter(logic_drafts::artefact.eq(logic_artefacts::id.nullable()));
+    let used_by_version = logic_versions::table.filter(logic_versions::artefact.eq(logic_artefacts::id));
+    diesel::delete(logic_artefacts::table)
+        .filter(not(exists(used_by_draft)))
+        .filter(not(exists(used_by_version)))
+        .filter(logic_artefacts::created_at.lt(Utc::now() - chrono::Duration::hours(1)))
         .execute(connection)?;
     Ok(())
 }
@@ -57,6 +121,11 @@ pub fn save_draft(
 /// The draft of a target.
 pub fn draft(connection: &mut PgConnection, target: TargetId) -> Result<Option<Draft>, DbError> {
     Ok(logic_drafts::table.find(target.0).select(Draft::as_select()).first(connection).optional()?)
+}
+
+/// An artefact by its hash.
+pub fn artefact(connection: &mut PgConnection, id: &str) -> Result<Option<Artefact>, DbError> {
+    Ok(logic_artefacts::table.find(id).select(Artefact::as_select()).first(connection).optional()?)
 }
 
 /// A published version.
@@ -78,29 +147,96 @@ pub fn versions(connection: &mut PgConnection, target: TargetId) -> Result<Vec<V
         .load(connection)?)
 }
 
-/// Publishes the draft as the next version; `None` when there is no draft.
+/// Publishes the draft as the next version; `None` when it was not built to
+/// `tested`.
 pub fn publish(
     connection: &mut PgConnection,
     target: TargetId,
-    by: &str,
+    tested: &str,
+    by: By<'_>,
 ) -> Result<Option<Version>, DbError> {
     connection.transaction(|connection| {
-        let last: Option<i32> =
-            targets::table.find(target.0).select(targets::logic_version).for_update().first(connection)?;
-        let Some(draft) = draft(connection, target)? else { return Ok(None) };
-        let version: Version = diesel::insert_into(logic_versions::table)
-            .values((
-                logic_versions::target_id.eq(target.0),
-                logic_versions::version.eq(last.unwrap_or(0) + 1),
-                logic_versions::code.eq(draft.code),
-                logic_versions::package_dependencies.eq(draft.package_dependencies),
-                logic_versions::published_by.eq(by),
-            ))
-            .returning(Version::as_returning())
-            .get_result(connection)?;
-        diesel::update(targets::table.find(target.0))
-            .set(targets::logic_version.eq(version.version))
-            .execute(connection)?;
+        let next = next_version(connection, target)?;
+        let draft = draft(connection, target)?;
+        let Some(draft) = draft.filter(|draft| draft.artefact.as_deref() == Some(tested)) else {
+            return Ok(None);
+        };
+        let artefact = tested.to_owned();
+        let version = Version {
+            version: next,
+            code: draft.code,
+            language: draft.language,
+            package_dependencies: draft.package_dependencies,
+            artefact,
+            report: draft.report,
+            published_by: by.who.into(),
+            published_at: Utc::now(),
+            note: by.note.into(),
+            restores: None,
+        };
+        insert(connection, target, &version)?;
         Ok(Some(version))
     })
+}
+
+/// Publishes what an earlier version was as the next one; `None` when there is
+/// no such version.
+pub fn restore(
+    connection: &mut PgConnection,
+    target: TargetId,
+    earlier: i32,
+    by: By<'_>,
+) -> Result<Option<Version>, DbError> {
+    connection.transaction(|connection| {
+        let next = next_version(connection, target)?;
+        let Some(earlier) = version(connection, target, earlier)? else { return Ok(None) };
+        let restored = Version {
+            version: next,
+            published_by: by.who.into(),
+            published_at: Utc::now(),
+            note: by.note.into(),
+            restores: Some(earlier.version),
+            ..earlier
+        };
+        insert(connection, target, &restored)?;
+        Ok(Some(restored))
+    })
+}
+
+/// Locks the target: two publications at once get numbers of their own.
+fn next_version(connection: &mut PgConnection, target: TargetId) -> Result<i32, DbError> {
+    targets::table.find(target.0).select(targets::id).for_update().first::<i64>(connection)?;
+    let last: Option<i32> = logic_versions::table
+        .filter(logic_versions::target_id.eq(target.0))
+        .select(diesel::dsl::max(logic_versions::version))
+        .first(connection)?;
+    Ok(last.unwrap_or(0) + 1)
+}
+
+fn insert(connection: &mut PgConnection, target: TargetId, version: &Version) -> Result<(), DbError> {
+    let Version { code, language, package_dependencies, artefact, report, published_by, note, .. } = version;
+    diesel::insert_into(logic_versions::table)
+        .values((
+            logic_versions::target_id.eq(target.0),
+            logic_versions::version.eq(version.version),
+            logic_versions::code.eq(code),
+            logic_versions::language.eq(language),
+            logic_versions::package_dependencies.eq(package_dependencies),
+            logic_versions::artefact.eq(artefact),
+            logic_versions::report.eq(report),
+            logic_versions::published_by.eq(published_by),
+            logic_versions::published_at.eq(version.published_at),
+            logic_versions::note.eq(note),
+            logic_versions::restores.eq(version.restores),
+        ))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// Makes a version the one that runs.
+pub fn run_version(connection: &mut PgConnection, target: TargetId, version: i32) -> Result<(), DbError> {
+    diesel::update(targets::table.find(target.0))
+        .set(targets::logic_version.eq(version))
+        .execute(connection)?;
+    Ok(())
 }

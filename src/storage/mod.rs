@@ -3,6 +3,7 @@
 //! the reactor. One file per table family.
 
 pub mod breakers;
+pub mod canaries;
 pub mod claim;
 pub mod complete;
 mod db;

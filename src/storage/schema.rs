@@ -33,11 +33,49 @@ diesel::table! {
 }
 
 diesel::table! {
+    logic_artefacts (id) {
+        id -> Text,
+        code -> Text,
+        source_map -> Nullable<Text>,
+        packages -> Jsonb,
+        lock -> Jsonb,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    logic_canaries (id) {
+        id -> Int8,
+        target_id -> Int8,
+        version -> Int4,
+        base_version -> Int4,
+        subjects -> Nullable<Array<Nullable<Int8>>>,
+        percent -> Nullable<Int4>,
+        max_failure_percent -> Int4,
+        min_runs -> Int4,
+        runs -> Int8,
+        failures -> Int8,
+        base_runs -> Int8,
+        base_failures -> Int8,
+        state -> Text,
+        started_by -> Text,
+        started_at -> Timestamptz,
+        ended_by -> Nullable<Text>,
+        ended_at -> Nullable<Timestamptz>,
+        reason -> Text,
+    }
+}
+
+diesel::table! {
     logic_drafts (target_id) {
         target_id -> Int8,
         code -> Text,
         package_dependencies -> Jsonb,
         updated_at -> Timestamptz,
+        language -> Text,
+        artefact -> Nullable<Text>,
+        report -> Jsonb,
+        saved_by -> Text,
     }
 }
 
@@ -49,6 +87,11 @@ diesel::table! {
         package_dependencies -> Jsonb,
         published_by -> Text,
         published_at -> Timestamptz,
+        language -> Text,
+        artefact -> Text,
+        report -> Jsonb,
+        note -> Text,
+        restores -> Nullable<Int4>,
     }
 }
 
@@ -223,6 +266,7 @@ diesel::table! {
         resumes -> Int8,
         guard_count -> Nullable<Int4>,
         guard_percent -> Nullable<Int4>,
+        canary -> Nullable<Int8>,
     }
 }
 
@@ -239,6 +283,7 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(logic_canaries -> targets (target_id));
 diesel::joinable!(logic_drafts -> targets (target_id));
 diesel::joinable!(logic_versions -> targets (target_id));
 diesel::joinable!(subjects -> stores (store_id));
@@ -250,6 +295,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     guard_released,
     held,
     import_seen,
+    logic_artefacts,
+    logic_canaries,
     logic_drafts,
     logic_versions,
     memberships,

@@ -86,6 +86,7 @@ struct TargetRow {
     guard_count: Option<i32>,
     guard_percent: Option<i32>,
     logic_version: Option<i32>,
+    canary: Option<i64>,
     resumes: i64,
     version: i64,
     created_at: DateTime<Utc>,
@@ -132,6 +133,7 @@ impl TargetRow {
             paused: self.paused,
             resumes: self.resumes,
             logic_version: self.logic_version,
+            canary: self.canary,
             created_at: self.created_at,
             updated_at: self.updated_at,
         })

@@ -12,11 +12,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("storage", &["domain", "plan", "security"]),
     ("js", &["domain"]),
     ("egress", &["domain", "security"]),
-    ("logic", &["domain", "storage", "js"]),
+    ("logic", &["domain", "config", "storage", "security", "js", "modules"]),
     ("observe", &["domain"]),
     ("engine", &["domain", "plan", "storage", "security", "js", "egress", "observe"]),
     ("http", &["domain", "security", "storage", "observe"]),
-    ("api", &["http", "domain", "plan", "storage", "security", "config", "logic", "js", "egress", "engine"]),
+    (
+        "api",
+        &[
+            "http", "domain", "plan", "storage", "security", "config", "logic", "modules", "js", "egress",
+            "engine",
+        ],
+    ),
     ("cli", &["app", "config", "security", "js"]),
 ];
 
@@ -27,7 +33,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("deno_core", &["js"]),
     ("deno_web", &["js"]),
     ("deno_fetch", &["js"]),
-    ("reqwest", &["egress", "cli"]),
+    ("reqwest", &["egress", "logic", "cli"]),
+    ("rolldown", &["logic"]),
+    ("deno_npm", &["logic"]),
     ("actix_web", &["http", "api", "app"]),
     ("actix", &["engine"]),
     ("clap", &["cli"]),

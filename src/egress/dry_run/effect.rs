@@ -13,7 +13,9 @@ pub fn is_read(request: &FetchRequest) -> bool {
     match request.effect {
         Some(effect) => effect == Effect::Read,
         None if SAFE.contains(&request.method.as_str()) => true,
-        None => request.method == "POST" && (searches(request) || asks_for_token(request) || queries(request)),
+        None => {
+            request.method == "POST" && (searches(request) || asks_for_token(request) || queries(request))
+        }
     }
 }
 
@@ -86,7 +88,9 @@ mod tests {
 
     #[test]
     fn methods_decide_unless_logic_does() {
-        for (method, reads) in [("GET", true), ("HEAD", true), ("PUT", false), ("DELETE", false), ("MOVE", false)] {
+        for (method, reads) in
+            [("GET", true), ("HEAD", true), ("PUT", false), ("DELETE", false), ("MOVE", false)]
+        {
             let mut request = request(method, "https://a.example/Users", "application/json", "{}");
             assert_eq!(is_read(&request), reads, "{method}");
             request.effect = Some(if reads { Effect::Write } else { Effect::Read });
@@ -116,6 +120,11 @@ mod tests {
         assert!(!reads("# a query\nmutation { remove(id: 1) }"));
         assert!(!reads("query A { a } mutation B { b }"));
         assert!(!reads(""));
-        assert!(!is_read(&request("POST", "https://a.example/users", "application/json", "{\"query\":\"{a}\"}")));
+        assert!(!is_read(&request(
+            "POST",
+            "https://a.example/users",
+            "application/json",
+            "{\"query\":\"{a}\"}"
+        )));
     }
 }

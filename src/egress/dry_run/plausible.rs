@@ -41,7 +41,11 @@ impl Pretence {
         match self.things.get(key(&request.url))? {
             Thing::Real(_) => None,
             Thing::Changed(value) => Some(with_json(request, 200, value)),
-            Thing::Gone => Some(with_json(request, 404, &json!({ "status": "404", "detail": "deleted in this dry run" }))),
+            Thing::Gone => Some(with_json(
+                request,
+                404,
+                &json!({ "status": "404", "detail": "deleted in this dry run" }),
+            )),
         }
     }
 
@@ -132,10 +136,14 @@ pub(super) fn unread(request: &FetchRequest) -> FetchResponse {
     let path_only = !request.url.contains('?');
     match request.method.as_str() {
         "OPTIONS" => answer(request, 204),
-        "GET" | "HEAD" if path_only => with_json(request, 404, &json!({ "status": "404", "detail": "not read in this dry run" })),
-        "POST" if content_type(request).ends_with("x-www-form-urlencoded") => {
-            with_json(request, 200, &json!({ "access_token": "dryrun", "token_type": "Bearer", "expires_in": 3600 }))
+        "GET" | "HEAD" if path_only => {
+            with_json(request, 404, &json!({ "status": "404", "detail": "not read in this dry run" }))
         }
+        "POST" if content_type(request).ends_with("x-www-form-urlencoded") => with_json(
+            request,
+            200,
+            &json!({ "access_token": "dryrun", "token_type": "Bearer", "expires_in": 3600 }),
+        ),
         _ => with_json(request, 200, &json!({ "totalResults": 0, "Resources": [] })),
     }
 }
@@ -227,6 +235,9 @@ mod tests {
     #[test]
     fn reads_that_are_not_sent_find_nothing() {
         let status = |url| unread(&request("GET", url, Value::Null)).status;
-        assert_eq!((status("https://a.example/users/7"), status("https://a.example/users?filter=x")), (404, 200));
+        assert_eq!(
+            (status("https://a.example/users/7"), status("https://a.example/users?filter=x")),
+            (404, 200)
+        );
     }
 }

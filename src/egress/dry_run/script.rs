@@ -34,7 +34,11 @@ impl From<Vec<ScriptedAnswer>> for Script {
 impl Script {
     /// The answer to a request. Patterns are compared with `shown_url`, which
     /// has labels in place of secrets.
-    pub(in crate::egress) fn answer(&mut self, request: &FetchRequest, shown_url: &str) -> Option<FetchResponse> {
+    pub(in crate::egress) fn answer(
+        &mut self,
+        request: &FetchRequest,
+        shown_url: &str,
+    ) -> Option<FetchResponse> {
         let fits = |answer: &&mut ScriptedAnswer| {
             answer.times > 0
                 && answer.method.as_ref().is_none_or(|method| *method == request.method)

@@ -89,8 +89,8 @@ impl Handler<Observe> for TargetSupervisor {
             breaker: self.health.view(),
             per_second: self.counters.rate.per_second,
             worker_restarts: self.counters.worker_restarts,
-            logic_version: self.runtime.logic_version,
-            hosts: self.runtime.hosts.observe(),
+            logic_version: self.runtime.logic.main.version,
+            hosts: self.runtime.logic.observe(),
             last_error: self.counters.last_error.clone(),
         })
     }

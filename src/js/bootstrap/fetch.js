@@ -112,6 +112,7 @@ function general(input, init) {
 function send(run, request) {
   const { method, url, redirect, headers, body, signal, effect } = request;
   if (run.ended) throw new TypeError("fetch is only available while a run is in progress");
+  if (run.scripted !== null) return run.scripted(request);
   if (run.callCount >= MAX_CALLS) {
     throw new HostCallError(`the limit of ${MAX_CALLS} host calls in a run was reached`, "logic");
   }

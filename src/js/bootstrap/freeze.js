@@ -45,11 +45,14 @@ function looksUpConstructor(value) {
 }
 
 const ObjectPrototype = Object.prototype;
+// Libraries that are functions have members of their own, such as lodash's `bind`.
+const FunctionPrototype = Function.prototype;
 const IteratorPrototype = ReflectGetPrototypeOf(ReflectGetPrototypeOf([][SymbolIterator]()));
 
 function isAssigned(owner, key) {
   if (owner === ObjectPrototype) return key !== "__proto__";
   if (owner === IteratorPrototype && (key === SymbolIterator || key === SymbolToStringTag)) return true;
+  if (owner === FunctionPrototype && key === "bind") return true;
   if (key === "constructor" && looksUpConstructor(owner)) return false;
   return typeof key === "string" && COMMON[key] === true;
 }

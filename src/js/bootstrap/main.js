@@ -41,8 +41,7 @@ function require(name) {
 function requireFrom(factory) {
   const module = { exports: {} };
   factory.call(module.exports, module.exports, module, require);
-  const exported = module.exports;
-  return typeof exported === "function" ? exported : exported?.default;
+  return module.exports;
 }
 
 return { ...run, requireFrom };

@@ -12,13 +12,16 @@ const {
   op_run_threw,
 } = core.ops;
 const {
+  ArrayPrototypeFind,
   JSONParse,
   MapPrototypeDelete,
   MapPrototypeForEach,
   MapPrototypeGet,
   MapPrototypeSet,
   ObjectDefineProperty,
+  ObjectKeys,
   PromisePrototypeThen,
+  PromiseReject,
   PromiseResolve,
   SafeMap,
   TypeError,
@@ -40,6 +43,8 @@ class Run {
     this.timers = null;
     this.controller = null;
     this.console = null;
+    // Answers requests in place of the daemon: in a test of the author's.
+    this.scripted = null;
   }
 
   signal() {
@@ -57,6 +62,7 @@ function ended() {
 
 const runs = new SafeMap();
 let logic;
+let tests = { __proto__: null };
 let loading = null;
 
 // The run that the calling code belongs to. `what` names what only a run may do.
@@ -75,7 +81,6 @@ function maybeCurrent() {
 
 function begin(id, context) {
   const run = new Run(id);
-  MapPrototypeSet(runs, id, run);
   // Another name for the same record, rather than a second copy in the frame.
   if (context?.subject?.kind === "account") context.account = context.subject;
   ObjectDefineProperty(context, "signal", {
@@ -84,9 +89,31 @@ function begin(id, context) {
     enumerable: false,
     configurable: true,
   });
+  drive(run, () => logic(context));
+}
+
+// A test is a run that calls logic itself, within runs that share its number.
+function beginTest(id, name) {
+  const { helpers } = core.loadExtScript("ext:provisiond/testing.js");
+  const inner = (scripted) => {
+    const run = new Run(id);
+    run.scripted = scripted;
+    return run;
+  };
+  const run = inner(() => PromiseReject(new TypeError("only logic can fetch: call it with `t.run`")));
+  drive(run, () => {
+    const result = tests[name](helpers(logic, inner, end));
+    const isPromise = typeof result === "object" && result !== null && typeof result.then === "function";
+    // What a test returns is nobody's.
+    return isPromise ? PromisePrototypeThen(PromiseResolve(result), () => undefined) : undefined;
+  });
+}
+
+function drive(run, work) {
+  MapPrototypeSet(runs, run.id, run);
   setAsyncContext(run);
   try {
-    const result = logic(context);
+    const result = work();
     if (typeof result === "object" && result !== null && typeof result.then === "function") {
       PromisePrototypeThen(
         PromiseResolve(result),
@@ -139,7 +166,7 @@ function threw(run, error, prefix = "") {
 // Nothing of a run outlives it: its timers stop, its calls are dropped.
 function end(run) {
   run.ended = true;
-  MapPrototypeDelete(runs, run.id);
+  if (MapPrototypeGet(runs, run.id) === run) MapPrototypeDelete(runs, run.id);
   if (run.timers !== null) {
     MapPrototypeForEach(run.timers, cancelTimer);
     run.timers = null;
@@ -177,6 +204,7 @@ const RUN = 2;
 const REPLY = 3;
 const REFUSAL = 4;
 const ABORT = 5;
+const TEST = 8;
 
 // Called by the host with the messages of one batch, a JSON array.
 function deliver(text) {
@@ -186,6 +214,9 @@ function deliver(text) {
     switch (message[0]) {
       case RUN:
         begin(message[1], message[2]);
+        break;
+      case TEST:
+        beginTest(message[1], message[2]);
         break;
       case REPLY:
         settle(message, (call) => call.reply(message[3], message[4]));
@@ -211,9 +242,24 @@ function endLoading() {
   setAsyncContext(undefined);
 }
 
+const NO_FUNCTION = "logic must have a function as `export default` or `module.exports`";
+const BAD_TESTS = "`tests` must be an object whose members are functions, at most 200";
+
+// Takes what logic exports: the namespace of a module, or what CommonJS leaves.
+// Answers with JSON, or with the sentence that says what is wrong.
 function adopt(exported) {
-  logic = exported;
-  return typeof exported === "function";
+  const main = exported?.default;
+  const found = ArrayPrototypeFind([exported, main, main?.default], (value) => typeof value === "function");
+  if (found === undefined) return NO_FUNCTION;
+  logic = found;
+  const given = exported.tests ?? main?.tests ?? {};
+  if (typeof given !== "object") return BAD_TESTS;
+  const names = ObjectKeys(given);
+  for (let i = 0; i < names.length; i++) {
+    if (typeof given[names[i]] !== "function" || names.length > 200) return BAD_TESTS;
+    tests[names[i]] = given[names[i]];
+  }
+  return toJson({ tests: names });
 }
 
 return { adopt, beginLoading, current, deliver, endLoading, maybeCurrent };

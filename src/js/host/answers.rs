@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::super::code::Code;
 use super::super::limits::MAX_STACK;
-use super::super::load::LOGIC_MODULE;
 use super::super::outcome::Thrown;
 use super::super::protocol::{Refusal, ThrownText};
 use crate::domain::host_call::{Effect, FetchRequest, FetchResponse, HostCallError, Redirect};
@@ -39,30 +39,30 @@ pub(super) fn refusal(error: &HostCallError) -> Vec<u8> {
 }
 
 /// Reads what logic threw.
-pub(super) fn thrown(payload: &[u8]) -> Thrown {
+pub(super) fn thrown(code: &Code, payload: &[u8]) -> Thrown {
     let Ok(text) = serde_json::from_slice::<ThrownText>(payload) else {
         return Thrown::saying("logic threw a value that cannot be described");
     };
     let retry_after = text.retry_after.map(|seconds| seconds.clamp(0.0, MAX_RETRY_AFTER));
     Thrown {
         message: text.message,
-        stack: text.stack.as_deref().and_then(authors_frames),
+        stack: text.stack.as_deref().and_then(|stack| frames_of_logic(code, stack)),
         error_class: text.error_class.and_then(|class| class.parse().ok()),
         retry_after: retry_after.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
     }
 }
 
-/// The frames of the author's own code, as `at name (logic.js:1:2)`.
-fn authors_frames(stack: &str) -> Option<String> {
+/// The frames of logic and its packages, as `at name (logic.ts:1:2)`.
+fn frames_of_logic(code: &Code, stack: &str) -> Option<String> {
     let mut frames = String::new();
     for line in stack.lines().map(str::trim).filter(|line| line.starts_with("at ")) {
-        if !line.contains(LOGIC_MODULE) || frames.len() + line.len() > MAX_STACK {
+        let Some(frame) = code.frame(line).filter(|frame| frames.len() + frame.len() <= MAX_STACK) else {
             continue;
-        }
+        };
         if !frames.is_empty() {
             frames.push('\n');
         }
-        frames.push_str(&line.replace(LOGIC_MODULE, "logic.js"));
+        frames.push_str(&frame);
     }
     (!frames.is_empty()).then_some(frames)
 }
@@ -86,6 +86,7 @@ mod tests {
     #[test]
     fn thrown_values_keep_what_is_known() {
         let thrown = thrown(
+            &Code::from(""),
             br#"{"message":"m","stack":"Error: m\n    at f (file:///logic.js:3:5)\n    at ext:provisiond/run.js:1:1","errorClass":"rateLimited","retryAfter":1.5}"#,
         );
         assert_eq!(thrown.stack.as_deref(), Some("at f (logic.js:3:5)"));
@@ -95,9 +96,12 @@ mod tests {
 
     #[test]
     fn nonsense_is_no_failure() {
-        let thrown = thrown(br#"{"message":"m","errorClass":"odd","retryAfter":1e300}"#);
+        let thrown = thrown(&Code::from(""), br#"{"message":"m","errorClass":"odd","retryAfter":1e300}"#);
         assert_eq!((thrown.error_class, thrown.stack), (None, None));
         assert_eq!(thrown.retry_after, Some(Duration::from_secs(365 * 86_400)));
-        assert_eq!(super::thrown(b"?").message, "logic threw a value that cannot be described");
+        assert_eq!(
+            super::thrown(&Code::from(""), b"?").message,
+            "logic threw a value that cannot be described"
+        );
     }
 }

@@ -9,12 +9,13 @@ use nix::libc;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, pipe};
 
+use super::super::code::{Code, Place};
 use super::super::limits::{
     MAX_CALLS_PER_RUN, MAX_CONSOLE_BYTES, MAX_CONSOLE_LINES, MAX_FRAME_FROM_HOST, MAX_REQUEST_BODY,
     MAX_RETURNED,
 };
 use super::super::outcome::{CompileError, RunOutcome, StartError};
-use super::super::protocol::{self, Frame, Kind, LoadFailure, ProtocolError};
+use super::super::protocol::{self, Frame, Kind, LoadFailure, Loaded, ProtocolError};
 use super::answers;
 use super::death::Death;
 use super::shared::{Event, Shared, Startup};
@@ -75,16 +76,36 @@ fn take_startup(shared: &Shared, frame: &Frame) {
             let cpu = shared.process.cpu().unwrap_or_default();
             Startup::Loading { since: std::time::Instant::now(), cpu }
         }
-        Kind::Ready => Startup::Ready,
-        _ => Startup::Failed(load_failure(&frame.payload)),
+        Kind::Ready => ready(shared, &frame.payload),
+        _ => Startup::Failed(load_failure(&shared.code, &frame.payload)),
     };
     shared.state().startup = startup;
     shared.started.notify_one();
 }
 
-fn load_failure(payload: &[u8]) -> StartError {
+/// What a host offers that it was not asked for is nothing.
+fn ready(shared: &Shared, payload: &[u8]) -> Startup {
+    let loaded: Loaded = serde_json::from_slice(payload).unwrap_or_default();
+    shared.state().tests = loaded.tests;
+    Startup::Ready
+}
+
+/// The innermost of the author's own lines is the place; what was thrown in a
+/// package names that one's file as well.
+fn load_failure(code: &Code, payload: &[u8]) -> StartError {
     match serde_json::from_slice::<LoadFailure>(payload) {
-        Ok(LoadFailure { message, line, column }) => {
+        Ok(LoadFailure { mut message, frames }) => {
+            let places: Vec<_> = frames
+                .iter()
+                .filter_map(|(line, column)| code.place(*line, *column))
+                // A stand-in for what is not there says so itself.
+                .filter(|place| !place.file.starts_with("provisiond:absent/"))
+                .collect();
+            if let Some(Place { file, line, column }) = places.first().filter(|place| !place.is_authors()) {
+                message.push_str(&format!(" ({file}:{line}:{column})"));
+            }
+            let own = places.iter().find(|place| place.is_authors());
+            let (line, column) = (own.map(|place| place.line), own.map(|place| place.column));
             StartError::Compile(CompileError { message, line, column })
         }
         Err(error) => StartError::Crashed(format!("it failed without a reason ({error})")),
@@ -111,7 +132,7 @@ fn take_event(shared: &Shared, frame: Frame) -> Result<(), ProtocolError> {
         }
         Kind::Returned if payload.len() <= MAX_RETURNED => slot.push(Event::Returned(payload)),
         Kind::Returned => return Err(ProtocolError::TooLarge(payload.len())),
-        Kind::Threw => slot.push(Event::Ended(RunOutcome::Threw(answers::thrown(&payload)))),
+        Kind::Threw => slot.push(Event::Ended(RunOutcome::Threw(answers::thrown(&shared.code, &payload)))),
         Kind::Broke => {
             let sentence = String::from_utf8_lossy(&payload).into_owned();
             slot.push(Event::Ended(RunOutcome::Limit(sentence)));

@@ -40,7 +40,7 @@ struct Calls {
 
 impl<'a> Run<'a> {
     /// Hands the run to the host, `None` when it takes none.
-    pub fn begin(shared: &'a Arc<Shared>, context: &str) -> Option<Self> {
+    pub fn begin(shared: &'a Arc<Shared>, kind: Kind, payload: &str) -> Option<Self> {
         let mut state = shared.state();
         if state.death.is_some() || state.closed {
             return None;
@@ -49,7 +49,7 @@ impl<'a> Run<'a> {
         let number = state.occupy()?;
         // Under the lock, so that pings and runs are written in the order of
         // their times.
-        shared.outbox.put(Kind::Run, number, 0, &[context.as_bytes()]);
+        shared.outbox.put(kind, number, 0, &[payload.as_bytes()]);
         drop(state);
         if was_idle {
             shared.stirred.notify_one();

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore};
 
+use super::super::code::Code;
 use super::super::limits::MAX_IN_FLIGHT;
 use super::super::outcome::{RunOutcome, StartError};
 use super::super::protocol::{self, Kind};
@@ -27,6 +28,8 @@ const RUN_MASK: u32 = 0x3fff_ffff;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub process: Process,
+    /// What it loads.
+    pub code: Code,
     pub limits: Limits,
     pub permits: Semaphore,
     pub outbox: Outbox,
@@ -56,6 +59,8 @@ pub(super) struct State {
     free: Vec<u32>,
     /// The last lines that the child wrote to its standard error.
     pub last_words: String,
+    /// The names of the author's tests.
+    pub tests: Vec<String>,
     /// The socket is closed.
     pub closed: bool,
 }
@@ -130,7 +135,7 @@ impl Outbox {
 }
 
 impl Shared {
-    pub fn new(process: Process, limits: Limits) -> Self {
+    pub fn new(process: Process, code: Code, limits: Limits) -> Self {
         let state = State {
             startup: Startup::Booting,
             in_force: InForce::default(),
@@ -142,10 +147,12 @@ impl Shared {
             slots: (0..MAX_IN_FLIGHT).map(|_| Slot::default()).collect(),
             free: (0..MAX_IN_FLIGHT as u32).rev().collect(),
             last_words: String::new(),
+            tests: Vec::new(),
             closed: false,
         };
         Self {
             process,
+            code,
             limits,
             permits: Semaphore::new(MAX_IN_FLIGHT),
             outbox: Outbox::default(),

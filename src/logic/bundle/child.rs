@@ -16,7 +16,12 @@ use rolldown_common::Output;
 use rolldown_error::{BatchedBuildDiagnostic, BuildDiagnostic, DiagnosticOptions, EventKind};
 
 use super::entry::{self, ENTRY, Entry};
+use crate::js::sandbox;
+
 use super::{Answer, Finding, Language, Request};
+
+/// Most memory of the process, its threads' stacks among it.
+const MEMORY: u64 = 2 << 30;
 
 /// The main function of a bundler.
 pub fn main() -> ExitCode {
@@ -34,7 +39,10 @@ fn run() -> io::Result<()> {
     let mut text = String::new();
     io::stdin().read_to_string(&mut text)?;
     let request: Request = serde_json::from_str(&text)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    // What stands in the request is text until the door is locked.
+    sandbox::enter_bundler(Path::new(&request.directory), MEMORY)?;
+    // No reactor: there is nothing to wait for but files.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build()?;
     let answer = runtime.block_on(bundle(&request));
     serde_json::to_writer(io::stdout().lock(), &answer)?;
     io::stdout().flush()
@@ -149,8 +157,8 @@ fn finding(diagnostic: &BuildDiagnostic, options: &DiagnosticOptions) -> Finding
     let place = shown.get_primary_location();
     let number = |value: usize| u32::try_from(value).ok();
     let mut message = diagnostic.to_message_with(options);
-    if diagnostic.plugin().is_some() {
-        message = entry::sentence_of(&shown.to_string());
+    if let Some(rest) = message.strip_prefix("plugin `provisiond` threw an error") {
+        message = entry::sentence_of(rest);
     } else if matches!(diagnostic.kind(), EventKind::UnresolvedImport) {
         message = entry::unresolved(&message);
     }

@@ -133,7 +133,7 @@ pub(super) fn unresolved(message: &str) -> String {
 /// around it.
 pub(super) fn sentence_of(text: &str) -> String {
     let sentence = text.split_once("Caused by:").map_or(text, |(_, rest)| rest);
-    sentence.split("\n\n").next().unwrap_or(sentence).trim().to_owned()
+    sentence.trim().lines().next().unwrap_or_default().to_owned()
 }
 
 impl Plugin for Entry {

@@ -36,6 +36,21 @@ pub enum Language {
     TypeScript,
 }
 
+impl Language {
+    /// `javascript` or `typescript`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::JavaScript => "javascript",
+            Self::TypeScript => "typescript",
+        }
+    }
+
+    /// Reads [`Language::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::JavaScript, Self::TypeScript].into_iter().find(|language| language.as_str() == text)
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Request {
     directory: String,
@@ -88,6 +103,11 @@ impl Finding {
             is_syntax,
             is_unresolved,
         }
+    }
+
+    /// It does not parse.
+    pub fn is_syntax(&self) -> bool {
+        self.is_syntax
     }
 
     /// The bundler only warns of an import that leads nowhere.
@@ -183,11 +203,14 @@ fn ended(output: &std::process::Output) -> BundleError {
         return io::Error::other(words.trim().to_owned()).into();
     }
     log::info!("a bundler ended with {}: {}", output.status, words.trim());
-    let how = match output.status.signal() {
-        Some(signal) => format!("signal {signal}"),
-        None => output.status.to_string(),
-    };
-    BundleError::Limit(format!(
-        "the code brought the bundler down ({how}): it is nested too deep, or needs too much memory"
-    ))
+    match output.status.signal() {
+        Some(signal) => BundleError::Limit(format!(
+            "the code brought the bundler down (signal {signal}): it is nested too deep, or needs too much memory"
+        )),
+        None => {
+            // A panic of the bundler's, whose second line is what it says.
+            let reason = words.lines().nth(1).unwrap_or_default().trim();
+            BundleError::Limit(format!("the bundler failed over this code: {reason}"))
+        }
+    }
 }

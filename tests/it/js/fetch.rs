@@ -43,6 +43,7 @@ async fn a_request_is_handed_over_whole() {
         ],
         body: Some(Bytes::from("{\"name\":\"Ada é\"}")),
         redirect: Redirect::Follow,
+        effect: None,
     };
     let mut seen = peer.seen();
     seen[0].headers.sort();

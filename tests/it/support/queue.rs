@@ -8,6 +8,7 @@ use provisiond::domain::target::TargetSettings;
 use provisiond::plan::{Conclusion, Decision, Links, Scope, decide};
 use provisiond::storage::claim::{self, Claimed};
 use provisiond::storage::complete::{Completion, complete};
+use provisiond::storage::logic::{Artefact, By, Draft};
 use provisiond::storage::{Passed, logic, runs, stores, subjects, targets};
 use serde_json::{Map, Value, json};
 
@@ -74,14 +75,37 @@ pub fn enabled_target(
     code: &str,
 ) -> TargetId {
     let target = targets::create(connection, store, settings, i64::MAX).unwrap().id;
-    logic::save_draft(connection, target, code, &json!({})).unwrap();
-    logic::publish(connection, target, "test").unwrap();
+    publish(connection, target, code);
     targets::update::<targets::TargetError>(connection, target, None, &Default::default(), |settings| {
         settings.enabled = true;
         Ok(())
     })
     .unwrap();
     target
+}
+
+/// Publishes code as it is, without a bundler.
+pub fn publish(connection: &mut PgConnection, target: TargetId, code: &str) {
+    let artefact = Artefact {
+        id: format!("{:032x}", rand::random::<u128>()),
+        code: code.into(),
+        source_map: None,
+        packages: json!([]),
+        lock: Value::Null,
+    };
+    let draft = Draft {
+        code: code.into(),
+        language: "javascript".into(),
+        package_dependencies: json!({}),
+        artefact: Some(artefact.id.clone()),
+        report: json!({}),
+        saved_by: "test".into(),
+        updated_at: chrono::Utc::now(),
+    };
+    logic::save_draft(connection, target, &draft, Some(&artefact)).unwrap();
+    let by = By { who: "test", note: "" };
+    let version = logic::publish(connection, target, &artefact.id, by).unwrap().unwrap();
+    logic::run_version(connection, target, version.version).unwrap();
 }
 
 /// An account's record.

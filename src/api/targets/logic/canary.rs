@@ -1,0 +1,143 @@
+//! A version that some accounts run first.
+
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{ApiState, CanaryView, Endpoint, EngineState, note};
+use crate::domain::canary::{Canary, Share};
+use crate::domain::filter::Filter;
+use crate::domain::ids::TargetId;
+use crate::domain::subject::FieldError;
+use crate::domain::target::Target;
+use crate::http::auth::Editor;
+use crate::http::path::Id;
+use crate::http::{Authorized, Kind, OptionalJsonBody, Problem};
+use crate::storage::Connection;
+use crate::storage::canaries::{self, CanaryRow};
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::post("/targets/{id}/logic/canary/promote", promote),
+        Endpoint::post("/targets/{id}/logic/canary/rollback", roll_back),
+    ]
+}
+
+/// Most accounts that are chosen by number; beyond that, a share does.
+const MOST_ACCOUNTS: u32 = 1_000;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct CanaryBody {
+    accounts: Option<u32>,
+    percent: Option<u8>,
+    max_failure_percent: Option<u8>,
+    min_runs: Option<u32>,
+}
+
+/// What was asked for, before accounts are chosen.
+pub(super) struct Wanted {
+    share: WantedShare,
+    max_failure_percent: u8,
+    min_runs: u32,
+}
+
+enum WantedShare {
+    Accounts(u32),
+    Percent(u8),
+}
+
+impl CanaryBody {
+    pub fn read(self) -> Result<Wanted, Problem> {
+        let bad = |field: &str, rule: &str| {
+            Problem::validation(vec![FieldError::new(format!("canary.{field}"), rule)])
+        };
+        let share = match (self.accounts, self.percent) {
+            (Some(accounts), None) if (1..=MOST_ACCOUNTS).contains(&accounts) => {
+                WantedShare::Accounts(accounts)
+            }
+            (Some(_), None) => return Err(bad("accounts", "must lie within 1 and 1000")),
+            (None, Some(percent)) if (1..=99).contains(&percent) => WantedShare::Percent(percent),
+            (None, Some(_)) => return Err(bad("percent", "must lie within 1 and 99")),
+            _ => return Err(bad("accounts", "or `percent` must be given, and not both")),
+        };
+        let max_failure_percent = self.max_failure_percent.unwrap_or(10);
+        if max_failure_percent > 100 {
+            return Err(bad("maxFailurePercent", "must lie within 0 and 100"));
+        }
+        // Of few accounts, each one counts.
+        let usual = match share {
+            WantedShare::Accounts(accounts) => accounts.min(10),
+            WantedShare::Percent(_) => 10,
+        };
+        let min_runs = self.min_runs.unwrap_or(usual);
+        if !(1..=1_000_000).contains(&min_runs) {
+            return Err(bad("minRuns", "must lie within 1 and 1000000"));
+        }
+        Ok(Wanted { share, max_failure_percent, min_runs })
+    }
+}
+
+/// Begins the trial of a version, in place of one that is running.
+pub(super) fn begin(
+    connection: &mut Connection,
+    target: &Target,
+    version: i32,
+    wanted: Wanted,
+    by: &str,
+) -> Result<CanaryRow, Problem> {
+    let Some(base) = target.logic_version else {
+        let rule =
+            "needs a published version that the other accounts run meanwhile: publish without it first";
+        return Err(Problem::validation(vec![FieldError::new("canary", rule)]));
+    };
+    let share = match wanted.share {
+        WantedShare::Percent(percent) => Share::Percent(percent),
+        WantedShare::Accounts(most) => {
+            let filter = Filter::parse(&target.settings.filter).map_err(Problem::internal)?;
+            Share::Subjects(canaries::choose(connection, target.store, &filter, most)?)
+        }
+    };
+    let Wanted { max_failure_percent, min_runs, .. } = wanted;
+    let canary = Canary { version, share, max_failure_percent, min_runs };
+    canaries::roll_back(connection, target.id, by, &format!("version {version} took its place"))?;
+    Ok(canaries::start(connection, target.id, base, &canary, by)?)
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct EndBody {
+    note: Option<String>,
+}
+
+/// All accounts run the version on trial from now on.
+async fn promote(
+    editor: Authorized<Editor>,
+    state: web::Data<ApiState>,
+    engine: web::Data<EngineState>,
+    Id(id): Id<TargetId>,
+    OptionalJsonBody(_): OptionalJsonBody<EndBody>,
+) -> Result<HttpResponse, Problem> {
+    let by = editor.caller.name.clone();
+    let ended = state.run(move |connection| canaries::promote(connection, id, &by)).await?;
+    answer(&engine, id, ended)
+}
+
+/// No account runs the version on trial any more.
+async fn roll_back(
+    editor: Authorized<Editor>,
+    state: web::Data<ApiState>,
+    engine: web::Data<EngineState>,
+    Id(id): Id<TargetId>,
+    OptionalJsonBody(body): OptionalJsonBody<EndBody>,
+) -> Result<HttpResponse, Problem> {
+    let (by, why) = (editor.caller.name.clone(), note(body.note)?);
+    let ended = state.run(move |connection| canaries::roll_back(connection, id, &by, &why)).await?;
+    answer(&engine, id, ended)
+}
+
+fn answer(engine: &EngineState, id: TargetId, ended: Option<CanaryRow>) -> Result<HttpResponse, Problem> {
+    let ended = ended.ok_or_else(|| Problem::new(Kind::State, "no version is on trial at this target"))?;
+    engine.engine.look_round();
+    Ok(HttpResponse::Ok().json(json!({ "targetId": id, "canary": CanaryView::of(&ended) })))
+}

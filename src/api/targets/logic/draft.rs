@@ -1,0 +1,142 @@
+//! Saving and validating the draft.
+
+use actix_web::{HttpResponse, web};
+use chrono::Utc;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{ApiState, Endpoint, EngineState, find, no_draft, refused};
+use crate::api::targets::logic::view::DraftView;
+use crate::domain::ids::TargetId;
+use crate::domain::target::Target;
+use crate::http::auth::Editor;
+use crate::http::path::Id;
+use crate::http::{Authorized, JsonBody, OptionalJsonBody, Problem};
+use crate::logic::{Built, Dependencies, Language, LogicError, Source, TestResult};
+use crate::storage::logic::{self, Artefact, Draft};
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![Endpoint::put("/targets/{id}/logic", save), Endpoint::post("/targets/{id}/logic/validate", validate)]
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct LogicBody {
+    code: String,
+    language: Option<Language>,
+    #[serde(default)]
+    package_dependencies: Dependencies,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct ValidateBody {
+    /// Packages are chosen anew, where the ranges allow newer ones.
+    update: bool,
+}
+
+/// Saves the draft, if it builds and loads. When the registry cannot be reached
+/// it is kept all the same, to be validated later.
+async fn save(
+    editor: Authorized<Editor>,
+    state: web::Data<ApiState>,
+    engine: web::Data<EngineState>,
+    Id(id): Id<TargetId>,
+    JsonBody(body): JsonBody<LogicBody>,
+) -> Result<HttpResponse, Problem> {
+    let target = find(&state, id).await?;
+    let before = state.run(move |connection| logic::draft(connection, id)).await?;
+    let lock = lock_of(&state, before.as_ref()).await?;
+    let LogicBody { code, language, package_dependencies: dependencies } = body;
+    let source = Source { code, language, dependencies };
+    let made = make(&engine, &target, &source, lock.as_ref(), &editor.caller.name).await?;
+    answer(&state, id, made).await
+}
+
+/// Builds and tries the draft again.
+async fn validate(
+    editor: Authorized<Editor>,
+    state: web::Data<ApiState>,
+    engine: web::Data<EngineState>,
+    Id(id): Id<TargetId>,
+    OptionalJsonBody(body): OptionalJsonBody<ValidateBody>,
+) -> Result<HttpResponse, Problem> {
+    let target = find(&state, id).await?;
+    let draft = state.run(move |connection| logic::draft(connection, id)).await?.ok_or_else(no_draft)?;
+    let lock = if body.update { None } else { lock_of(&state, Some(&draft)).await? };
+    let made = make(&engine, &target, &source_of(&draft), lock.as_ref(), &editor.caller.name).await?;
+    answer(&state, id, made).await
+}
+
+/// A draft and what it was built to.
+pub(super) struct Made {
+    pub draft: Draft,
+    pub artefact: Option<Artefact>,
+}
+
+async fn answer(state: &ApiState, id: TargetId, made: Made) -> Result<HttpResponse, Problem> {
+    let made = state
+        .run(move |connection| {
+            logic::save_draft(connection, id, &made.draft, made.artefact.as_ref())?;
+            Ok::<_, Problem>(made)
+        })
+        .await?;
+    let view = DraftView::of(made.draft, made.artefact.as_ref());
+    Ok(HttpResponse::Ok().json(json!({ "targetId": id, "draft": view })))
+}
+
+/// Builds and tries; only what is the author's to mend is an error.
+pub(super) async fn make(
+    engine: &EngineState,
+    target: &Target,
+    source: &Source,
+    lock: Option<&Value>,
+    by: &str,
+) -> Result<Made, Problem> {
+    let built = match engine.workshop.build(source, lock).await {
+        Ok(built) => built,
+        Err(LogicError::Registry(message)) => return Ok(unvalidated(source, message, by)),
+        Err(error) => return Err(refused(error)),
+    };
+    let tests = engine.workshop.try_out(&built, &target.settings.limits).await.map_err(refused)?;
+    Ok(validated(source, built, &tests, by))
+}
+
+fn unvalidated(source: &Source, problem: String, by: &str) -> Made {
+    let language = source.language.unwrap_or(Language::JavaScript);
+    Made { draft: draft(source, language, None, json!({ "problem": problem }), by), artefact: None }
+}
+
+fn validated(source: &Source, built: Built, tests: &[TestResult], by: &str) -> Made {
+    let report = json!({ "warnings": built.warnings, "tests": tests });
+    let id = Some(built.artefact.id.clone());
+    Made { draft: draft(source, built.language, id, report, by), artefact: Some(built.artefact) }
+}
+
+fn draft(source: &Source, language: Language, artefact: Option<String>, report: Value, by: &str) -> Draft {
+    Draft {
+        code: source.code.clone(),
+        language: language.as_str().into(),
+        package_dependencies: json!(source.dependencies),
+        artefact,
+        report,
+        saved_by: by.into(),
+        updated_at: Utc::now(),
+    }
+}
+
+/// What a draft was made from.
+pub(super) fn source_of(draft: &Draft) -> Source {
+    Source {
+        code: draft.code.clone(),
+        language: Language::parse(&draft.language),
+        dependencies: serde_json::from_value(draft.package_dependencies.clone()).unwrap_or_default(),
+    }
+}
+
+/// Which packages were chosen for the draft of before.
+pub(super) async fn lock_of(state: &ApiState, draft: Option<&Draft>) -> Result<Option<Value>, Problem> {
+    let Some(id) = draft.and_then(|draft| draft.artefact.clone()) else { return Ok(None) };
+    let artefact = state.run(move |connection| logic::artefact(connection, &id)).await?;
+    Ok(artefact.map(|artefact| artefact.lock))
+}

@@ -1,0 +1,227 @@
+//! Publishing the draft, and going back to an earlier version.
+
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::canary::{CanaryBody, begin};
+use super::draft::{lock_of, make, source_of};
+use super::view::VersionView;
+use super::{ApiState, CanaryView, Endpoint, EngineState, find, no_draft, note, refused};
+use crate::api::sweeps::SweepView;
+use crate::domain::filter::Filter;
+use crate::domain::ids::TargetId;
+use crate::domain::status::Trigger;
+use crate::domain::target::Target;
+use crate::http::auth::Editor;
+use crate::http::path::Id;
+use crate::http::{Authorized, Kind, OptionalJsonBody, Problem};
+use crate::js::Code;
+use crate::logic::TestResult;
+use crate::storage::logic::{self, Artefact, By, Draft, Version};
+use crate::storage::sweeps::{self, SweepKind};
+use crate::storage::{Connection, canaries, preview};
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::post("/targets/{id}/logic/publish", publish),
+        Endpoint::post("/targets/{id}/logic/rollback", roll_back),
+    ]
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct PublishBody {
+    note: Option<String>,
+    /// Every account in scope runs at once; otherwise none does because of it.
+    force: bool,
+    /// Some run it first.
+    canary: Option<CanaryBody>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct RollbackBody {
+    /// The one before the published one when absent.
+    version: Option<i32>,
+    note: Option<String>,
+    force: bool,
+}
+
+/// Makes the draft the next published version. Runs that are under way finish
+/// on theirs.
+async fn publish(
+    editor: Authorized<Editor>,
+    state: web::Data<ApiState>,
+    engine: web::Data<EngineState>,
+    Id(id): Id<TargetId>,
+    OptionalJsonBody(body): OptionalJsonBody<PublishBody>,
+) -> Result<HttpResponse, Problem> {
+    let target = find(&state, id).await?;
+    let why = note(body.note)?;
+    let canary = body.canary.map(|canary| canary.read()).transpose()?;
+    if canary.is_some() && body.force {
+        return Err(Problem::new(Kind::State, "a version that some run first cannot be forced on all"));
+    }
+    let by = editor.caller.name.clone();
+    let tested = ready(&state, &engine, &target, &by).await?;
+    let (version, trial, after) = state
+        .run(move |connection| {
+            let by = By { who: &by, note: &why };
+            let version = publish_tested(connection, &target, &tested, by)?;
+            let trial = match canary {
+                Some(canary) => Some(begin(connection, &target, version.version, canary, by.who)?),
+                None => {
+                    go_live(connection, &target, version.version, by.who)?;
+                    None
+                }
+            };
+            let after = after(connection, &target, body.force)?;
+            Ok::<_, Problem>((version, trial, after))
+        })
+        .await?;
+    engine.engine.look_round();
+    if after.get("sweep").is_some() {
+        engine.engine.sweep(id);
+    }
+    answer(version, trial.as_ref().map(CanaryView::of), after)
+}
+
+fn answer(version: Version, canary: Option<CanaryView>, after: Value) -> Result<HttpResponse, Problem> {
+    let mut view = serde_json::to_value(VersionView::of(version, None, true)).map_err(Problem::internal)?;
+    if let (Value::Object(view), Value::Object(after)) = (&mut view, after) {
+        view.extend(after);
+        if let Some(canary) = canary {
+            view.insert("canary".into(), serde_json::to_value(canary).map_err(Problem::internal)?);
+        }
+    }
+    Ok(HttpResponse::Ok().json(view))
+}
+
+/// The draft, built, loaded and with all its tests passed.
+async fn ready(state: &ApiState, engine: &EngineState, target: &Target, by: &str) -> Result<String, Problem> {
+    let id = target.id;
+    let draft = state.run(move |connection| logic::draft(connection, id)).await?.ok_or_else(no_draft)?;
+    let (artefact, code) = match found(state, &draft).await? {
+        Some(artefact) => (artefact.id.clone(), Code::new(&artefact.code, artefact.source_map.as_deref())),
+        None => return validated_now(state, engine, target, &draft, by).await,
+    };
+    let tests = engine.workshop.try_code(code, &target.settings.limits).await.map_err(refused)?;
+    passed(&tests)?;
+    Ok(artefact)
+}
+
+async fn found(state: &ApiState, draft: &Draft) -> Result<Option<Artefact>, Problem> {
+    let Some(id) = draft.artefact.clone() else { return Ok(None) };
+    state.run(move |connection| logic::artefact(connection, &id)).await.map_err(|error| error)
+}
+
+/// A draft that could not be validated when it was saved.
+async fn validated_now(
+    state: &ApiState,
+    engine: &EngineState,
+    target: &Target,
+    draft: &Draft,
+    by: &str,
+) -> Result<String, Problem> {
+    let lock = lock_of(state, Some(draft)).await?;
+    let made = make(engine, target, &source_of(draft), lock.as_ref(), by).await?;
+    let Some(artefact) = made.artefact else {
+        let problem = made.draft.report["problem"].as_str().unwrap_or("the draft cannot be validated");
+        return Err(Problem::new(Kind::Unavailable, problem));
+    };
+    let tests: Vec<TestResult> =
+        serde_json::from_value(made.draft.report["tests"].clone()).unwrap_or_default();
+    passed(&tests)?;
+    let (target, id) = (target.id, artefact.id.clone());
+    let saved = state
+        .run(move |connection| logic::save_draft(connection, target, &made.draft, Some(&artefact)))
+        .await;
+    saved.map(|()| id)
+}
+
+fn passed(tests: &[TestResult]) -> Result<(), Problem> {
+    let failed: Vec<_> = tests.iter().filter(|test| !test.passed).collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let names = failed.iter().map(|test| format!("\"{}\"", test.name)).collect::<Vec<_>>().join(", ");
+    let sentence = format!("{} of {} tests failed: {names}", failed.len(), tests.len());
+    let rule = crate::domain::subject::FieldError::new("code", sentence);
+    Err(Problem::validation(vec![rule]).with_member("tests", json!(tests)))
+}
+
+/// Only what was tested is published.
+fn publish_tested(
+    connection: &mut Connection,
+    target: &Target,
+    tested: &str,
+    by: By<'_>,
+) -> Result<Version, Problem> {
+    let version = logic::publish(connection, target.id, tested, by)?;
+    version.ok_or_else(|| Problem::new(Kind::State, "the draft was changed meanwhile: publish again"))
+}
+
+/// A trial that is running ends: all run this version now.
+fn go_live(connection: &mut Connection, target: &Target, version: i32, by: &str) -> Result<(), Problem> {
+    canaries::roll_back(connection, target.id, by, &format!("version {version} was published"))?;
+    Ok(logic::run_version(connection, target.id, version)?)
+}
+
+/// How many accounts would run if all were forced, or that they do.
+fn after(connection: &mut Connection, target: &Target, force: bool) -> Result<Value, Problem> {
+    if force {
+        if !target.settings.is_served() {
+            return Err(Problem::new(Kind::State, "the target is not enabled: enable it, then force it"));
+        }
+        let sweep = sweeps::start(connection, target, SweepKind::Force, Trigger::Force)?;
+        return Ok(json!({ "sweep": SweepView::new(&sweep) }));
+    }
+    let filter = Filter::parse(&target.settings.filter).map_err(Problem::internal)?;
+    let preview = preview::preview(connection, target.store, target.id, &filter)?;
+    Ok(json!({ "accountsToForce": preview.total }))
+}
+
+/// Publishes an earlier version again, as the next one.
+async fn roll_back(
+    editor: Authorized<Editor>,
+    state: web::Data<ApiState>,
+    engine: web::Data<EngineState>,
+    Id(id): Id<TargetId>,
+    OptionalJsonBody(body): OptionalJsonBody<RollbackBody>,
+) -> Result<HttpResponse, Problem> {
+    let target = find(&state, id).await?;
+    let (why, by) = (note(body.note)?, editor.caller.name.clone());
+    let (version, after) = state
+        .run(move |connection| {
+            let earlier = match body.version {
+                Some(version) => version,
+                None => before_published(connection, &target)?,
+            };
+            let by = By { who: &by, note: &why };
+            let restored = logic::restore(connection, id, earlier, by)?
+                .ok_or_else(|| Problem::new(Kind::NotFound, format!("there is no version {earlier}")))?;
+            go_live(connection, &target, restored.version, by.who)?;
+            let after = after(connection, &target, body.force)?;
+            Ok::<_, Problem>((restored, after))
+        })
+        .await?;
+    engine.engine.look_round();
+    if after.get("sweep").is_some() {
+        engine.engine.sweep(id);
+    }
+    answer(version, None, after)
+}
+
+/// The version that ran before the published one: what that one restores does
+/// not count, or going back twice would go nowhere.
+fn before_published(connection: &mut Connection, target: &Target) -> Result<i32, Problem> {
+    let nothing = || Problem::new(Kind::State, "there is no earlier version to go back to");
+    let published = target.logic_version.ok_or_else(nothing)?;
+    let versions = logic::versions(connection, target.id)?;
+    let current = versions.iter().find(|version| version.version == published).ok_or_else(nothing)?;
+    let from = current.restores.unwrap_or(published);
+    let earlier =
+        versions.iter().find(|version| version.version < from && version.artefact != current.artefact);
+    earlier.map(|version| version.version).ok_or_else(nothing)
+}

@@ -1,0 +1,150 @@
+//! Drafts, versions and trials as the API shows them.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::domain::canary::Share;
+use crate::storage::canaries::CanaryRow;
+use crate::storage::logic::{Artefact, Draft, Version};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ArtefactView {
+    id: String,
+    /// Bytes of what hosts load.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    packages: Option<Value>,
+}
+
+impl ArtefactView {
+    fn of(id: String, artefact: Option<&Artefact>) -> Self {
+        let size = artefact.map(|artefact| artefact.code.len());
+        Self { id, size, packages: artefact.map(|artefact| artefact.packages.clone()) }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DraftView {
+    code: String,
+    language: String,
+    package_dependencies: Value,
+    /// `draft` or `validated`.
+    state: &'static str,
+    artefact: Option<ArtefactView>,
+    report: Value,
+    saved_by: String,
+    updated_at: DateTime<Utc>,
+}
+
+impl DraftView {
+    pub fn of(draft: Draft, artefact: Option<&Artefact>) -> Self {
+        let Draft { code, language, package_dependencies, artefact: id, report, saved_by, updated_at } =
+            draft;
+        let state = if id.is_some() { "validated" } else { "draft" };
+        let artefact = id.map(|id| ArtefactView::of(id, artefact));
+        Self { code, language, package_dependencies, state, artefact, report, saved_by, updated_at }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct VersionView {
+    version: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    language: String,
+    package_dependencies: Value,
+    artefact: ArtefactView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<Value>,
+    published_by: String,
+    published_at: DateTime<Utc>,
+    note: String,
+    restores: Option<i32>,
+}
+
+impl VersionView {
+    /// With or without the source text and what was found about it.
+    pub fn of(version: Version, artefact: Option<&Artefact>, whole: bool) -> Self {
+        Self {
+            version: version.version,
+            code: whole.then_some(version.code),
+            language: version.language,
+            package_dependencies: version.package_dependencies,
+            artefact: ArtefactView::of(version.artefact, artefact),
+            report: whole.then_some(version.report),
+            published_by: version.published_by,
+            published_at: version.published_at,
+            note: version.note,
+            restores: version.restores,
+        }
+    }
+}
+
+/// A trial as it stands or ended.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::api) struct CanaryView {
+    state: String,
+    version: i32,
+    base_version: i32,
+    /// How many subjects were chosen, or …
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accounts: Option<usize>,
+    /// … so many in a hundred.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    percent: Option<u8>,
+    max_failure_percent: u8,
+    min_runs: u32,
+    figures: [FiguresView; 2],
+    started_by: String,
+    started_at: DateTime<Utc>,
+    ended_by: Option<String>,
+    ended_at: Option<DateTime<Utc>>,
+    reason: String,
+}
+
+/// How the runs of a version ended since the trial began.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FiguresView {
+    version: i32,
+    runs: i64,
+    failures: i64,
+}
+
+impl CanaryView {
+    pub fn of(row: &CanaryRow) -> Self {
+        let (canary, figures) = (row.canary(), row.figures());
+        let (accounts, percent) = match &canary.share {
+            Share::Subjects(subjects) => (Some(subjects.len()), None),
+            Share::Percent(percent) => (None, Some(*percent)),
+        };
+        Self {
+            state: row.state.clone(),
+            version: canary.version,
+            base_version: row.base_version,
+            accounts,
+            percent,
+            max_failure_percent: canary.max_failure_percent,
+            min_runs: canary.min_runs,
+            figures: [
+                FiguresView { version: canary.version, runs: figures.runs, failures: figures.failures },
+                FiguresView {
+                    version: row.base_version,
+                    runs: figures.base_runs,
+                    failures: figures.base_failures,
+                },
+            ],
+            started_by: row.started_by.clone(),
+            started_at: row.started_at,
+            ended_by: row.ended_by.clone(),
+            ended_at: row.ended_at,
+            reason: row.reason.clone(),
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Versions of logic that some subjects run before all others do.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Text};
+use diesel::{QueryableByName, sql_query};
+
+use super::complete::Completion;
+use super::schema::{logic_canaries, targets};
+use super::{DbError, filter_sql};
+use crate::domain::canary::{Canary, Figures, Share};
+use crate::domain::filter::Filter;
+use crate::domain::ids::{StoreId, SubjectId, TargetId};
+use crate::domain::status::ProvisionStatus;
+
+/// Under whose name one is rolled back by itself.
+pub const BY_ITSELF: &str = "provisiond";
+
+/// A canary as it stands, or stood at its end.
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = logic_canaries)]
+pub struct CanaryRow {
+    id: i64,
+    version: i32,
+    /// What all others run.
+    pub base_version: i32,
+    subjects: Option<Vec<Option<i64>>>,
+    percent: Option<i32>,
+    max_failure_percent: i32,
+    min_runs: i32,
+    runs: i64,
+    failures: i64,
+    base_runs: i64,
+    base_failures: i64,
+    /// `running`, `promoted` or `rolledBack`.
+    pub state: String,
+    /// The name of a token.
+    pub started_by: String,
+    /// When.
+    pub started_at: DateTime<Utc>,
+    /// The name of a token, or [`BY_ITSELF`].
+    pub ended_by: Option<String>,
+    /// When.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// Why it ended.
+    pub reason: String,
+}
+
+impl CanaryRow {
+    /// Its number.
+    pub fn id(&self) -> i64 {
+        self.id
+    }
+
+    /// What was asked for.
+    pub fn canary(&self) -> Canary {
+        let share = match (&self.subjects, self.percent) {
+            (Some(ids), _) => Share::Subjects(ids.iter().flatten().map(|id| SubjectId(*id)).collect()),
+            (None, percent) => Share::Percent(percent.and_then(|it| u8::try_from(it).ok()).unwrap_or(0)),
+        };
+        Canary {
+            version: self.version,
+            share,
+            max_failure_percent: u8::try_from(self.max_failure_percent).unwrap_or(100),
+            min_runs: u32::try_from(self.min_runs).unwrap_or(1),
+        }
+    }
+
+    /// How runs ended since it began.
+    pub fn figures(&self) -> Figures {
+        let Self { runs, failures, base_runs, base_failures, .. } = *self;
+        Figures { runs, failures, base_runs, base_failures }
+    }
+}
+
+/// Begins one, unless one is running.
+pub fn start(
+    connection: &mut PgConnection,
+    target: TargetId,
+    base_version: i32,
+    canary: &Canary,
+    by: &str,
+) -> Result<CanaryRow, DbError> {
+    let (subjects, percent) = match &canary.share {
+        Share::Subjects(ids) => (Some(ids.iter().map(|id| Some(id.0)).collect::<Vec<_>>()), None),
+        Share::Percent(percent) => (None, Some(i32::from(*percent))),
+    };
+    let values = (
+        logic_canaries::target_id.eq(target.0),
+        logic_canaries::version.eq(canary.version),
+        logic_canaries::base_version.eq(base_version),
+        logic_canaries::subjects.eq(subjects),
+        logic_canaries::percent.eq(percent),
+        logic_canaries::max_failure_percent.eq(i32::from(canary.max_failure_percent)),
+        logic_canaries::min_runs.eq(i32::try_from(canary.min_runs).unwrap_or(i32::MAX)),
+        logic_canaries::started_by.eq(by),
+    );
+    connection.transaction(|connection| {
+        let row: CanaryRow = diesel::insert_into(logic_canaries::table)
+            .values(values)
+            .returning(CanaryRow::as_returning())
+            .get_result(connection)?;
+        diesel::update(targets::table.find(target.0)).set(targets::canary.eq(row.id)).execute(connection)?;
+        Ok(row)
+    })
+}
+
+/// The one that is running.
+pub fn running(connection: &mut PgConnection, target: TargetId) -> Result<Option<CanaryRow>, DbError> {
+    let all = logic_canaries::table.filter(logic_canaries::target_id.eq(target.0));
+    let running = all.filter(logic_canaries::state.eq("running"));
+    Ok(running.select(CanaryRow::as_select()).first(connection).optional()?)
+}
+
+/// The latest one, running or not.
+pub fn latest(connection: &mut PgConnection, target: TargetId) -> Result<Option<CanaryRow>, DbError> {
+    let all = logic_canaries::table.filter(logic_canaries::target_id.eq(target.0));
+    let latest = all.order(logic_canaries::id.desc());
+    Ok(latest.select(CanaryRow::as_select()).first(connection).optional()?)
+}
+
+/// Everybody runs its version from now on; `None` when none is running.
+pub fn promote(
+    connection: &mut PgConnection,
+    target: TargetId,
+    by: &str,
+) -> Result<Option<CanaryRow>, DbError> {
+    connection.transaction(|connection| {
+        let ended = end(connection, target, "promoted", by, "")?;
+        if let Some(canary) = &ended {
+            diesel::update(targets::table.find(target.0))
+                .set(targets::logic_version.eq(canary.version))
+                .execute(connection)?;
+        }
+        Ok(ended)
+    })
+}
+
+/// Nobody runs its version any more; `None` when none is running.
+pub fn roll_back(
+    connection: &mut PgConnection,
+    target: TargetId,
+    by: &str,
+    reason: &str,
+) -> Result<Option<CanaryRow>, DbError> {
+    end(connection, target, "rolledBack", by, reason)
+}
+
+fn end(
+    connection: &mut PgConnection,
+    target: TargetId,
+    state: &str,
+    by: &str,
+    reason: &str,
+) -> Result<Option<CanaryRow>, DbError> {
+    let running = logic_canaries::table
+        .filter(logic_canaries::target_id.eq(target.0))
+        .filter(logic_canaries::state.eq("running"));
+    let ended = diesel::update(running)
+        .set((
+            logic_canaries::state.eq(state),
+            logic_canaries::ended_by.eq(by),
+            logic_canaries::ended_at.eq(Utc::now()),
+            logic_canaries::reason.eq(reason),
+        ))
+        .returning(CanaryRow::as_returning())
+        .get_result(connection)
+        .optional()?;
+    diesel::update(targets::table.find(target.0)).set(targets::canary.eq(None::<i64>)).execute(connection)?;
+    Ok(ended)
+}
+
+/// Counts the runs of a batch that belong to a canary, and rolls it back when
+/// too many failed. Runs inside the transaction that writes the batch.
+pub(super) fn count(connection: &mut PgConnection, batch: &[Completion]) -> Result<(), DbError> {
+    let counted = |completion: &&Completion| completion.run.as_ref().is_some_and(|run| run.canary.is_some());
+    let Some(first) = batch.iter().find(counted) else { return Ok(()) };
+    let Some(canary) = running(connection, first.target)? else { return Ok(()) };
+    let mut figures = Figures::default();
+    for completion in batch.iter().filter(counted) {
+        let Some(run) = completion.run.as_ref().filter(|run| run.canary == Some(canary.id)) else { continue };
+        let failed = i64::from(completion.conclusion.status == ProvisionStatus::ProvisionFailed);
+        if run.logic_version == canary.version {
+            figures.runs += 1;
+            figures.failures += failed;
+        } else {
+            figures.base_runs += 1;
+            figures.base_failures += failed;
+        }
+    }
+    let counted: CanaryRow = diesel::update(logic_canaries::table.find(canary.id))
+        .set((
+            logic_canaries::runs.eq(logic_canaries::runs + figures.runs),
+            logic_canaries::failures.eq(logic_canaries::failures + figures.failures),
+            logic_canaries::base_runs.eq(logic_canaries::base_runs + figures.base_runs),
+            logic_canaries::base_failures.eq(logic_canaries::base_failures + figures.base_failures),
+        ))
+        .returning(CanaryRow::as_returning())
+        .get_result(connection)?;
+    if let Some(reason) = counted.canary().verdict(counted.figures()) {
+        log::warn!("logic of target {} is rolled back: {reason}", first.target);
+        roll_back(connection, first.target, BY_ITSELF, &reason)?;
+    }
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct Id {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+}
+
+/// So many subjects in scope, spread over the store, sorted by id.
+pub fn choose(
+    connection: &mut PgConnection,
+    store: StoreId,
+    filter: &Filter,
+    most: u32,
+) -> Result<Vec<SubjectId>, DbError> {
+    let compiled = filter_sql::compile(filter, 3, Utc::now());
+    let rows: Vec<Id> = sql_query(format!(
+        "SELECT id FROM (SELECT s.id FROM subjects s WHERE s.store_id = $1 AND s.kind = 'account' \
+            AND s.deleted_at IS NULL AND {} ORDER BY hashint8(s.id) LIMIT $2) AS chosen ORDER BY id",
+        compiled.sql
+    ))
+    .bind::<BigInt, _>(store.0)
+    .bind::<BigInt, _>(i64::from(most))
+    .bind::<Array<Text>, _>(compiled.values)
+    .load(connection)?;
+    Ok(rows.into_iter().map(|row| SubjectId(row.id)).collect())
+}
