@@ -106,7 +106,7 @@ fn unknown_keys_are_refused() {
         from_file("[engine]\nrunAgain = \"10s\"\n").unwrap_err(),
         "engine.runAgain in provisiond.toml: there is no such key; there are engine.node, engine.runAgainFloor, engine.pollInterval, engine.breakerProbe, engine.breakerProbeLongest"
     );
-    let sections = "there are the sections [server], [database], [engine], [limits], [security]";
+    let sections = "there are the sections [server], [database], [engine], [limits], [packages], [security]";
     for text in ["[motor]\n", "[motor]\nx = 1\n", "listen = 1\n", "server = 1\n"] {
         assert!(from_file(text).unwrap_err().ends_with(sections), "{text}");
     }

@@ -45,6 +45,19 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BadJsonText> {
     })
 }
 
+/// How serde_json hands over a number while some crate of the build has it keep
+/// every digit: as an object with this member.
+const EXACT_NUMBER: &str = "$serde_json::private::Number";
+
+/// A number as JavaScript has it (RFC 8259 §6).
+fn number<E: serde::de::Error>(text: &str) -> Result<Value, E> {
+    if let Ok(integer) = text.parse::<i64>() {
+        return Ok(integer.into());
+    }
+    let number = text.parse().ok().and_then(serde_json::Number::from_f64);
+    number.map(Value::Number).ok_or_else(|| E::custom("number out of range"))
+}
+
 /// A JSON value none of whose objects has a member twice.
 struct Unambiguous(Value);
 
@@ -102,6 +115,9 @@ impl<'de> Visitor<'de> for ValueVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(name) = members.next_key::<String>()? {
+            if name == EXACT_NUMBER && map.is_empty() {
+                return number(&members.next_value::<String>()?);
+            }
             if map.contains_key(&name) {
                 let name = shape::shorten(&name);
                 return Err(A::Error::custom(format!("member `{name}` stands twice in its object")));

@@ -43,7 +43,7 @@ fn in_json(name: &str) -> String {
         "sequence" => "an array",
         "string" => "a string",
         "boolean" => "a boolean",
-        "integer" | "floating" => "a number",
+        "integer" | "floating" | "number" => "a number",
         "null" | "unit" => "null",
         _ => match name {
             "a map" => "an object",

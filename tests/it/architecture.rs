@@ -23,7 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "engine",
         ],
     ),
-    ("cli", &["app", "config", "security", "js"]),
+    ("cli", &["app", "config", "security", "js", "logic"]),
 ];
 
 /// Crates that live in one place only.
