@@ -14,7 +14,7 @@ use crate::domain::response::{Response, cut_message};
 use crate::domain::status::{ErrorClass, ProvisionStatus, Reason, Trigger};
 use crate::egress::{Egress, Session};
 use crate::js::{RunEnd, RunOutcome, StartError, Thrown};
-use crate::plan::{Conclusion, Decision, Ending, RunFacts, Scope, conclude, decide};
+use crate::plan::{Conclusion, Decision, Ending, Kills, RunFacts, Scope, conclude, decide};
 use crate::storage::JsonText;
 use crate::storage::claim::Claimed;
 use crate::storage::complete::{Completion, RunLog};
@@ -118,6 +118,7 @@ fn record(runtime: &Runtime, claimed: Claimed, status: ProvisionStatus, in_scope
         attributes: None,
         next: None,
         retry_after: None,
+        kills: 0,
     };
     completion(runtime, &claimed, in_scope, conclusion, None)
 }
@@ -195,6 +196,7 @@ fn finish_with(
         present_before: claimed.known.present,
         wanted: job.wanted,
         made_calls,
+        kills: Kills::before(claimed.kills, claimed.subject.version, runtime.logic_version, job.reason),
     };
     let conclusion = conclude(&facts, end, &runtime.policy, now, jitter);
     let run = RunLog {
@@ -223,6 +225,7 @@ fn ending(outcome: RunOutcome, reason: Reason, session: &Session) -> Ending {
         },
         RunOutcome::Threw(thrown) => threw(thrown, session),
         RunOutcome::Limit(message) => fail(message, ErrorClass::Logic, None),
+        RunOutcome::Killed(message) => Ending::Killed(message),
         RunOutcome::Interrupted(message) => Ending::Interrupted(message),
     }
 }

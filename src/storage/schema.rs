@@ -102,6 +102,10 @@ diesel::table! {
         fingerprint -> Nullable<Text>,
         cleared_version -> Nullable<Int8>,
         provisioned -> Bool,
+        kills -> Int2,
+        kills_version -> Nullable<Int8>,
+        kills_logic -> Nullable<Int4>,
+        kills_reason -> Nullable<Text>,
     }
 }
 

@@ -156,6 +156,7 @@ fn success(claimed: &Claimed, target: TargetId) -> Completion {
         attributes: None,
         next: None,
         retry_after: None,
+        kills: 0,
     };
     Completion {
         target,
