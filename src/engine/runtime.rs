@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json, value::to_raw_value};
 
 use super::deps::Deps;
-use super::hosts::Hosts;
+use super::hosts::{Hosts, Starter};
 use crate::domain::filter::Filter;
 use crate::domain::target::Target;
 use crate::egress::{AllowList, TargetPolicy};
@@ -154,5 +154,7 @@ fn connection(target: &Target, egress: &TargetPolicy) -> Value {
 fn hosts(deps: &Deps, stored: &Stored) -> Arc<Hosts> {
     let settings = &stored.target.settings;
     let parallel = settings.max_parallel_jobs as usize;
-    Arc::new(Hosts::new(deps.program.clone(), stored.code.clone(), settings.limits, parallel))
+    let starter =
+        Starter { program: deps.program.clone(), code: stored.code.clone(), limits: settings.limits };
+    Arc::new(Hosts::new(starter, settings.isolation, parallel))
 }

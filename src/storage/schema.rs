@@ -227,6 +227,7 @@ diesel::table! {
         resumes -> Int8,
         guard_count -> Nullable<Int4>,
         guard_percent -> Nullable<Int4>,
+        isolation -> Text,
     }
 }
 
