@@ -79,6 +79,7 @@ fn facts() -> RunFacts {
         present_before: false,
         wanted: true,
         made_calls: true,
+        kills: 0,
     }
 }
 
@@ -110,23 +111,27 @@ const LOGIC: &str = "export default async (ctx) => {
   return { status: 'provisioned', remoteId: (await answer.json()).id };
 }";
 
-/// Runs through the process boundary, with one host call each.
+/// Runs through the process boundary, with one host call each, and what the
+/// sandbox costs them.
 fn host(bench: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let program = HostProgram::new(env!("CARGO_BIN_EXE_provisiond"));
-    let host = runtime.block_on(JsHost::start(&program, LOGIC, &Limits::default())).unwrap();
+    let confined = HostProgram::new(env!("CARGO_BIN_EXE_provisiond"));
+    let unconfined = HostProgram { confined: false, ..confined.clone() };
     let context = json!({ "reason": "provision", "subject": { "userName": "ada", "attributes": subject().attributes } });
     let (context, calls) = (context.to_string(), Arc::new(Echo));
-    let mut group = bench.benchmark_group("host");
-    for parallel in [1_usize, 16, 64] {
-        group.throughput(Throughput::Elements(parallel as u64));
-        group.bench_function(format!("run/{parallel}"), |b| {
-            b.iter(|| {
-                let run = || host.run(RunRequest { context: context.clone() }, calls.clone());
-                let ends = runtime.block_on(futures_util::future::join_all((0..parallel).map(|_| run())));
-                assert!(ends.iter().all(|end| matches!(end.outcome, RunOutcome::Returned(_))));
+    for (group, program) in [("host", confined), ("host-unconfined", unconfined)] {
+        let host = runtime.block_on(JsHost::start(&program, LOGIC, &Limits::default())).unwrap();
+        let mut group = bench.benchmark_group(group);
+        for parallel in [1_usize, 16, 64] {
+            group.throughput(Throughput::Elements(parallel as u64));
+            group.bench_function(format!("run/{parallel}"), |b| {
+                b.iter(|| {
+                    let run = || host.run(RunRequest { context: context.clone() }, calls.clone());
+                    let ends = runtime.block_on(futures_util::future::join_all((0..parallel).map(|_| run())));
+                    assert!(ends.iter().all(|end| matches!(end.outcome, RunOutcome::Returned(_))));
+                });
             });
-        });
+        }
     }
 }
 

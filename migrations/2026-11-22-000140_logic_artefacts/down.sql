@@ -1,4 +1,3 @@
-ALTER TABLE targets DROP COLUMN canary;
 DROP TABLE logic_canaries;
 ALTER TABLE logic_versions
     DROP COLUMN language, DROP COLUMN artefact, DROP COLUMN report, DROP COLUMN note, DROP COLUMN restores;

@@ -65,6 +65,3 @@ CREATE TABLE logic_canaries (
 );
 CREATE UNIQUE INDEX logic_canaries_running ON logic_canaries (target_id) WHERE state = 'running';
 CREATE INDEX logic_canaries_target ON logic_canaries (target_id, id);
--- The one that is running, so that whoever reads the target sees it begin and
--- end.
-ALTER TABLE targets ADD COLUMN canary bigint;

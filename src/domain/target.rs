@@ -24,6 +24,17 @@ words!(
     }
 );
 
+words!(
+    /// What runs of a target have in common.
+    Isolation {
+        /// Many runs at a time in one host process, with one set of module
+        /// variables.
+        Shared = "shared",
+        /// One run at a time in a host process.
+        Exclusive = "exclusive",
+    }
+);
+
 /// What logic may use up in one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -105,8 +116,6 @@ pub struct Target {
     pub resumes: i64,
     /// The published logic, `None` before the first publication.
     pub logic_version: Option<i32>,
-    /// The trial of another version that is running.
-    pub canary: Option<i64>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When its settings last changed.
@@ -142,6 +151,8 @@ pub struct TargetSettings {
     pub connection: Map<String, Value>,
     /// What a run may use up.
     pub limits: Limits,
+    /// Who shares a host process.
+    pub isolation: Isolation,
     /// When a failure is tried again.
     pub retry: RetryPolicy,
     /// When removals wait for a person.
@@ -164,6 +175,7 @@ impl TargetSettings {
             config: Map::new(),
             connection: Map::new(),
             limits: Limits::default(),
+            isolation: Isolation::Shared,
             retry: RetryPolicy::default(),
             guard: GuardSettings::default(),
         }

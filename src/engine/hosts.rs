@@ -1,14 +1,19 @@
 //! The JavaScript hosts of one (target, logic version): shared ones for
-//! everyday runs, and lone ones to find out which run breaks its limits.
+//! everyday runs, and lone ones to find out which run breaks its limits; or, when
+//! the target is isolated, one for each run.
+
+mod exclusive;
+mod pool;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
+use exclusive::Exclusive;
 use serde::Serialize;
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::domain::host_call::HostCalls;
-use crate::domain::target::Limits;
+use crate::domain::target::{Isolation, Limits};
 use crate::js::{Code, HostProgram, JsHost, RunEnd, RunOutcome, RunRequest, StartError};
 
 /// Runs that one host takes at a time; more were seen to lose promises.
@@ -16,12 +21,28 @@ const RUNS_PER_HOST: usize = 64;
 /// Lone hosts at one time.
 const LONE_HOSTS: usize = 2;
 
+/// What every host of a version is started with.
+pub struct Starter {
+    /// What to execute.
+    pub program: HostProgram,
+    /// The published logic.
+    pub code: Code,
+    /// What its runs may use up.
+    pub limits: Limits,
+}
+
+impl Starter {
+    async fn start(&self) -> Result<Arc<JsHost>, StartError> {
+        Ok(Arc::new(JsHost::start(&self.program, &self.code, &self.limits).await?))
+    }
+}
+
 /// The hosts of one published version under one set of limits.
 pub struct Hosts {
-    program: HostProgram,
-    code: Code,
-    limits: Limits,
+    starter: Starter,
     shared: Vec<Mutex<Option<Arc<JsHost>>>>,
+    /// For a target that is isolated.
+    exclusive: Option<Exclusive>,
     lone: Semaphore,
     /// Runs that wait for a lone host or are in one.
     to_run_alone: AtomicUsize,
@@ -43,13 +64,12 @@ pub struct HostState {
 
 impl Hosts {
     /// Hosts for as many parallel runs; processes start when first needed.
-    pub fn new(program: HostProgram, code: Code, limits: Limits, parallel: usize) -> Self {
+    pub fn new(starter: Starter, isolation: Isolation, parallel: usize) -> Self {
         let count = parallel.div_ceil(RUNS_PER_HOST).max(1);
         Self {
-            program,
-            code,
-            limits,
+            starter,
             shared: (0..count).map(|_| Mutex::new(None)).collect(),
+            exclusive: (isolation == Isolation::Exclusive).then(Exclusive::new),
             lone: Semaphore::new(LONE_HOSTS),
             to_run_alone: AtomicUsize::new(0),
             spare: std::sync::Mutex::default(),
@@ -66,6 +86,9 @@ impl Hosts {
         context: String,
         calls: Arc<dyn HostCalls>,
     ) -> Result<RunEnd, StartError> {
+        if let Some(exclusive) = &self.exclusive {
+            return exclusive.run(&self.starter, context, calls).await;
+        }
         let host = self.shared_host(worker / RUNS_PER_HOST % self.shared.len()).await?;
         let end = host.run(RunRequest { context: context.clone() }, calls.clone()).await;
         let retry =
@@ -78,7 +101,7 @@ impl Hosts {
         if let Some(host) = slot.as_ref().filter(|host| host.is_alive()) {
             return Ok(host.clone());
         }
-        let host = Arc::new(JsHost::start(&self.program, &self.code, &self.limits).await?);
+        let host = self.starter.start().await?;
         *slot = Some(host.clone());
         Ok(host)
     }
@@ -117,7 +140,7 @@ impl Hosts {
         if let Some(host) = spare.filter(|host| host.is_alive()) {
             return Ok(host);
         }
-        let host = Arc::new(JsHost::start(&self.program, &self.code, &self.limits).await?);
+        let host = self.starter.start().await?;
         // One of those that run alone uses its CPU limit up, again and again as
         // long as it is tried again: not at the expense of the others.
         host.put_behind();
@@ -133,6 +156,9 @@ impl Hosts {
     /// called.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
+        if let Some(exclusive) = &self.exclusive {
+            exclusive.stop();
+        }
         for slot in &self.shared {
             if let Ok(mut slot) = slot.try_lock()
                 && let Some(host) = slot.take()
@@ -152,8 +178,11 @@ impl Hosts {
         self.stopped.store(false, Ordering::Release);
     }
 
-    /// The shared hosts that are alive.
+    /// The hosts that are alive, less the lone ones.
     pub fn observe(&self) -> Vec<HostState> {
+        if let Some(exclusive) = &self.exclusive {
+            return exclusive.observe();
+        }
         let alive = |slot: &Mutex<Option<Arc<JsHost>>>| {
             let slot = slot.try_lock().ok()?;
             let host = slot.as_ref().filter(|host| host.is_alive())?;

@@ -14,7 +14,7 @@ use crate::domain::response::{Response, cut_message};
 use crate::domain::status::{ErrorClass, ProvisionStatus, Reason, Trigger};
 use crate::egress::{Egress, Session};
 use crate::js::{RunEnd, RunOutcome, StartError, Thrown};
-use crate::plan::{Conclusion, Decision, Ending, RunFacts, Scope, conclude, decide};
+use crate::plan::{Conclusion, Decision, Ending, Kills, RunFacts, Scope, conclude, decide};
 use crate::storage::JsonText;
 use crate::storage::claim::Claimed;
 use crate::storage::complete::{Completion, RunLog};
@@ -118,6 +118,7 @@ fn record(runtime: &Runtime, claimed: Claimed, status: ProvisionStatus, in_scope
         attributes: None,
         next: None,
         retry_after: None,
+        kills: 0,
     };
     completion(runtime, &claimed, in_scope, conclusion, None)
 }
@@ -188,6 +189,7 @@ fn finish_with(
 ) -> Completion {
     let claimed = &job.claimed;
     let now = Utc::now();
+    let (served, canary) = runtime.logic.of(claimed.subject.id);
     let facts = RunFacts {
         reason: job.reason,
         trigger: job.trigger,
@@ -196,8 +198,8 @@ fn finish_with(
         present_before: claimed.known.present,
         wanted: job.wanted,
         made_calls,
+        kills: Kills::before(claimed.kills, claimed.subject.version, served.version, job.reason),
     };
-    let (served, canary) = runtime.logic.of(claimed.subject.id);
     let conclusion = conclude(&facts, end, &runtime.policy, now, jitter);
     let run = RunLog {
         reason: job.reason,
@@ -226,6 +228,7 @@ fn ending(outcome: RunOutcome, reason: Reason, session: &Session) -> Ending {
         },
         RunOutcome::Threw(thrown) => threw(thrown, session),
         RunOutcome::Limit(message) => fail(message, ErrorClass::Logic, None),
+        RunOutcome::Killed(message) => Ending::Killed(message),
         RunOutcome::Interrupted(message) => Ending::Interrupted(message),
     }
 }

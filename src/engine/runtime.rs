@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json, value::to_raw_value};
 
 use super::deps::Deps;
-use super::hosts::Hosts;
+use super::hosts::{Hosts, Starter};
 use super::versions::{OnTrial, Served, Versions};
 use crate::domain::canary::Canary;
 use crate::domain::filter::Filter;
@@ -164,7 +164,11 @@ fn versions(deps: &Deps, stored: &Stored, before: Option<&Runtime>) -> Versions 
     let parallel = settings.max_parallel_jobs as usize;
     let serve = |version: i32, code: &Code| {
         let kept = before.and_then(|before| before.logic.hosts_of(version));
-        let new = || Arc::new(Hosts::new(deps.program.clone(), code.clone(), settings.limits, parallel));
+        let new = || {
+            let (program, code) = (deps.program.clone(), code.clone());
+            let starter = Starter { program, code, limits: settings.limits };
+            Arc::new(Hosts::new(starter, settings.isolation, parallel))
+        };
         Served { version, hosts: kept.unwrap_or_else(new) }
     };
     let trial = |(id, canary, code): &(i64, Canary, Code)| {

@@ -19,7 +19,7 @@ use super::target::{Certain, Drain, Reload, StopRuns, TargetSupervisor};
 use crate::domain::ids::TargetId;
 use crate::domain::target::Target;
 use crate::plan::{Links, Node};
-use crate::storage::{DbError, Pool, ownership, runs, targets};
+use crate::storage::{DbError, Pool, canaries, ownership, runs, targets};
 
 /// How often old log partitions are dropped and new ones made.
 const UPKEEP: Duration = Duration::from_secs(1_800);
@@ -70,6 +70,8 @@ pub struct Shutdown(pub Duration);
 struct Picture {
     owned: Vec<ownership::Owned>,
     targets: HashMap<TargetId, Target>,
+    /// The version on trial, by its trial.
+    canaries: HashMap<TargetId, i64>,
 }
 
 impl Supervisor {
@@ -141,7 +143,10 @@ impl Supervisor {
             }
             let current = self.children.get(&target).map(|child| child.runtime.clone());
             let same = |runtime: &Arc<Runtime>| {
-                !differs(&runtime.target, settings) && *runtime.links == links(settings, &picture.targets)
+                let trial = runtime.logic.canary.as_ref().map(|trial| trial.id);
+                !differs(&runtime.target, settings)
+                    && trial == picture.canaries.get(&target).copied()
+                    && *runtime.links == links(settings, &picture.targets)
             };
             if !current.as_ref().is_some_and(same) {
                 self.load(target, current, context);
@@ -210,7 +215,6 @@ impl Supervisor {
 fn differs(before: &Target, after: &Target) -> bool {
     before.version != after.version
         || before.logic_version != after.logic_version
-        || before.canary != after.canary
         || before.paused != after.paused
         || before.resumes != after.resumes
 }
@@ -227,7 +231,9 @@ async fn look(deps: Deps, held: Vec<TargetId>) -> Result<Picture, DbError> {
         .run(Pool::Engine, move |connection| {
             let owned = ownership::take(connection, &node, &held, TARGET_LEASE.as_secs_f64())?;
             let targets = targets::list(connection, None)?;
-            Ok(Picture { owned, targets: targets.into_iter().map(|target| (target.id, target)).collect() })
+            let targets = targets.into_iter().map(|target| (target.id, target)).collect();
+            let canaries = canaries::all_running(connection)?.into_iter().collect();
+            Ok(Picture { owned, targets, canaries })
         })
         .await
 }

@@ -22,7 +22,7 @@
 //!
 //! Limits are watched from outside, since some built-ins never yield: a host
 //! that does not answer is killed, and every run in it is told whether it was
-//! the one ([`RunOutcome::Limit`]) or may have been a bystander
+//! the one ([`RunOutcome::Killed`]) or may have been a bystander
 //! ([`RunOutcome::Interrupted`]), to be run again alone.
 
 mod child;

@@ -66,8 +66,12 @@ pub enum RunOutcome {
     Returned(serde_json::Value),
     /// Logic threw.
     Threw(Thrown),
-    /// This run broke a limit; the sentence names it and its figure.
+    /// This run broke a limit; the sentence names it and its figure. The host
+    /// goes on.
     Limit(String),
+    /// This run brought its host down, by a limit or by a crash; the sentence
+    /// says how.
+    Killed(String),
     /// The host was stopped, maybe on account of another run: to be run again.
     Interrupted(String),
 }

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
 use super::backoff;
+use super::kills::MAX_KILLS;
 use crate::domain::response::{Response, RunAgain, Verdict};
 use crate::domain::status::{ErrorClass, ProvisionStatus, Reason, Trigger};
 use crate::domain::target::RetryPolicy;
@@ -27,6 +28,8 @@ pub struct RunFacts {
     pub wanted: bool,
     /// Logic made at least one host call.
     pub made_calls: bool,
+    /// How often this very run has brought its host down before.
+    pub kills: u32,
 }
 
 /// The settings that decide what comes next.
@@ -59,6 +62,8 @@ pub enum Ending {
         /// What the remote asked for.
         retry_after: Option<Duration>,
     },
+    /// Logic brought its host down; the sentence says how.
+    Killed(String),
     /// It was ended from outside through no fault of its own.
     Interrupted(String),
 }
@@ -101,12 +106,19 @@ pub struct Conclusion {
     pub next: Option<Next>,
     /// What the remote asked for, in answer to a call that failed.
     pub retry_after: Option<Duration>,
+    /// How often this very run has brought its host down by now, 0 when it did
+    /// not this time.
+    pub kills: u32,
 }
 
 impl Conclusion {
     /// Makes a failure cost no attempt, since the target was the cause: due at
-    /// once, and the breaker says when that is. What logic scheduled stays.
+    /// once, and the breaker says when that is. What logic scheduled stays, and
+    /// what was given up because it brings its host down.
     pub fn give_attempt_back(&mut self, reason: Reason, trigger: Trigger, attempt: u32, now: DateTime<Utc>) {
+        if self.kills >= MAX_KILLS {
+            return;
+        }
         if self.next.as_ref().is_some_and(|next| next.attempts != attempt) {
             return;
         }
@@ -131,8 +143,27 @@ pub fn conclude(run: &RunFacts, end: Ending, policy: &Policy, now: DateTime<Utc>
             let next = retry(run, class, retry_after, policy, now, jitter);
             Conclusion { retry_after, ..failed(run, message, class, next) }
         }
+        Ending::Killed(message) => killed(run, message, policy, now, jitter),
         Ending::Interrupted(message) => interrupted(run, &message, now),
     }
+}
+
+/// It would do so again and again, each time at the expense of others.
+fn killed(run: &RunFacts, message: String, policy: &Policy, now: DateTime<Utc>, jitter: f64) -> Conclusion {
+    let kills = run.kills.saturating_add(1);
+    let (message, next) = if kills < MAX_KILLS {
+        (message, retry(run, ErrorClass::Logic, None, policy, now, jitter))
+    } else {
+        (given_up(&message), None)
+    };
+    Conclusion { kills, ..failed(run, message, ErrorClass::Logic, next) }
+}
+
+fn given_up(message: &str) -> String {
+    format!(
+        "it has brought its host down three times; not tried again until the account or the logic changes, or \
+         a person asks: {message}"
+    )
 }
 
 fn answered(
@@ -183,6 +214,7 @@ fn plain(status: ProvisionStatus, present: bool) -> Conclusion {
         attributes: None,
         next: None,
         retry_after: None,
+        kills: 0,
     }
 }
 
@@ -301,6 +333,7 @@ mod tests {
         present_before: false,
         wanted: true,
         made_calls: true,
+        kills: 0,
     };
 
     fn policy() -> Policy {
@@ -354,6 +387,23 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_brings_its_host_down_three_times_is_given_up() {
+        let kill = |kills| {
+            let run = RunFacts { kills, attempt: kills + 1, ..RUN };
+            conclude(&run, Ending::Killed("the CPU limit of 2 s was reached".into()), &policy(), now(), 0.5)
+        };
+        assert_eq!((wait(&kill(0)), kill(0).kills, kill(0).dead), (Some(5), 1, false));
+        assert_eq!((wait(&kill(1)), kill(1).kills, kill(1).dead), (Some(15), 2, false));
+        let mut last = kill(2);
+        assert!(last.dead && last.next.is_none());
+        assert!(last.message.starts_with("it has brought its host down three times; not tried again until "));
+        assert!(last.message.ends_with(": the CPU limit of 2 s was reached"), "{}", last.message);
+        assert!(kill(3).dead, "a person asked, and it did it again");
+        last.give_attempt_back(Reason::Provision, Trigger::Retry, 3, now());
+        assert!(last.dead, "no breaker revives it");
+    }
+
+    #[test]
     fn an_interrupted_run_counts_no_attempt() {
         let conclusion = conclude(&RUN, Ending::Interrupted("stopped".into()), &policy(), now(), 0.5);
         assert_eq!((conclusion.message.as_str(), conclusion.dead), ("interrupted: stopped", false));
@@ -383,6 +433,22 @@ mod tests {
     }
 
     proptest! {
+        /// Poison ends, whatever the retry policy allows; and no later than that.
+        #[test]
+        fn poison_ends_soon(max_attempts in 1_u32..30, jitter in 0.0_f64..1.0) {
+            let retry = RetryPolicy { max_attempts, ..RetryPolicy::default() };
+            let policy = Policy { retry, ..policy() };
+            let (mut run, mut times) = (RUN, 0);
+            loop {
+                let conclusion = conclude(&run, Ending::Killed("x".into()), &policy, now(), jitter);
+                times += 1;
+                prop_assert_eq!(conclusion.dead, conclusion.next.is_none());
+                let Some(next) = conclusion.next else { break };
+                run = RunFacts { attempt: next.attempts + 1, kills: conclusion.kills, ..run };
+            }
+            prop_assert_eq!(times, max_attempts.min(MAX_KILLS));
+        }
+
         /// Whatever happens, a failure either has a next run or is a dead letter.
         #[test]
         fn nothing_is_dropped_silently(

@@ -95,14 +95,10 @@ pub fn start(
         logic_canaries::min_runs.eq(i32::try_from(canary.min_runs).unwrap_or(i32::MAX)),
         logic_canaries::started_by.eq(by),
     );
-    connection.transaction(|connection| {
-        let row: CanaryRow = diesel::insert_into(logic_canaries::table)
-            .values(values)
-            .returning(CanaryRow::as_returning())
-            .get_result(connection)?;
-        diesel::update(targets::table.find(target.0)).set(targets::canary.eq(row.id)).execute(connection)?;
-        Ok(row)
-    })
+    Ok(diesel::insert_into(logic_canaries::table)
+        .values(values)
+        .returning(CanaryRow::as_returning())
+        .get_result(connection)?)
 }
 
 /// The one that is running.
@@ -117,6 +113,15 @@ pub fn latest(connection: &mut PgConnection, target: TargetId) -> Result<Option<
     let all = logic_canaries::table.filter(logic_canaries::target_id.eq(target.0));
     let latest = all.order(logic_canaries::id.desc());
     Ok(latest.select(CanaryRow::as_select()).first(connection).optional()?)
+}
+
+/// The number of the running one of each target that has one.
+pub fn all_running(connection: &mut PgConnection) -> Result<Vec<(TargetId, i64)>, DbError> {
+    let rows: Vec<(i64, i64)> = logic_canaries::table
+        .filter(logic_canaries::state.eq("running"))
+        .select((logic_canaries::target_id, logic_canaries::id))
+        .load(connection)?;
+    Ok(rows.into_iter().map(|(target, id)| (TargetId(target), id)).collect())
 }
 
 /// Everybody runs its version from now on; `None` when none is running.
@@ -156,7 +161,7 @@ fn end(
     let running = logic_canaries::table
         .filter(logic_canaries::target_id.eq(target.0))
         .filter(logic_canaries::state.eq("running"));
-    let ended = diesel::update(running)
+    Ok(diesel::update(running)
         .set((
             logic_canaries::state.eq(state),
             logic_canaries::ended_by.eq(by),
@@ -165,9 +170,7 @@ fn end(
         ))
         .returning(CanaryRow::as_returning())
         .get_result(connection)
-        .optional()?;
-    diesel::update(targets::table.find(target.0)).set(targets::canary.eq(None::<i64>)).execute(connection)?;
-    Ok(ended)
+        .optional()?)
 }
 
 /// Counts the runs of a batch that belong to a canary, and rolls it back when

@@ -15,7 +15,7 @@ use super::subject_row::SubjectRow;
 use crate::domain::ids::{HeldId, SubjectId, TargetId};
 use crate::domain::status::{ProvisionStatus, Trigger};
 use crate::domain::subject::Subject;
-use crate::plan::{Known, Work};
+use crate::plan::{Kills, Known, Work};
 
 /// Work that this node now runs, with what is known of its subject.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +40,8 @@ pub struct Claimed {
     pub fence: i64,
     /// Attempts at this version, this one included.
     pub attempt: u32,
+    /// What is known of runs that brought their host down.
+    pub kills: Option<Kills>,
     /// What is known of it as a removal.
     pub departure: Option<Departure>,
     /// One of the queue's priorities; the lowest is the most urgent.
@@ -82,6 +84,14 @@ struct Row {
     metadata: Option<Value>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     last_run_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = SmallInt)]
+    kills: i16,
+    #[diesel(sql_type = BigInt)]
+    kills_version: i64,
+    #[diesel(sql_type = Integer)]
+    kills_logic: i32,
+    #[diesel(sql_type = Text)]
+    kills_reason: String,
     #[diesel(sql_type = Nullable<Text>)]
     departure: Option<String>,
     #[diesel(sql_type = Nullable<BigInt>)]
@@ -120,7 +130,9 @@ const LEASE: &str = "leased AS ( \
     SELECT s.*, l.change_seq, l.fence, l.attempts, l.reason IS NOT NULL AS deprovision, l.trigger, l.changes, \
         l.priority, st.status AS known_status, coalesce(st.present, false) OR l.lapsed AS present, \
         l.lapsed, l.was_due, coalesce(st.in_scope, false) AS in_scope, coalesce(st.done_version, 0) AS done_version, \
-        st.remote_id, st.metadata, st.last_run_at, l.departure, l.held_id \
+        st.remote_id, st.metadata, st.last_run_at, l.departure, l.held_id, \
+        coalesce(st.kills, 0::smallint) AS kills, coalesce(st.kills_version, 0) AS kills_version, \
+        coalesce(st.kills_logic, 0) AS kills_logic, coalesce(st.kills_reason, '') AS kills_reason \
     FROM leased l \
     JOIN LATERAL (SELECT";
 
@@ -185,6 +197,7 @@ fn remember_lapsed(connection: &mut PgConnection, target: TargetId, rows: &[Row]
 fn read(row: Row) -> Result<Claimed, DbError> {
     let corrupt = |error: crate::domain::status::UnknownWord| DbError::Corrupt(error.to_string());
     let trigger: Trigger = row.trigger.parse().map_err(corrupt)?;
+    let kills = kills(&row).map_err(corrupt)?;
     let status = row.known_status.map(|word| word.parse::<ProvisionStatus>()).transpose().map_err(corrupt)?;
     Ok(Claimed {
         subject: row.subject.read()?,
@@ -199,7 +212,17 @@ fn read(row: Row) -> Result<Claimed, DbError> {
         attempt: u32::try_from(row.attempts).unwrap_or(1).max(1),
         departure: departure(row.departure.as_deref(), row.held_id),
         priority: row.priority,
+        kills,
     })
+}
+
+fn kills(row: &Row) -> Result<Option<Kills>, crate::domain::status::UnknownWord> {
+    let count = u32::try_from(row.kills).unwrap_or(0);
+    if count == 0 {
+        return Ok(None);
+    }
+    let reason = row.kills_reason.parse()?;
+    Ok(Some(Kills { count, version: row.kills_version, logic_version: row.kills_logic, reason }))
 }
 
 fn departure(word: Option<&str>, lot: Option<i64>) -> Option<Departure> {

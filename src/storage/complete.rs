@@ -10,7 +10,7 @@ use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use super::json_text::JsonText;
 use super::prepared::prepared;
 use super::write_back::write_back;
-use super::{DbError, canaries, dead_letters, dependencies, gate};
+use super::{DbError, canaries, dead_letters, dependencies, gate, kills};
 use crate::domain::ids::{SubjectId, TargetId};
 use crate::domain::status::{ProvisionStatus, Reason, Trigger};
 use crate::plan::{Conclusion, Links};
@@ -89,6 +89,7 @@ pub fn complete(
         let written = write(connection, batch, &versions)?;
         dead_letters::mark(connection, batch, &versions)?;
         canaries::count(connection, batch)?;
+        kills::note(connection, batch)?;
         if let (false, Some(first)) = (links.is_empty(), batch.first()) {
             let about: Vec<SubjectId> = batch.iter().map(|completion| completion.subject).collect();
             woken.extend(gate::free(connection, first.target, &links.all(), &about)?);
@@ -110,7 +111,8 @@ struct Written {
 struct Complete;
 
 /// A subject that came back while it was deprovisioned has no version that is
-/// done, even if the same one had been provisioned before.
+/// done, even if the same one had been provisioned before. A run that ended
+/// well brings no host down.
 const STATEMENT: &str = "WITH input AS MATERIALIZED ( \
     SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
         $19, $20, $21, $22, $23, $24, $25, $26, $27, $28) \
@@ -152,6 +154,7 @@ state AS ( \
         metadata = coalesce(excluded.metadata, st.metadata), \
         message = excluded.message, error_class = excluded.error_class, dead = excluded.dead, \
         last_run_at = coalesce(excluded.last_run_at, st.last_run_at), updated_at = excluded.updated_at, \
+        kills = CASE WHEN excluded.status = 'provisionFailed' THEN st.kills ELSE 0 END, \
         provisioned = excluded.provisioned OR st.provisioned AND excluded.present \
             AND excluded.status <> 'deprovisioned'), \
 logged AS ( \

@@ -16,6 +16,7 @@ pub mod guard;
 pub mod held;
 pub mod import;
 mod json_text;
+mod kills;
 pub mod logic;
 pub mod memberships;
 pub mod migrate;

@@ -145,6 +145,10 @@ diesel::table! {
         fingerprint -> Nullable<Text>,
         cleared_version -> Nullable<Int8>,
         provisioned -> Bool,
+        kills -> Int2,
+        kills_version -> Nullable<Int8>,
+        kills_logic -> Nullable<Int4>,
+        kills_reason -> Nullable<Text>,
     }
 }
 
@@ -266,7 +270,7 @@ diesel::table! {
         resumes -> Int8,
         guard_count -> Nullable<Int4>,
         guard_percent -> Nullable<Int4>,
-        canary -> Nullable<Int8>,
+        isolation -> Text,
     }
 }
 

@@ -85,8 +85,8 @@ struct TargetRow {
     retry_max_secs: i32,
     guard_count: Option<i32>,
     guard_percent: Option<i32>,
+    isolation: String,
     logic_version: Option<i32>,
-    canary: Option<i64>,
     resumes: i64,
     version: i64,
     created_at: DateTime<Utc>,
@@ -114,6 +114,7 @@ impl TargetRow {
                 wall_ms: self.wall_limit_ms.unsigned_abs(),
                 heap_mib: self.heap_limit_mib.unsigned_abs(),
             },
+            isolation: self.isolation.parse().map_err(word)?,
             retry: RetryPolicy {
                 max_attempts: self.retry_attempts.unsigned_abs(),
                 first_delay_secs: self.retry_first_secs.unsigned_abs(),
@@ -133,7 +134,6 @@ impl TargetRow {
             paused: self.paused,
             resumes: self.resumes,
             logic_version: self.logic_version,
-            canary: self.canary,
             created_at: self.created_at,
             updated_at: self.updated_at,
         })
@@ -161,6 +161,7 @@ struct SettingsRow<'a> {
     retry_max_secs: i32,
     guard_count: Option<i32>,
     guard_percent: Option<i32>,
+    isolation: &'static str,
 }
 
 fn settings_row(settings: &TargetSettings) -> SettingsRow<'_> {
@@ -184,6 +185,7 @@ fn settings_row(settings: &TargetSettings) -> SettingsRow<'_> {
         retry_max_secs: int(settings.retry.max_delay_secs),
         guard_count: settings.guard.count.map(int),
         guard_percent: settings.guard.percent.map(int),
+        isolation: settings.isolation.as_str(),
     }
 }
 

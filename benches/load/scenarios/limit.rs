@@ -138,6 +138,7 @@ fn completion(target: TargetId, job: &Claimed, started_at: chrono::DateTime<Utc>
         attributes: None,
         next: None,
         retry_after: None,
+        kills: 0,
     };
     let run = RunLog {
         reason: Reason::Provision,

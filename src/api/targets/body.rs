@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::ids::{StoreId, TargetId};
 use crate::domain::subject::FieldError;
-use crate::domain::target::{GuardSettings, Limits, Mode, RetryPolicy, Target, TargetSettings};
+use crate::domain::target::{GuardSettings, Isolation, Limits, Mode, RetryPolicy, Target, TargetSettings};
 use crate::egress::AllowList;
 
 /// Secrets by name; `None` removes one.
@@ -53,6 +53,9 @@ pub struct TargetBody {
     /// What a run may use up.
     #[serde(default)]
     pub limits: Limits,
+    /// `shared` or `exclusive`.
+    #[serde(default = "shared")]
+    pub isolation: Isolation,
     /// When a failure is tried again.
     #[serde(default)]
     pub retry: RetryPolicy,
@@ -76,6 +79,10 @@ fn immediate() -> Mode {
     Mode::Immediate
 }
 
+fn shared() -> Isolation {
+    Isolation::Shared
+}
+
 fn five() -> u32 {
     5
 }
@@ -96,6 +103,7 @@ impl TargetBody {
             config: settings.config.clone(),
             connection: ConnectionBody { properties: settings.connection.clone(), secrets: BTreeMap::new() },
             limits: settings.limits,
+            isolation: settings.isolation,
             retry: settings.retry,
             guard: settings.guard,
         }
@@ -116,6 +124,7 @@ impl TargetBody {
             config: self.config,
             connection: self.connection.properties,
             limits: self.limits,
+            isolation: self.isolation,
             retry: self.retry,
             guard: self.guard,
         };

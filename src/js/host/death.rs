@@ -41,7 +41,7 @@ impl Death {
     pub fn outcome(&self, limits: &Limits, blamed: bool, in_flight: usize) -> RunOutcome {
         match self {
             Self::Asked => RunOutcome::Interrupted(self.blame(limits)),
-            _ if blamed && !matches!(self, Self::Hogged(_)) => RunOutcome::Limit(self.blame(limits)),
+            _ if blamed && !matches!(self, Self::Hogged(_)) => RunOutcome::Killed(self.blame(limits)),
             _ => RunOutcome::Interrupted(format!(
                 "the host was stopped with {in_flight} {} in it: {}",
                 if in_flight == 1 { "run" } else { "runs" },
@@ -65,7 +65,7 @@ mod tests {
         let limits = Limits::default();
         assert_eq!(
             Death::Cpu.outcome(&limits, true, 1),
-            RunOutcome::Limit("the CPU limit of 2 s was reached".into())
+            RunOutcome::Killed("the CPU limit of 2 s was reached".into())
         );
         assert_eq!(
             Death::Heap.outcome(&limits, false, 3),

@@ -16,7 +16,7 @@ use super::super::limits::{MAX_BODIES_IN_FLIGHT, MAX_FRAME_TO_HOST, UNANSWERED};
 use super::super::outcome::{RunEnd, RunOutcome, Thrown};
 use super::super::protocol::{self, Kind};
 use super::answers;
-use super::death::wall;
+use super::death::{Death, wall};
 use super::shared::{Event, Shared};
 use crate::domain::host_call::{FetchRequest, FetchResponse, HostCallError, HostCalls};
 use crate::domain::status::ErrorClass;
@@ -79,8 +79,8 @@ impl<'a> Run<'a> {
                     }
                 },
                 () = &mut deadline => {
-                    let console = self.give_up();
-                    return RunEnd { outcome: self.timed_out(), console };
+                    let outcome = self.timed_out();
+                    return RunEnd { outcome, console: self.give_up() };
                 },
             }
         };
@@ -153,12 +153,19 @@ impl<'a> Run<'a> {
     }
 
     /// A run that was waiting for another one that does not yield has not used
-    /// its time itself.
+    /// its time itself. One that does not yield itself goes with its host.
     fn timed_out(&self) -> RunOutcome {
-        let state = self.shared.state();
-        let held_up = state.ping.is_some_and(|ping| Instant::now() > ping.sent_at + UNANSWERED);
         let sentence = wall(&self.shared.limits);
-        if held_up && state.in_flight() > 0 {
+        let (ping, others, is_suspect) = {
+            let state = self.shared.state();
+            let ping = state.ping.filter(|ping| Instant::now() > ping.sent_at + UNANSWERED);
+            (ping, state.in_flight() > 1, state.suspect() == Some(self.number))
+        };
+        if is_suspect && ping.is_some_and(|ping| self.shared.is_busy_since(ping)) {
+            self.shared.kill(Death::Stuck);
+            return RunOutcome::Killed(sentence);
+        }
+        if ping.is_some() && others {
             return RunOutcome::Interrupted(format!("{sentence} while another run held the host up"));
         }
         RunOutcome::Limit(sentence)

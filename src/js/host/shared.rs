@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore};
 
 use super::super::code::Code;
-use super::super::limits::MAX_IN_FLIGHT;
+use super::super::limits::{MAX_IN_FLIGHT, UNANSWERED};
 use super::super::outcome::{RunOutcome, StartError};
 use super::super::protocol::{self, Kind};
 use super::super::sandbox::InForce;
@@ -182,6 +182,12 @@ impl Shared {
             Some(death) => format!("the host has ended: {}", death.blame(&self.limits)),
             None => "the host has ended".into(),
         }
+    }
+
+    /// Whether the child used CPU time since a ping; one that did not waits for a
+    /// CPU, and nobody in it is to blame.
+    pub fn is_busy_since(&self, ping: Ping) -> bool {
+        self.process.cpu().unwrap_or_default().saturating_sub(ping.cpu) > UNANSWERED / 2
     }
 
     /// Kills the child; its runs end when its socket closes. The first reason

@@ -7,6 +7,7 @@ mod dependencies;
 mod failures;
 mod held;
 mod inside;
+mod isolation;
 mod lifecycle;
 mod nodes;
 mod order;

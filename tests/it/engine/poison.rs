@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{settings, settings_with};
 use crate::support::app::TestApp;
@@ -28,11 +28,11 @@ async fn poison_ends_in_its_limit_while_others_go_on() {
     let (app, sink) = (TestApp::start().await, Sink::start().await);
     let store = app.store("people").await;
     let limits = json!({
-        "limits": { "cpuMs": 1_000, "wallMs": 8_000, "heapMib": 64 },
+        "limits": { "cpuMs": 500, "wallMs": 8_000, "heapMib": 64 },
         "retry": { "maxAttempts": 1 }, "maxParallelJobs": 10,
     });
     let target = app.target(&store, settings_with("crm", &sink, limits), POISON).await;
-    let (cpu, wall) = (Duration::from_secs(1), Duration::from_secs(8));
+    let (cpu, wall) = (Duration::from_millis(500), Duration::from_secs(8));
     for (poison, limit, time) in [
         ("loop", "CPU", cpu),
         ("microtasks", "CPU", cpu),
@@ -57,6 +57,53 @@ async fn poison_ends_in_its_limit_while_others_go_on() {
         let (waited, most) = (clock.waited(), time + Duration::from_secs(1));
         assert!(took < most + waited, "{poison} took {took:?}, of these {waited:?} without a CPU");
     }
+}
+
+#[tokio::test]
+async fn a_run_that_brings_its_host_down_three_times_is_a_dead_letter() {
+    let (mut app, sink) = (TestApp::start().await, Sink::start().await);
+    let store = app.store("people").await;
+    let quick = json!({
+        "limits": { "cpuMs": 100 }, "retry": { "firstDelaySecs": 1, "maxDelaySecs": 1 },
+    });
+    let target = app.target(&store, settings_with("crm", &sink, quick), POISON).await;
+    let bad = app.account(&store, "loop", json!({ "poison": "loop" })).await;
+    let worse = app.account(&store, "builtin", json!({ "poison": "builtin" })).await;
+    app.until_runs(&target, &bad, 1).await;
+    // The count outlives the daemon.
+    app.kill();
+    app.restart().await;
+    for account in [&bad, &worse] {
+        let dead = app
+            .until("it is given up".into(), async || {
+                let shown = app.provision(account, &target).await;
+                let message = shown["message"].as_str().unwrap_or_default();
+                if message.contains("three times") { Ok(shown) } else { Err(shown) }
+            })
+            .await;
+        let message = dead["message"].as_str().unwrap();
+        assert!(message.starts_with("it has brought its host down three times; not tried again"), "{dead}");
+        assert!(message.ends_with("the CPU limit of 100 ms was reached"), "{dead}");
+        assert_eq!(dead["nextRunAt"], Value::Null, "{dead}");
+        assert_eq!(app.runs(&target, account).await.len(), 3);
+    }
+    let groups = app.get(&format!("/targets/{}/deadletters", target.id)).await;
+    assert_eq!(groups["items"].as_array().unwrap().len(), 1, "{groups}");
+    assert_eq!(
+        (&groups["items"][0]["count"], &groups["items"][0]["errorClass"]),
+        (&json!(2), &json!("logic"))
+    );
+
+    // A person may ask; once more is enough to know.
+    app.post(&format!("/accounts/{bad}/provisions/{}/sync", target.id), json!({})).await.expect(202);
+    app.until_runs(&target, &bad, 4).await;
+    app.until_status(&bad, &target, "provisionFailed").await;
+    // A change of the account begins anew.
+    app.set(&bad, json!({ "poison": "heap" })).await;
+    let runs = app.until_runs(&target, &bad, 7).await;
+    assert!(runs[6]["message"].as_str().unwrap().contains("three times"), "{runs:#?}");
+    app.set(&bad, json!({ "poison": "none" })).await;
+    app.until_status(&bad, &target, "provisioned").await;
 }
 
 #[tokio::test]

@@ -152,6 +152,7 @@ pub fn done(status: ProvisionStatus, present: bool) -> Conclusion {
         attributes: None::<Map<String, Value>>,
         next: None,
         retry_after: None,
+        kills: 0,
     }
 }
 

@@ -244,6 +244,7 @@ impl<Q: Queue> World<Q> {
             present_before: taken.known.present,
             wanted: taken.scope.is_wanted(),
             made_calls: called,
+            kills: 0,
         };
         Ok(conclude(&facts, ending(end, reason), &policy(), Utc::now(), 0.5))
     }

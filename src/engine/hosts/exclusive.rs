@@ -1,0 +1,110 @@
+//! Hosts that take one run at a time: as many as there are runs, started when
+//! they are needed and ended when they are not.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use super::pool::Pool;
+use super::{HostState, Starter};
+use crate::domain::host_call::HostCalls;
+use crate::js::{JsHost, RunEnd, RunOutcome, RunRequest, StartError};
+
+/// How long a host may wait for its next run.
+const KEPT_IDLE: Duration = Duration::from_secs(30);
+
+/// The hosts of one version, each for one run at a time.
+pub(super) struct Exclusive {
+    shared: Arc<Mutex<Lent>>,
+}
+
+struct Lent {
+    idle: Pool<Arc<JsHost>>,
+    busy: Vec<Weak<JsHost>>,
+}
+
+impl Exclusive {
+    pub fn new() -> Self {
+        Self { shared: Arc::new(Mutex::new(Lent { idle: Pool::new(KEPT_IDLE), busy: Vec::new() })) }
+    }
+
+    /// Runs logic once in a host that nobody else is in.
+    pub async fn run(
+        &self,
+        starter: &Starter,
+        context: String,
+        calls: Arc<dyn HostCalls>,
+    ) -> Result<RunEnd, StartError> {
+        let host = self.host(starter).await?;
+        let end = host.run(RunRequest { context }, calls).await;
+        // A run that was given up may still be at work in its host: that one is
+        // killed here, when its last handle goes.
+        let is_over = matches!(end.outcome, RunOutcome::Returned(_) | RunOutcome::Threw(_));
+        if is_over && host.is_alive() {
+            self.give_back(host);
+        }
+        Ok(end)
+    }
+
+    async fn host(&self, starter: &Starter) -> Result<Arc<JsHost>, StartError> {
+        let kept = self.lent().take();
+        let host = match kept {
+            Some(host) => host,
+            None => starter.start().await?,
+        };
+        let mut lent = self.lent();
+        lent.busy.retain(|host| host.strong_count() > 0);
+        lent.busy.push(Arc::downgrade(&host));
+        Ok(host)
+    }
+
+    fn give_back(&self, host: Arc<JsHost>) {
+        let mut lent = self.lent();
+        lent.busy.retain(|busy| !std::ptr::eq(busy.as_ptr(), Arc::as_ptr(&host)));
+        if lent.idle.put(host, Instant::now()) {
+            tokio::spawn(let_go(Arc::downgrade(&self.shared)));
+        }
+    }
+
+    /// Kills every host.
+    pub fn stop(&self) {
+        let mut lent = self.lent();
+        drop(lent.idle.drain());
+        for host in std::mem::take(&mut lent.busy).iter().filter_map(Weak::upgrade) {
+            host.kill();
+        }
+    }
+
+    /// The hosts that are alive.
+    pub fn observe(&self) -> Vec<HostState> {
+        let lent = self.lent();
+        let busy: Vec<_> = lent.busy.iter().filter_map(Weak::upgrade).collect();
+        let alive = busy.iter().chain(lent.idle.iter()).filter(|host| host.is_alive());
+        alive.map(|host| HostState { pid: host.pid(), in_flight: host.in_flight() }).collect()
+    }
+
+    fn lent(&self) -> MutexGuard<'_, Lent> {
+        lock(&self.shared)
+    }
+}
+
+impl Lent {
+    /// A host that is idle and alive.
+    fn take(&mut self) -> Option<Arc<JsHost>> {
+        std::iter::from_fn(|| self.idle.take()).find(|host| host.is_alive())
+    }
+}
+
+/// A panic elsewhere leaves the lists as they were between two steps.
+fn lock(lent: &Mutex<Lent>) -> MutexGuard<'_, Lent> {
+    lent.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends hosts that have waited too long, until none is left.
+async fn let_go(lent: Weak<Mutex<Lent>>) {
+    loop {
+        let Some(next) = lent.upgrade().and_then(|lent| lock(&lent).idle.prune(Instant::now())) else {
+            return;
+        };
+        tokio::time::sleep_until(next.into()).await;
+    }
+}
