@@ -334,6 +334,151 @@ declare module "provisiond" {
     readonly warn: (...values: unknown[]) => void;
     readonly error: (...values: unknown[]) => void;
   };
+  /** What a test beside the logic gets: `export const tests = { "name": async (t) => { … } }`. */
+  export interface Test {
+    /** Calls logic with what is made up here; every member has a default. */
+    run(options?: TestRun): Promise<TestOutcome>;
+    /** Fails unless both have the same members. */
+    equal(actual: unknown, expected: unknown, message?: string): void;
+    /** Fails unless the value is true or like true. */
+    ok(value: unknown, message?: string): void;
+  }
+
+  /** The tests of a piece of logic. They are run before it is published. */
+  export type Tests = Record<string, (t: Test) => unknown>;
+
+  export interface TestRun {
+    reason?: Reason;
+    trigger?: Trigger;
+    attempt?: number;
+    /** Merged into a made-up account. */
+    account?: Partial<Account>;
+    groups?: Partial<Group>[];
+    organizations?: Partial<Organization>[];
+    changes?: string[];
+    previous?: Partial<Previous>;
+    /** `ctx.target.config`. */
+    config?: object;
+    connection?: object;
+    dependencies?: Record<string, Partial<Dependency>>;
+    /** What requests are answered with: the first entry that fits, or what a function gives. A request that nothing answers fails. */
+    answers?: TestAnswer[] | ((request: TestRequest) => TestAnswer | Response | undefined | Promise<TestAnswer | Response | undefined>);
+  }
+
+  export interface TestAnswer {
+    method?: string;
+    /** The whole address, with `*` for any characters, or a regular expression. */
+    url?: string | RegExp;
+    /** 200 by default. */
+    status?: number;
+    headers?: Record<string, string>;
+    /** A text, or any other value as JSON. */
+    body?: unknown;
+    /** How often it may be used; always by default. */
+    times?: number;
+    /** Fails the request instead, with this message. */
+    error?: string;
+    /** Of such a failure; `transient` by default. */
+    errorClass?: ErrorClass;
+    retryAfter?: number;
+  }
+
+  export interface TestRequest {
+    method: string;
+    url: string;
+    /** Names in lower case. */
+    headers: Record<string, string>;
+    /** JSON as a value, anything else as text; null for none. */
+    body: any;
+  }
+
+  export interface TestOutcome {
+    /** What logic returned. */
+    response: any;
+    /** What it threw. */
+    error: any;
+    /** What it sent, in order. */
+    requests: TestRequest[];
+  }
+
+}
+
+declare module "provisiond:mapping" {
+  /** Text in Unicode form NFC, without white space around it and with single spaces in it; null when nothing is left. */
+  export function normalize(value: unknown, options?: { case?: "lower" | "upper" }): string | null;
+
+  export interface TransliterateOptions {
+    /** Which language's rules to follow where they differ; without one, marks are left out. */
+    language?: "de" | "da" | "nb" | "sv" | "fi" | "hu" | "tr";
+    /** Takes the place of what cannot be written in ASCII; nothing by default. */
+    unknown?: string;
+  }
+  /** Text in ASCII: "Łukasz Müller" becomes "Lukasz Muller", in German "Lukasz Mueller". */
+  export function transliterate(text: string, options?: TransliterateOptions): string;
+
+  export interface NameOptions extends TransliterateOptions {
+    /** Between the parts; a dot by default. */
+    separator?: string;
+    /** Most characters; 20 by default, which old Windows domains ask for. */
+    maxLength?: number;
+  }
+  /** A name to log in with: `["Zoë", "de Vries"]` becomes `zoe.devries`. */
+  export function loginName(parts: readonly unknown[], options?: NameOptions): string;
+
+  export interface UniqueOptions {
+    /** Most characters, the number included; no limit by default. */
+    maxLength?: number;
+    /** Between name and number; nothing by default. */
+    separator?: string;
+    /** The first number; 2 by default. */
+    from?: number;
+    /** Most names that are tried; 100 by default. */
+    most?: number;
+  }
+  /** The first of `name`, `name2`, `name3` … that is not taken. Throws when all that may be tried are. */
+  export function uniqueName(
+    name: string,
+    isTaken: (name: string) => boolean | Promise<boolean>,
+    options?: UniqueOptions,
+  ): Promise<string>;
+
+  export interface Difference {
+    /** Such as `emails[0].value`; empty for the whole. */
+    path: string;
+    before: unknown;
+    after: unknown;
+  }
+  /** Where two values differ. Members that are undefined count as missing. */
+  export function diff(before: unknown, after: unknown): Difference[];
+  /** Whether two values have the same members, in any order. */
+  export function equal(one: unknown, other: unknown): boolean;
+  /** What makes `before` into `after`, as a JSON merge patch (RFC 7396); undefined when they are equal. */
+  export function mergePatch(before: unknown, after: unknown): unknown;
+
+  export interface PasswordOptions {
+    /** Characters, 12 to 256; 20 by default. */
+    length?: number;
+    /** How many of each there are at least; one by default, 0 to leave a kind out. */
+    lower?: number;
+    upper?: number;
+    digits?: number;
+    symbols?: number;
+    symbolSet?: string;
+    /** Also characters that look alike, such as l, 1 and I. */
+    ambiguous?: boolean;
+  }
+  /** A random password. */
+  export function password(options?: PasswordOptions): string;
+
+  /** A path such as `attributes.name.givenName`, or a function. */
+  export type From<Source> = string | ((source: Source) => unknown);
+  /** An object with a member for each rule. Rules that give undefined are left out. */
+  export function map<Source extends object>(
+    source: Source,
+    rules: Record<string, From<Source>>,
+  ): Record<string, any>;
+  /** The value at a path such as `emails[0].value`; undefined when any of it is missing. */
+  export function get(source: unknown, path: string): any;
 }
 
 // What the host offers of the web's interfaces. They follow their standards

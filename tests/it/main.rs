@@ -9,6 +9,7 @@ mod embedded;
 mod engine;
 mod filter;
 mod js;
+mod logic;
 mod migrations;
 mod openapi;
 mod storage;

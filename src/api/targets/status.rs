@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, web};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::logic::CanaryView;
 use super::{ApiState, Endpoint, EngineState};
 use crate::api::sweeps::SweepView;
 use crate::domain::ids::TargetId;
@@ -16,6 +17,7 @@ use crate::http::path::Id;
 use crate::http::{Authorized, Problem};
 use crate::plan::breaker::{BreakerView, Saved};
 use crate::storage::breakers;
+use crate::storage::canaries::{self, CanaryRow};
 use crate::storage::dead_letters;
 use crate::storage::held::{self, HeldCounts};
 use crate::storage::state::{self, Backlog, StatusCount};
@@ -26,7 +28,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![Endpoint::get("/targets/{id}/status", show)]
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct StatusView {
     target_id: TargetId,
@@ -53,6 +55,8 @@ struct StatusView {
     per_second: f64,
     /// How much of its work the target gets, and why.
     breaker: BreakerView,
+    /// The version that some run first, or that did.
+    canary: Option<CanaryView>,
     sweep: Option<SweepView>,
     engine: Option<ObservableState>,
 }
@@ -77,6 +81,7 @@ struct Stored {
     held: HeldCounts,
     sweep: Option<(Sweep, Queued)>,
     breaker: Option<Saved>,
+    canary: Option<CanaryRow>,
 }
 
 async fn show(
@@ -91,6 +96,7 @@ async fn show(
             Ok::<_, Problem>(Stored {
                 target: targets::find(connection, id)?,
                 breaker: breakers::load(connection, id)?,
+                canary: canaries::latest(connection, id)?,
                 backlog: state::backlog(connection, id)?,
                 counts: state::counts(connection, id)?,
                 dead_letters: dead_letters::count(connection, id)?,
@@ -104,7 +110,7 @@ async fn show(
 }
 
 fn view(stored: Stored, engine: Option<ObservableState>) -> StatusView {
-    let Stored { target, backlog, counts, dead_letters, held, sweep, breaker } = stored;
+    let Stored { target, backlog, counts, dead_letters, held, sweep, breaker, canary } = stored;
     // The engine knows best; a target that runs elsewhere, or not at all, is
     // as it was written down.
     let live = engine.as_ref().map(|engine| engine.breaker.clone());
@@ -129,6 +135,7 @@ fn view(stored: Stored, engine: Option<ObservableState>) -> StatusView {
         held: HeldView { lots: held.lots, waiting: held.waiting, rejected: held.rejected },
         per_second: engine.as_ref().map_or(0.0, |engine| engine.per_second),
         breaker,
+        canary: canary.as_ref().map(CanaryView::of),
         sweep: sweep.map(|(sweep, queued)| SweepView::of(&sweep, queued, engine.as_ref())),
         engine,
     }

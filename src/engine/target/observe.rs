@@ -38,6 +38,8 @@ pub struct ObservableState {
     pub worker_restarts: u64,
     /// The published version that runs.
     pub logic_version: i32,
+    /// The version that some run first.
+    pub canary_version: Option<i32>,
     /// The JavaScript processes.
     pub hosts: Vec<HostState>,
     /// The last thing that went wrong in the engine itself.
@@ -90,6 +92,7 @@ impl Handler<Observe> for TargetSupervisor {
             per_second: self.counters.rate.per_second,
             worker_restarts: self.counters.worker_restarts,
             logic_version: self.runtime.logic.main.version,
+            canary_version: self.runtime.logic.canary.as_ref().map(|trial| trial.served.version),
             hosts: self.runtime.logic.observe(),
             last_error: self.counters.last_error.clone(),
         })

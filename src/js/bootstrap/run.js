@@ -102,7 +102,8 @@ function beginTest(id, name) {
   };
   const run = inner(() => PromiseReject(new TypeError("only logic can fetch: call it with `t.run`")));
   drive(run, () => {
-    const result = tests[name](helpers(logic, inner, end));
+    const test = tests[name];
+    const result = test(helpers(logic, inner, end));
     const isPromise = typeof result === "object" && result !== null && typeof result.then === "function";
     // What a test returns is nobody's.
     return isPromise ? PromisePrototypeThen(PromiseResolve(result), () => undefined) : undefined;

@@ -55,9 +55,10 @@ pub struct Answer {
     status: u16,
     delay: Duration,
     headers: Vec<(String, String)>,
-    body: String,
+    body: web::Bytes,
     method: Option<String>,
     path: String,
+    exact: bool,
     content: String,
     times: usize,
 }
@@ -69,9 +70,10 @@ impl Answer {
             status,
             delay: Duration::ZERO,
             headers: Vec::new(),
-            body: "{}".into(),
+            body: web::Bytes::from_static(b"{}"),
             method: None,
             path: String::new(),
+            exact: false,
             content: String::new(),
             times: usize::MAX,
         }
@@ -90,7 +92,12 @@ impl Answer {
 
     /// With this body.
     pub fn body(self, body: impl ToString) -> Self {
-        Self { body: body.to_string(), ..self }
+        Self { body: body.to_string().into(), ..self }
+    }
+
+    /// With these bytes.
+    pub fn bytes(self, body: Vec<u8>) -> Self {
+        Self { body: body.into(), ..self }
     }
 
     /// Only to calls with this method.
@@ -101,6 +108,11 @@ impl Answer {
     /// Only to calls whose path and query contain this.
     pub fn to(self, path: &str) -> Self {
         Self { path: path.to_owned(), ..self }
+    }
+
+    /// Only to calls with exactly this path and query.
+    pub fn to_exactly(self, path: &str) -> Self {
+        Self { path: path.to_owned(), exact: true, ..self }
     }
 
     /// Only to calls whose path, query or body contain this, such as a user name.
@@ -116,7 +128,7 @@ impl Answer {
     fn is_for(&self, call: &Call) -> bool {
         self.times > 0
             && self.method.as_ref().is_none_or(|method| *method == call.method)
-            && call.path.contains(&self.path)
+            && (call.path == self.path || !self.exact && call.path.contains(&self.path))
             && (call.path.contains(&self.content)
                 || String::from_utf8_lossy(&call.body).contains(&self.content))
     }

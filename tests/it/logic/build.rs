@@ -1,0 +1,219 @@
+//! From what an author writes to what a host runs.
+
+use provisiond::domain::target::Limits;
+use provisiond::js::CompileError;
+use provisiond::logic::{Language, LogicError, Source};
+
+use super::{build, offline, source, tested};
+
+const MAPPING: &str = include_str!("mapping.ts");
+
+async fn refused(code: &str) -> CompileError {
+    match build(code).await.map(drop) {
+        Err(LogicError::Compile(error)) => error,
+        other => panic!("expected a compile error, got {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_language_is_found_out() {
+    let language = async |code: &str| build(code).await.unwrap().language;
+    assert_eq!(language("export default async (ctx) => 1").await, Language::JavaScript);
+    assert_eq!(language("module.exports = (ctx) => 1").await, Language::JavaScript);
+    assert_eq!(language("export default async (ctx: unknown) => 1 as const").await, Language::TypeScript);
+    // Both readings parse and mean different things: what is JavaScript stays it.
+    assert_eq!(
+        language("const a = 1, b = 2, c = 3; export default () => a < b > (c)").await,
+        Language::JavaScript
+    );
+}
+
+#[tokio::test]
+async fn a_language_that_was_said_counts() {
+    let source = Source { language: Some(Language::JavaScript), ..source("export default (x: any) => 1") };
+    let error = offline().build(&source, None).await.unwrap_err();
+    assert!(matches!(error, LogicError::Compile(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn both_kinds_of_modules_run() {
+    for code in [
+        "export default async () => ({ status: 'provisioned' }); export const tests = { a(t) { return t.run() } };",
+        "module.exports = async () => ({ status: 'provisioned' }); module.exports.tests = { async a(t) { await t.run() } };",
+        "exports.default = () => 1; exports.tests = { a: (t) => t.run() };",
+        "const { log } = require('provisiond'); module.exports = () => log('x'); module.exports.tests = { a(t) { return t.run() } };",
+        "import { log } from 'provisiond'; export default (): void => log('x'); export const tests = { a(t: any) { return t.run() } };",
+    ] {
+        let results = tested(code).await;
+        assert!(results.len() == 1 && results[0].passed, "{code}: {results:?}");
+    }
+}
+
+#[tokio::test]
+async fn errors_have_the_place_in_what_was_written() {
+    let error = refused("export default () => {\n  const = 2;\n}").await;
+    assert_eq!((error.line, error.message.as_str()), (Some(2), "SyntaxError: Unexpected token"));
+    let error = refused("interface A { a: string }\nexport default (a: A) => {\n  return a.;\n}").await;
+    assert_eq!(error.line, Some(3), "the reading that gets farther is told of: {error:?}");
+    let error = refused("import x from 'nothing';\nexport default x;").await;
+    assert_eq!(
+        (error.line, error.message.as_str()),
+        (Some(1), "cannot import `nothing`: no package of that name is among `packageDependencies`")
+    );
+}
+
+#[tokio::test]
+async fn imports_that_lead_nowhere_are_explained() {
+    let message =
+        async |from: &str| refused(&format!("import x from '{from}'; export default x")).await.message;
+    assert_eq!(
+        message("./other.js").await,
+        "cannot import `./other.js`: logic is one file, which can import packages"
+    );
+    for address in ["/etc/passwd", "https://example.org/x.js", "data:text/javascript,1", "file:///etc/passwd"]
+    {
+        let message = message(address).await;
+        assert!(message.contains("only packages and the modules of provisiond can be imported"), "{message}");
+    }
+    assert_eq!(
+        message("provisiond:mappings").await,
+        "there is no module `provisiond:mappings`; there are `provisiond`, `provisiond:mapping`"
+    );
+}
+
+#[tokio::test]
+async fn modules_of_node_are_missed_when_they_are_used() {
+    // Guarded, as packages do it that run on both.
+    let guarded = "let fs; try { fs = require('fs') } catch { } module.exports = () => typeof fs;
+        module.exports.tests = { async a(t) { t.equal((await t.run()).response, 'undefined') } };";
+    assert!(tested(guarded).await[0].passed);
+    let workshop = offline();
+    let built =
+        workshop.build(&source("import os from 'node:os'; export default () => os"), None).await.unwrap();
+    let error = workshop.try_out(&built, &Limits::default()).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "Error: \"os\", which logic.js asks for, is part of Node.js, which logic does not run on"
+    );
+}
+
+#[tokio::test]
+async fn what_would_bring_a_parser_down_brings_nobody_down() {
+    for code in ["(".repeat(100_000), "[".repeat(100_000), "a=>".repeat(60_000), "{".repeat(100_000)] {
+        let error = build(&format!("export default {code}")).await.unwrap_err();
+        let named = matches!(&error, LogicError::Limit(message) if message.contains("nested too deep"));
+        assert!(named || matches!(error, LogicError::Compile(_)), "{error:?}");
+    }
+    assert!(build("export default () => 1").await.is_ok());
+}
+
+#[tokio::test]
+async fn fields_that_break_rules_are_named() {
+    for (code, rule) in [
+        (" \n", "must not be empty"),
+        ("a\0b", "must not contain the NUL character (U+0000)"),
+        (&"x".repeat(256_001)[..], "must not be longer than 256000 characters, has 256001"),
+    ] {
+        match build(code).await.unwrap_err() {
+            LogicError::Fields(errors) => {
+                assert_eq!((errors[0].field.as_str(), errors[0].rule.as_str()), ("code", rule))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn stacks_name_the_authors_lines() {
+    let code = "type Name = string;\n\nfunction fail(name: Name): never {\n  throw new Error(`no ${name}`);\n}\n\
+        export default () => 1;\nexport const tests = { a() { fail('x'); } };";
+    let results = tested(code).await;
+    let message = results[0].message.as_deref().unwrap();
+    assert!(message.starts_with("no x\nat fail (logic.ts:4:"), "{message}");
+    assert!(message.contains("logic.ts:7:"), "{message}");
+}
+
+#[tokio::test]
+async fn a_throw_while_loading_has_the_authors_line() {
+    let workshop = offline();
+    let code = "const x: number = 1;\nthrow new Error('early');\nexport default () => x;";
+    let built = workshop.build(&source(code), None).await.unwrap();
+    match workshop.try_out(&built, &Limits::default()).await.unwrap_err() {
+        LogicError::Compile(error) => {
+            assert_eq!((error.line, error.message.as_str()), (Some(2), "Error: early"));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn tests_beside_logic_answer_its_requests() {
+    let code = r#"
+export default async (ctx) => {
+  const answer = await fetch(`${ctx.connection.url}/users`, { method: "POST", body: JSON.stringify({ name: ctx.account.userName }) });
+  if (!answer.ok) throw Object.assign(new Error(`saving: ${answer.status}`), { errorClass: "permanent" });
+  return { status: "provisioned", remoteId: (await answer.json()).id };
+};
+export const tests = {
+  async "the request and the response are seen"(t) {
+    const { response, requests } = await t.run({
+      account: { userName: "ada" },
+      connection: { url: "https://crm.example" },
+      answers: [{ method: "POST", url: "https://crm.example/*", status: 201, body: { id: "7" } }],
+    });
+    t.equal(response, { status: "provisioned", remoteId: "7" });
+    t.equal(requests.map(({ method, url, body }) => ({ method, url, body })), [
+      { method: "POST", url: "https://crm.example/users", body: { name: "ada" } },
+    ]);
+  },
+  async "a function answers as well"(t) {
+    const { error } = await t.run({ answers: ({ url }) => new Response("no", { status: url.endsWith("/users") ? 403 : 200 }), connection: { url: "https://x.example" } });
+    t.equal(error.message, "saving: 403");
+    t.equal(error.errorClass, "permanent");
+  },
+  async "times run out"(t) {
+    const answers = [{ status: 500, times: 1 }, { body: { id: 1 } }];
+    t.ok((await t.run({ answers, connection: { url: "https://x.example" } })).error);
+  },
+  async "what nobody answers is an error"(t) {
+    const { error } = await t.run({ connection: { url: "https://x.example" } });
+    t.equal(error.message, "the test has no answer for POST https://x.example/users");
+  },
+  async "a test itself cannot reach anything"(t) {
+    await fetch("https://x.example/");
+  },
+  "and fails with both values"(t) { t.equal({ a: [1, 2] }, { a: [1, 3] }, "lists"); },
+};"#;
+    let results = tested(code).await;
+    let passed: Vec<_> = results.iter().map(|result| result.passed).collect();
+    assert_eq!(passed, [true, true, true, true, false, false], "{results:#?}");
+    assert!(results[4].message.as_deref().unwrap().contains("only logic can fetch: call it with `t.run`"));
+    let message = results[5].message.as_deref().unwrap();
+    assert!(message.starts_with("lists: expected { a: [ 1, 3 ] }, got { a: [ 1, 2 ] }"), "{message}");
+}
+
+#[tokio::test]
+async fn a_test_that_breaks_a_limit_fails_alone() {
+    let code =
+        "export default () => 1; export const tests = { loops() { for (;;); }, works(t) { t.ok(true) } };";
+    let workshop = offline();
+    let built = workshop.build(&source(code), None).await.unwrap();
+    let limits = Limits { cpu_ms: 200, ..Limits::default() };
+    let results = workshop.try_out(&built, &limits).await.unwrap();
+    assert!(!results[0].passed && results[1].passed, "{results:?}");
+    assert!(results[0].message.as_deref().unwrap().contains("CPU limit of 200 ms"), "{results:?}");
+}
+
+#[tokio::test]
+async fn what_is_not_used_is_left_out() {
+    let code = "import { normalize } from 'provisiond:mapping'; export default () => normalize(' a ');";
+    let code = build(code).await.unwrap().artefact.code;
+    assert!(code.contains("function normalize") && !code.contains("function password"), "{code}");
+}
+
+#[tokio::test]
+async fn the_mapping_module_does_what_it_says() {
+    let results = tested(MAPPING).await;
+    let failed: Vec<_> = results.iter().filter(|result| !result.passed).collect();
+    assert!(failed.is_empty() && results.len() == 9, "{failed:#?}");
+}

@@ -1,0 +1,175 @@
+//! A version that some accounts run first.
+
+use serde_json::{Value, json};
+
+use crate::support::app::{TestApp, TestTarget};
+
+fn says(word: &str) -> String {
+    format!("export default (ctx) => ({{ status: 'provisioned', message: '{word}' }});")
+}
+
+const FAILS: &str = "export default (ctx) => { throw new Error('broken'); }";
+
+/// So many accounts at a target whose logic works.
+async fn world(accounts: usize) -> (TestApp, TestTarget) {
+    let app = TestApp::start().await;
+    app.store("people").await;
+    let lines: String = (0..accounts).map(|n| format!("{{\"userName\":\"user{n}\"}}\n")).collect();
+    app.import("people", "", lines).await;
+    let target =
+        app.target("people", json!({ "name": "crm", "retry": { "maxAttempts": 1 } }), &says("old")).await;
+    app.until(format!("{accounts} to be provisioned"), async || {
+        let said = messages(&app, &target).await;
+        if said.get("old") == Some(&accounts) { Ok(()) } else { Err(json!(said)) }
+    })
+    .await;
+    (app, target)
+}
+
+/// How many accounts were last told what.
+async fn messages(app: &TestApp, target: &TestTarget) -> std::collections::BTreeMap<String, usize> {
+    let mut latest = std::collections::BTreeMap::new();
+    let page = app.get(&format!("/targets/{}/runs?limit=500", target.id)).await;
+    for run in page["items"].as_array().unwrap().iter().rev() {
+        let text = run["message"].as_str().unwrap().lines().next().unwrap_or_default().to_owned();
+        latest.insert(run["subjectId"].to_string(), text);
+    }
+    let mut counts = std::collections::BTreeMap::new();
+    latest.into_values().for_each(|text| *counts.entry(text).or_default() += 1);
+    counts
+}
+
+async fn publish(app: &TestApp, target: &TestTarget, code: &str, canary: Value) -> Value {
+    let path = format!("/targets/{}/logic", target.id);
+    app.put(&path, json!({ "code": code })).await.expect(200);
+    app.post(&format!("{path}/publish"), json!({ "canary": canary })).await.expect(200)
+}
+
+async fn force(app: &TestApp, target: &TestTarget) {
+    app.post(&format!("/targets/{}/force", target.id), json!({})).await.expect(202);
+    app.until_idle(target).await;
+}
+
+#[tokio::test]
+async fn some_accounts_run_it_first_and_then_all() {
+    let (app, target) = world(40).await;
+    let path = format!("/targets/{}/logic", target.id);
+    let begun = publish(&app, &target, &says("new"), json!({ "accounts": 7 })).await;
+    assert_eq!((&begun["version"], &begun["canary"]["accounts"]), (&json!(2), &json!(7)));
+    let shown = app.get(&path).await;
+    assert_eq!((&shown["publishedVersion"], &shown["canary"]["state"]), (&json!(1), &json!("running")));
+
+    settle(&app, &target).await;
+    force(&app, &target).await;
+    let counts = app.until("all to have run".into(), async || until_figures(&app, &target, 40).await).await;
+    assert_eq!(
+        (counts["figures"][0]["runs"].clone(), counts["figures"][1]["runs"].clone()),
+        (json!(7), json!(33))
+    );
+    let said = messages(&app, &target).await;
+    assert_eq!((said["new"], said["old"]), (7, 33));
+
+    let ended = app.post(&format!("{path}/canary/promote"), json!({})).await.expect(200);
+    assert_eq!(ended["canary"]["state"], "promoted");
+    assert_eq!(app.get(&path).await["publishedVersion"], 2);
+    settle(&app, &target).await;
+    force(&app, &target).await;
+    app.until("all to run the new one".into(), async || {
+        let said = messages(&app, &target).await;
+        if said.get("new") == Some(&40) { Ok(()) } else { Err(json!(said)) }
+    })
+    .await;
+    app.post(&format!("{path}/canary/promote"), json!({})).await.expect(409);
+}
+
+/// The engine sees a publication by itself within its look around.
+async fn settle(app: &TestApp, target: &TestTarget) {
+    let wanted = app.get(&format!("/targets/{}/logic", target.id)).await;
+    let trial = if wanted["canary"]["state"] == "running" {
+        wanted["canary"]["version"].clone()
+    } else {
+        Value::Null
+    };
+    app.until("the engine to know".into(), async || {
+        let status = app.get(&format!("/targets/{}/status", target.id)).await;
+        let engine = &status["engine"];
+        let same = engine["logicVersion"] == wanted["publishedVersion"] && engine["canaryVersion"] == trial;
+        if same { Ok(()) } else { Err(status) }
+    })
+    .await;
+}
+
+async fn until_figures(app: &TestApp, target: &TestTarget, runs: i64) -> Result<Value, Value> {
+    let status = app.get(&format!("/targets/{}/status", target.id)).await;
+    let canary = status["canary"].clone();
+    let counted: i64 = (0..2).filter_map(|side| canary["figures"][side]["runs"].as_i64()).sum();
+    if counted >= runs { Ok(canary) } else { Err(status) }
+}
+
+#[tokio::test]
+async fn too_many_failures_roll_it_back() {
+    let (app, target) = world(60).await;
+    let path = format!("/targets/{}/logic", target.id);
+    publish(&app, &target, FAILS, json!({ "percent": 50, "minRuns": 5, "maxFailurePercent": 20 })).await;
+    settle(&app, &target).await;
+    app.post(&format!("/targets/{}/force", target.id), json!({})).await.expect(202);
+    let ended = app
+        .until("the trial to end".into(), async || {
+            let canary = app.get(&path).await["canary"].clone();
+            if canary["state"] == "rolledBack" { Ok(canary) } else { Err(canary) }
+        })
+        .await;
+    assert_eq!(ended["endedBy"], "provisiond");
+    let reason = ended["reason"].as_str().unwrap();
+    assert!(reason.ends_with("runs of version 2 failed, and 20 in a hundred may"), "{reason}");
+    assert_eq!(app.get(&path).await["publishedVersion"], 1);
+    // Nobody runs it from now on.
+    settle(&app, &target).await;
+    force(&app, &target).await;
+    app.until("all to run the old one".into(), async || {
+        let said = messages(&app, &target).await;
+        if said.get("old") == Some(&60) { Ok(()) } else { Err(json!(said)) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_publication_ends_it() {
+    let (app, target) = world(3).await;
+    let path = format!("/targets/{}/logic", target.id);
+    publish(&app, &target, &says("a"), json!({ "percent": 10 })).await;
+    let second =
+        publish(&app, &target, &says("b"), json!({ "accounts": 1, "minRuns": 1, "maxFailurePercent": 0 }))
+            .await;
+    assert_eq!((&second["canary"]["version"], &second["canary"]["baseVersion"]), (&json!(3), &json!(1)));
+    app.put(&path, json!({ "code": says("c") })).await.expect(200);
+    app.post(&format!("{path}/publish"), json!({})).await.expect(200);
+    let shown = app.get(&path).await;
+    assert_eq!((&shown["publishedVersion"], &shown["canary"]["state"]), (&json!(4), &json!("rolledBack")));
+    assert_eq!(shown["canary"]["reason"], "version 4 was published");
+}
+
+#[tokio::test]
+async fn what_makes_no_trial_is_refused() {
+    let app = TestApp::start().await;
+    app.store("people").await;
+    let made = app.post("/stores/people/targets", json!({ "name": "crm" })).await.expect(201);
+    let path = format!("/targets/{}/logic", made["id"].as_str().unwrap());
+    app.put(&path, json!({ "code": says("x") })).await.expect(200);
+    let refused = async |canary: Value| {
+        let answer = app.post(&format!("{path}/publish"), json!({ "canary": canary })).await.expect(422);
+        answer["errors"][0]["field"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(
+        refused(json!({ "percent": 10 })).await,
+        "canary",
+        "there is nothing that the others would run"
+    );
+    app.post(&format!("{path}/publish"), json!({})).await.expect(200);
+    assert_eq!(refused(json!({})).await, "canary.accounts");
+    assert_eq!(refused(json!({ "percent": 100 })).await, "canary.percent");
+    assert_eq!(refused(json!({ "accounts": 0 })).await, "canary.accounts");
+    assert_eq!(refused(json!({ "accounts": 3, "percent": 3 })).await, "canary.accounts");
+    assert_eq!(refused(json!({ "percent": 3, "minRuns": 0 })).await, "canary.minRuns");
+    assert_eq!(refused(json!({ "percent": 3, "maxFailurePercent": 101 })).await, "canary.maxFailurePercent");
+}

@@ -1,0 +1,220 @@
+//! Drafts, publication, history: through the API, as a person does it.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::registry::{FakeRegistry, Release};
+use crate::support::app::{TestApp, TestTarget};
+use crate::support::sink::{Answer, Sink};
+
+const SAYS: &str = "export default async (ctx) => ({ status: ctx.reason === 'provision' ? 'provisioned' : 'deprovisioned', message: 'WORD' });";
+
+fn says(word: &str) -> String {
+    SAYS.replace("WORD", word)
+}
+
+async fn publish(app: &TestApp, target: &TestTarget, code: &str, body: Value) -> Value {
+    app.put(&format!("/targets/{}/logic", target.id), json!({ "code": code })).await.expect(200);
+    app.post(&format!("/targets/{}/logic/publish", target.id), body).await.expect(200)
+}
+
+#[tokio::test]
+async fn a_draft_becomes_a_version_with_a_history() {
+    let app = TestApp::start().await;
+    app.store("people").await;
+    let ada = app.account("people", "ada", json!({})).await;
+    let target = app.target("people", json!({ "name": "crm" }), &says("one")).await;
+    app.until_status(&ada, &target, "provisioned").await;
+
+    let path = format!("/targets/{}/logic", target.id);
+    let second = publish(&app, &target, &says("two"), json!({ "note": "says two" })).await;
+    assert_eq!(
+        (&second["version"], &second["note"], &second["accountsToForce"]),
+        (&json!(2), &json!("says two"), &json!(1))
+    );
+    assert!(second.get("sweep").is_none(), "publishing runs nothing: {second}");
+    let shown = app.get(&path).await;
+    assert_eq!(shown["publishedVersion"], 2);
+    assert_eq!(shown["draft"]["state"], "validated");
+    let numbers: Vec<_> =
+        shown["versions"].as_array().unwrap().iter().map(|version| &version["version"]).collect();
+    assert_eq!(numbers, [&json!(2), &json!(1)]);
+    assert_eq!(app.runs(&target, &ada).await.len(), 1, "nothing ran again by itself");
+
+    let third = publish(&app, &target, &says("three"), json!({ "force": true })).await;
+    assert!(third["sweep"]["id"].is_string(), "{third}");
+    let runs = app.until_runs(&target, &ada, 2).await;
+    assert_eq!((&runs[1]["message"], &runs[1]["logicVersion"]), (&json!("three"), &json!(3)));
+
+    let diff = app.get(&format!("{path}/diff?from=1&to=3")).await;
+    let text = diff["diff"].as_str().unwrap();
+    assert!(
+        text.starts_with("--- version 1\n+++ version 3\n") && text.contains("message: 'three'"),
+        "{text}"
+    );
+    let bundle = app.get(&format!("{path}/versions/3/bundle")).await;
+    assert!(bundle.as_str().unwrap().contains("message: \"three\""), "{bundle}");
+
+    let back = app.post(&format!("{path}/rollback"), json!({ "note": "three was wrong" })).await.expect(200);
+    assert_eq!(
+        (&back["version"], &back["restores"], &back["code"]),
+        (&json!(4), &json!(2), &json!(says("two")))
+    );
+    let further = app.post(&format!("{path}/rollback"), json!({})).await.expect(200);
+    assert_eq!((&further["version"], &further["restores"]), (&json!(5), &json!(1)));
+    app.post(&format!("{path}/rollback"), json!({})).await.expect(409);
+    let chosen =
+        app.post(&format!("{path}/rollback"), json!({ "version": 3, "force": true })).await.expect(200);
+    assert_eq!((&chosen["version"], &chosen["restores"]), (&json!(6), &json!(3)));
+    let runs = app.until_runs(&target, &ada, 3).await;
+    assert_eq!((&runs[2]["message"], &runs[2]["logicVersion"]), (&json!("three"), &json!(6)));
+    app.post(&format!("{path}/rollback"), json!({ "version": 77 })).await.expect(404);
+}
+
+#[tokio::test]
+async fn tests_that_fail_keep_a_draft_from_being_published() {
+    let app = TestApp::start().await;
+    app.store("people").await;
+    let target = app.disabled_target("people", json!({ "name": "crm" }), &says("one")).await;
+    let path = format!("/targets/{}/logic", target.id);
+    let code =
+        format!("{}\nexport const tests = {{ good(t) {{}}, bad(t) {{ t.equal(1, 2) }} }};", says("two"));
+    let saved = app.put(&path, json!({ "code": code })).await.expect(200);
+    let tests = saved["draft"]["report"]["tests"].as_array().unwrap().clone();
+    assert_eq!(
+        (&tests[0]["passed"], &tests[1]["passed"]),
+        (&json!(true), &json!(false)),
+        "a draft may fail: {saved}"
+    );
+    let refused = app.post(&format!("{path}/publish"), json!({})).await.expect(422);
+    assert_eq!(refused["errors"][0]["rule"], "1 of 2 tests failed: \"bad\"");
+    assert!(
+        refused["tests"][1]["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("expected 2, got 1\nat bad (logic.js:2:"),
+        "{refused}"
+    );
+    assert_eq!(app.get(&path).await["publishedVersion"], 1);
+}
+
+#[tokio::test]
+async fn a_registry_outage_loses_no_draft_and_stops_no_provisioning() {
+    let registry =
+        FakeRegistry::start(&[Release::new("a", "1.2.3", "module.exports = 'from a package'")]).await;
+    let app = TestApp::start_with(&[("PROVISIOND_PACKAGES_REGISTRY", &registry.sink.url)]).await;
+    app.store("people").await;
+    let ada = app.account("people", "ada", json!({})).await;
+    let target = app.disabled_target("people", json!({ "name": "crm" }), &says("one")).await;
+    let path = format!("/targets/{}/logic", target.id);
+    let code = "import a from 'a'; export default () => ({ status: 'provisioned', message: a });";
+    let body = json!({ "code": code, "packageDependencies": { "a": "^1.0.0" } });
+
+    registry.sink.answer(Answer::new(502));
+    let saved = app.put(&path, body.clone()).await.expect(200);
+    assert_eq!((&saved["draft"]["state"], &saved["draft"]["artefact"]), (&json!("draft"), &Value::Null));
+    assert_eq!(saved["draft"]["report"]["problem"], "the package registry answers 502 Bad Gateway");
+    let refused = app.post(&format!("{path}/publish"), json!({})).await.expect(503);
+    assert!(refused["detail"].as_str().unwrap().contains("502"), "{refused}");
+
+    registry.publish(&[Release::new("a", "1.2.3", "module.exports = 'from a package'")]);
+    let version = app.post(&format!("{path}/publish"), json!({})).await.expect(200);
+    let whole = app.get(&format!("{path}/versions/{}", version["version"])).await;
+    let package = &whole["artefact"]["packages"][0];
+    assert_eq!(
+        (&package["name"], &package["version"], &package["licence"]),
+        (&json!("a"), &json!("1.2.3"), &json!("MIT"))
+    );
+
+    // From now on nobody asks the registry for anything.
+    registry.sink.answer(Answer::new(502));
+    let before = registry.sink.calls().len();
+    app.enable(&target).await;
+    let state = app.until_status(&ada, &target, "provisioned").await;
+    assert_eq!(state["message"], "from a package");
+    assert_eq!(registry.sink.calls().len(), before);
+}
+
+#[tokio::test]
+async fn a_draft_that_was_validated_is_what_is_published() {
+    let registry = FakeRegistry::start(&[Release::new("a", "1.0.0", "module.exports = 1")]).await;
+    let app = TestApp::start_with(&[("PROVISIOND_PACKAGES_REGISTRY", &registry.sink.url)]).await;
+    app.store("people").await;
+    let target = app.disabled_target("people", json!({ "name": "crm" }), &says("one")).await;
+    let path = format!("/targets/{}/logic", target.id);
+    let body = json!({ "code": "import a from 'a'; export default () => a", "packageDependencies": { "a": "^1.0.0" } });
+    let saved = app.put(&path, body).await.expect(200);
+    registry.publish(&[
+        Release::new("a", "1.0.0", "module.exports = 1"),
+        Release::new("a", "1.1.0", "module.exports = 2"),
+    ]);
+    let asked = registry.sink.calls().len();
+    let version = app.post(&format!("{path}/publish"), json!({})).await.expect(200);
+    assert_eq!(version["artefact"]["id"], saved["draft"]["artefact"]["id"]);
+    assert_eq!(registry.sink.calls().len(), asked, "nothing was chosen anew");
+
+    let same = app.post(&format!("{path}/validate"), json!({})).await.expect(200);
+    assert_eq!(same["draft"]["artefact"]["packages"][0]["version"], "1.0.0");
+    // What the registry says is remembered for some minutes; another daemon asks anew.
+    let beside = app.start_beside().await;
+    let newer = beside.post(&format!("{path}/validate"), json!({ "update": true })).await.expect(200);
+    assert_eq!(newer["draft"]["artefact"]["packages"][0]["version"], "1.1.0");
+    let diff = app.get(&format!("{path}/diff")).await;
+    assert_eq!(diff["packages"], json!([{ "name": "a", "from": "1.0.0", "to": "1.1.0" }]));
+    assert_eq!(diff["diff"], "");
+}
+
+#[tokio::test]
+async fn a_run_names_the_lines_of_typescript() {
+    let app = TestApp::start().await;
+    app.store("people").await;
+    let ada = app.account("people", "ada", json!({})).await;
+    let code = "interface Context { account: { userName: string } }\n\nfunction check(name: string): void {\n  throw new Error(`no ${name}`);\n}\n\nexport default (ctx: Context) => {\n  check(ctx.account.userName);\n};";
+    let target = app.target("people", json!({ "name": "crm" }), code).await;
+    let runs = app.until_runs(&target, &ada, 1).await;
+    let message = runs[0]["message"].as_str().unwrap();
+    assert!(message.starts_with("no ada\nat check (logic.ts:4:"), "{message}");
+    assert!(message.contains("(logic.ts:8:"), "{message}");
+}
+
+#[tokio::test]
+async fn types_and_packages_are_served_to_editors() {
+    let registry = FakeRegistry::start(&[Release::new("a", "1.0.0", "")]).await;
+    let app = TestApp::start_with(&[("PROVISIOND_PACKAGES_REGISTRY", &registry.sink.url)]).await;
+    let types = app.call(Method::GET, "/logic/types", None).await;
+    assert!(types.headers["content-type"].to_str().unwrap().starts_with("application/typescript"));
+    let types = types.body.as_str().unwrap().to_owned();
+    for module in ["declare module \"provisiond\"", "declare module \"provisiond:mapping\""] {
+        assert!(types.contains(module), "{module}");
+    }
+    let versions = app.get("/packages/versions?name=a").await;
+    assert_eq!(
+        (&versions["items"][0]["version"], &versions["items"][0]["coolingDown"]),
+        (&json!("1.0.0"), &json!(false))
+    );
+    assert_eq!(app.get("/packages?query=a").await["items"][0]["name"], "a");
+    app.call(Method::GET, "/packages/versions?name=missing", None).await.expect(404);
+    app.call(Method::GET, "/packages/versions?name=..", None).await.expect(400);
+    app.call(Method::GET, "/packages?query=%20", None).await.expect(400);
+    registry.sink.answer(Answer::new(500));
+    app.call(Method::GET, "/packages/versions?name=b", None).await.expect(503);
+}
+
+#[tokio::test]
+async fn runs_that_are_under_way_finish_on_their_version() {
+    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    app.store("people").await;
+    let ada = app.account("people", "ada", json!({})).await;
+    let waits = format!(
+        "export default async () => {{ await fetch('{}/slow'); return {{ status: 'provisioned', message: 'old' }} }}",
+        sink.url
+    );
+    sink.answer(Answer::new(200).to("/slow").after(std::time::Duration::from_secs(3)));
+    let target = app.target("people", json!({ "name": "crm", "egressAllow": [sink.address] }), &waits).await;
+    sink.wait_until(|calls| !calls.is_empty()).await;
+    publish(&app, &target, &says("new"), json!({})).await;
+    let state = app.until_status(&ada, &target, "provisioned").await;
+    assert_eq!(state["message"], "old");
+    let runs = app.runs(&target, &ada).await;
+    assert_eq!((runs.len(), &runs[0]["logicVersion"]), (1, &json!(1)));
+}
