@@ -1,5 +1,6 @@
 //! Which versions: those that answer every wish, none of them too young.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use deno_npm::registry::{NpmPackageInfo, NpmRegistryApi, NpmRegistryPackageInfoLoadError};
@@ -51,7 +52,24 @@ pub(super) async fn resolve(
 /// What is kept of a choice.
 pub(super) fn lock_of(snapshot: &NpmResolutionSnapshot) -> Result<Lock, PackageError> {
     let kept = snapshot.as_valid_serialized().into_serialized();
-    Ok(serde_json::to_value(kept).map_err(std::io::Error::other)?)
+    Ok(in_order(serde_json::to_value(kept).map_err(std::io::Error::other)?))
+}
+
+/// The same choice is the same text: what the resolver keeps in hash tables
+/// comes out in another order each time, and no list of it has one that counts.
+fn in_order(value: Lock) -> Lock {
+    match value {
+        Lock::Object(members) => {
+            let sorted: BTreeMap<_, _> = members.into_iter().map(|(name, it)| (name, in_order(it))).collect();
+            Lock::Object(sorted.into_iter().collect())
+        }
+        Lock::Array(items) => {
+            let mut items: Vec<_> = items.into_iter().map(in_order).collect();
+            items.sort_by_cached_key(ToString::to_string);
+            Lock::Array(items)
+        }
+        other => other,
+    }
 }
 
 /// `None` when it was made for other wishes.
