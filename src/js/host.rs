@@ -110,6 +110,11 @@ impl JsHost {
         self.shared.is_alive()
     }
 
+    /// Whether a run was given up in it, which may still be at work there.
+    pub fn is_tainted(&self) -> bool {
+        self.shared.state().tainted
+    }
+
     /// How many runs are in the host.
     pub fn in_flight(&self) -> usize {
         self.shared.in_flight()

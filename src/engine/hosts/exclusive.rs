@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::pool::Pool;
 use super::{HostState, Starter};
 use crate::domain::host_call::HostCalls;
-use crate::js::{JsHost, RunEnd, RunOutcome, RunRequest, StartError};
+use crate::js::{JsHost, RunEnd, RunRequest, StartError};
 
 /// How long a host may wait for its next run.
 const KEPT_IDLE: Duration = Duration::from_secs(30);
@@ -38,8 +38,7 @@ impl Exclusive {
         let end = host.run(RunRequest { context }, calls).await;
         // A run that was given up may still be at work in its host: that one is
         // killed here, when its last handle goes.
-        let is_over = matches!(end.outcome, RunOutcome::Returned(_) | RunOutcome::Threw(_));
-        if is_over && host.is_alive() {
+        if host.is_alive() && !host.is_tainted() {
             self.give_back(host);
         }
         Ok(end)
