@@ -3,6 +3,8 @@
 mod answers;
 mod attempt;
 mod death;
+#[cfg(test)]
+mod fuzz;
 mod process;
 mod reader;
 mod run;

@@ -6,6 +6,8 @@ use std::time::Duration;
 /// Most runs in flight in one host. Above it promises were lost in one
 /// measured set-up.
 pub const MAX_IN_FLIGHT: usize = 64;
+/// Most tests that come with one piece of logic.
+pub const MAX_TESTS: usize = 1_000;
 /// Most host calls of one run.
 pub const MAX_CALLS_PER_RUN: u32 = 1_000;
 /// Longest head of a host call, as JSON: method, address and header fields. What

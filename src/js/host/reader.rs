@@ -12,7 +12,7 @@ use tokio::net::unix::{OwnedReadHalf, pipe};
 use super::super::code::{Code, Place};
 use super::super::limits::{
     MAX_CALLS_PER_RUN, MAX_CONSOLE_BYTES, MAX_CONSOLE_LINES, MAX_EVENTS, MAX_FRAME_FROM_HOST, MAX_MESSAGE,
-    MAX_REQUEST_BODY, MAX_REQUEST_HEAD, MAX_RETURNED, cut,
+    MAX_REQUEST_BODY, MAX_REQUEST_HEAD, MAX_RETURNED, MAX_TESTS, cut,
 };
 use super::super::outcome::{CompileError, RunOutcome, StartError};
 use super::super::protocol::{self, Frame, Kind, LoadFailure, Loaded, ProtocolError};
@@ -60,7 +60,8 @@ impl Drop for CloseOnDrop<'_> {
     }
 }
 
-fn take_frames(shared: &Arc<Shared>, buffer: &mut BytesMut) -> Result<(), ProtocolError> {
+/// Takes the frames that are complete; an error ends the host.
+pub(super) fn take_frames(shared: &Arc<Shared>, buffer: &mut BytesMut) -> Result<(), ProtocolError> {
     while let Some(frame) = protocol::take(buffer, MAX_FRAME_FROM_HOST)? {
         match frame.kind {
             Kind::Booted | Kind::Ready | Kind::Failed => take_startup(shared, &frame)?,
@@ -85,8 +86,13 @@ fn take_startup(shared: &Shared, frame: &Frame) -> Result<(), ProtocolError> {
         (Startup::Loading { .. }, Kind::Ready) => {
             // What a host offers that it was not asked for is nothing.
             let loaded: Loaded = serde_json::from_slice(&frame.payload).unwrap_or_default();
-            state.tests = loaded.tests;
-            Startup::Ready
+            if loaded.tests.len() > MAX_TESTS {
+                let sentence = format!("the limit of {MAX_TESTS} tests was reached");
+                Startup::Failed(StartError::Limit(sentence))
+            } else {
+                state.tests = loaded.tests;
+                Startup::Ready
+            }
         }
         (Startup::Loading { .. }, Kind::Failed) => {
             Startup::Failed(load_failure(&shared.code, &frame.payload))
