@@ -53,8 +53,8 @@ impl JsHost {
         shared.outbox.put(Kind::Start, 0, limits.heap_mib, &[shared.code.text().as_bytes()]);
         let (read, write) = spawned.socket.into_split();
         tokio::spawn(writer::write(shared.clone(), write));
-        tokio::spawn(reader::read(shared.clone(), read));
-        tokio::spawn(reader::read_stderr(shared.clone(), spawned.stderr));
+        let words = tokio::spawn(reader::read_stderr(shared.clone(), spawned.stderr));
+        tokio::spawn(reader::read(shared.clone(), read, words));
         match watch::until_started(&shared).await {
             Startup::Ready => {}
             Startup::Failed(error) => return Err(error),

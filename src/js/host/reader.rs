@@ -3,11 +3,13 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use nix::libc;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, pipe};
+use tokio::task::JoinHandle;
 
 use super::super::code::{Code, Place};
 use super::super::limits::{
@@ -24,13 +26,16 @@ use crate::domain::status::ErrorClass;
 
 /// How much of the child's standard error is kept for its obituary.
 const LAST_WORDS: usize = 2 * 1024;
+/// How long they are waited for when the child has ended.
+const PATIENCE_FOR_WORDS: Duration = Duration::from_secs(1);
 /// The allocator's words when the resource limit is hit, and the engine's when it
 /// has stopped everything over its own limit and breaks before it can say so.
 const HEAP_IS_USED_UP: [&str; 2] = ["memory allocation of", "execution terminated"];
 
 /// Reads until the child closes its socket, then ends its runs. Also ends them
 /// when the task itself is dropped.
-pub(super) async fn read(shared: Arc<Shared>, mut socket: OwnedReadHalf) {
+/// `words` reads its standard error.
+pub(super) async fn read(shared: Arc<Shared>, mut socket: OwnedReadHalf, words: JoinHandle<()>) {
     let guard = CloseOnDrop(&shared);
     let mut buffer = BytesMut::with_capacity(64 * 1024);
     loop {
@@ -44,7 +49,7 @@ pub(super) async fn read(shared: Arc<Shared>, mut socket: OwnedReadHalf) {
         }
         buffer.reserve(16 * 1024);
     }
-    let how = last_words(&shared).await;
+    let how = last_words(&shared, words).await;
     shared.close(how);
     drop(guard);
 }
@@ -211,8 +216,13 @@ impl super::shared::Slot {
 }
 
 /// How the child ended, when nobody killed it for a reason.
-async fn last_words(shared: &Shared) -> Death {
+async fn last_words(shared: &Shared, words: JoinHandle<()>) -> Death {
     let status = shared.process.reap().await;
+    if shared.state().death.is_none() {
+        // What it wrote lies in the pipe; whoever else holds its end is not waited
+        // for.
+        let _ = tokio::time::timeout(PATIENCE_FOR_WORDS, words).await;
+    }
     let words = shared.state().last_words.trim().to_owned();
     if HEAP_IS_USED_UP.iter().any(|sign| words.contains(sign)) {
         return Death::Heap;

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::support::{NoCalls, run_with};
 
 const CODE: &str = "export default () => 1";
-const LIMITS: Limits = Limits { cpu_ms: 1_000, wall_ms: 1_000, heap_mib: 32 };
+const LIMITS: Limits = Limits { cpu_ms: 1_000, wall_ms: 4_000, heap_mib: 32 };
 /// What a host is sent before its first run's own bytes: the start with its code,
 /// and the head of the run.
 const UNTIL_RUN: usize = 13 + CODE.len() + 13;
@@ -96,13 +96,13 @@ async fn impostors_are_refused_by_what_they_say() {
         ("ready", format!("{ENDED} (a frame of kind 17 out of turn)")),
         ("booted; booted", format!("{ENDED} (a frame of kind 16 out of turn)")),
         ("booted; frame '\\011\\0\\0\\0' 022 $ZERO $ZERO", "it failed without a reason".into()),
-        ("booted; exec /bin/sleep 60", "the wall limit of 1 s was reached while the logic was loaded".into()),
+        ("booted; exec /bin/sleep 60", "the wall limit of 4 s was reached while the logic was loaded".into()),
         ("booted; echo 'out of luck' >&2; exit 3", "exit code 3, out of luck".into()),
         ("booted; frame '\\011\\0\\0\\0' 032 $ZERO $ZERO", "the heap limit of 32 MiB was reached".into()),
         ("exit 0", "the JavaScript host ended while it was started: exit code 0".into()),
     ] {
         // Whoever says nothing wrong has to go on living.
-        let error = refused(&format!("{script}\n/bin/sleep 5")).await;
+        let error = refused(&format!("{script}\nexec /bin/sleep 60")).await;
         assert!(error.contains(&sentence), "{script}: {error}");
     }
 }
@@ -126,7 +126,7 @@ async fn a_host_that_breaks_the_protocol_in_a_run_is_to_blame() {
         ),
         ("printf '\\377\\0' >&0; exit 4", "the run brought its host down: exit code 4".into()),
     ] {
-        let end = end_of(&format!("{script}\n/bin/sleep 5")).await;
+        let end = end_of(&format!("{script}\nexec /bin/sleep 60")).await;
         assert_eq!(end.outcome, RunOutcome::Killed(sentence), "{script}");
     }
 }
@@ -140,7 +140,7 @@ async fn what_a_host_says_of_its_run_is_checked() {
             "logic threw a value that cannot be described",
         ),
     ] {
-        let RunOutcome::Threw(thrown) = end_of(&format!("{script}\n/bin/sleep 5")).await.outcome else {
+        let RunOutcome::Threw(thrown) = end_of(&format!("{script}\nexec /bin/sleep 60")).await.outcome else {
             panic!("{script}")
         };
         assert!(thrown.message.starts_with(expected), "{script}: {thrown:?}");
@@ -149,7 +149,7 @@ async fn what_a_host_says_of_its_run_is_checked() {
     // an end that counts.
     let others = "frame '\\015\\0\\0\\0' 023 '\\101\\0\\0\\0' $ZERO; printf null >&0; \
         frame '\\011\\0\\0\\0' 031 $ZERO '\\377\\0\\0\\0'; \
-        frame '\\014\\0\\0\\0' 023 $RUN $ZERO; printf '[1]' >&0; /bin/sleep 5";
+        frame '\\014\\0\\0\\0' 023 $RUN $ZERO; printf '[1]' >&0; exec /bin/sleep 60";
     assert_eq!(end_of(others).await.outcome, RunOutcome::Returned(json!([1])));
 }
 
@@ -159,7 +159,7 @@ async fn what_a_host_writes_is_cut() {
     let script = "frame '\\012\\0\\120\\0' 026 $RUN $ZERO; printf '\\1' >&0
         /usr/bin/head -c 5242880 /dev/zero >&0
         /usr/bin/head -c 5242880 /dev/zero >&2 &
-        frame '\\014\\0\\0\\0' 023 $RUN $ZERO; printf '[2]' >&0; /bin/sleep 5";
+        frame '\\014\\0\\0\\0' 023 $RUN $ZERO; printf '[2]' >&0; exec /bin/sleep 60";
     let end = end_of(script).await;
     assert_eq!(end.outcome, RunOutcome::Returned(json!([2])));
     assert_eq!(end.console.len(), 1);
@@ -171,5 +171,5 @@ async fn a_host_that_says_nothing_more_reaches_the_wall_limit() {
     let impostor = Impostor::in_a_run("exec /bin/sleep 60");
     let host = impostor.start().await.unwrap();
     let end = run_with(&host, json!({}), Arc::new(NoCalls)).await;
-    assert_eq!(end.outcome, RunOutcome::Limit("the wall limit of 1 s was reached".into()));
+    assert_eq!(end.outcome, RunOutcome::Limit("the wall limit of 4 s was reached".into()));
 }
