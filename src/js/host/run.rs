@@ -132,7 +132,9 @@ impl<'a> Run<'a> {
             buffer.len()
         });
         if unread > MAX_UNREAD {
-            self.shared.kill(Death::Exited("it does not read the answers to its calls".into()));
+            let most = MAX_UNREAD / (1024 * 1024);
+            let how = format!("the limit of {most} MiB for answers that it has not read was reached");
+            self.shared.kill(Death::Exited(how));
         }
     }
 

@@ -10,7 +10,7 @@ use provisiond::domain::target::Limits;
 use provisiond::js::{HostProgram, JsHost, RunEnd, RunOutcome, StartError};
 use serde_json::json;
 
-use super::support::{NoCalls, run_with};
+use super::support::{NoCalls, response, run_with};
 
 const CODE: &str = "export default () => 1";
 const LIMITS: Limits = Limits { cpu_ms: 1_000, wall_ms: 4_000, heap_mib: 32 };
@@ -164,6 +164,30 @@ async fn what_a_host_writes_is_cut() {
     assert_eq!(end.outcome, RunOutcome::Returned(json!([2])));
     assert_eq!(end.console.len(), 1);
     assert!(end.console[0].text.len() <= 256 * 1024, "{}", end.console[0].text.len());
+}
+
+/// Answers at once, with four MiB.
+struct Generous;
+
+impl HostCalls for Generous {
+    fn fetch(&self, request: FetchRequest) -> HostCallFuture<FetchResponse> {
+        let answer = response(&request, 200, &vec![0; 4 << 20]);
+        Box::pin(std::future::ready(Ok(answer)))
+    }
+}
+
+#[tokio::test]
+async fn answers_do_not_pile_up_before_a_host_that_does_not_read() {
+    let impostor = Impostor::in_a_run(
+        r#"i=0; while [ $i -lt 100 ]; do frame '\077\0\0\0' 027 $RUN $ZERO
+        printf '\062\0\0\0["GET","http://a.example/","follow",[],false,null]' >&0
+        i=$((i+1)); done; exec /bin/sleep 60"#,
+    );
+    let host = impostor.start().await.unwrap();
+    let end = run_with(&host, json!({}), Arc::new(Generous)).await;
+    let sentence = "the run brought its host down: \
+        the limit of 256 MiB for answers that it has not read was reached";
+    assert_eq!(end.outcome, RunOutcome::Killed(sentence.into()));
 }
 
 #[tokio::test]
