@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 
 use super::super::code::{Code, Place};
 use super::super::limits::{
-    MAX_CALLS_PER_RUN, MAX_CONSOLE_BYTES, MAX_CONSOLE_LINES, MAX_EVENTS, MAX_FRAME_FROM_HOST, MAX_MESSAGE,
-    MAX_REQUEST_BODY, MAX_REQUEST_HEAD, MAX_RETURNED, MAX_TESTS, cut,
+    MAX_BODIES_IN_FLIGHT, MAX_CALLS_PER_RUN, MAX_CONSOLE_BYTES, MAX_CONSOLE_LINES, MAX_EVENTS,
+    MAX_FRAME_FROM_HOST, MAX_MESSAGE, MAX_REQUEST_BODY, MAX_REQUEST_HEAD, MAX_RETURNED, MAX_TESTS, cut,
 };
 use super::super::outcome::{CompileError, RunOutcome, StartError};
 use super::super::protocol::{self, Frame, Kind, LoadFailure, Loaded, ProtocolError};
@@ -182,8 +182,10 @@ fn fetch(shared: &Arc<Shared>, calls: u32, call: u32, payload: Bytes) -> Result<
         return Err(ProtocolError::TooLarge(head.len() + body.len()));
     }
     let Some(reserved) = shared.reserve_body(body.len()) else {
-        let message = "too many bytes of request bodies are on their way from this host";
-        return Ok(refused(call, ErrorClass::Transient, message.into()));
+        let most = MAX_BODIES_IN_FLIGHT / (1024 * 1024);
+        let message =
+            format!("the limit of {most} MiB for request bodies on their way from a host was reached");
+        return Ok(refused(call, ErrorClass::Transient, message));
     };
     Ok(match answers::request(&head, body) {
         Ok(request) => Event::Fetch { call, request, reserved },

@@ -98,6 +98,12 @@ async fn impostors_are_refused_by_what_they_say() {
         ("booted; frame '\\011\\0\\0\\0' 022 $ZERO $ZERO", "it failed without a reason".into()),
         ("booted; exec /bin/sleep 60", "the wall limit of 4 s was reached while the logic was loaded".into()),
         ("booted; echo 'out of luck' >&2; exit 3", "exit code 3, out of luck".into()),
+        // {"tests":["a","a", … 1,001 in all.
+        (
+            "booted; frame '\\270\\017\\0\\0' 021 $ZERO $ZERO; printf '{\"tests\":[' >&0; \
+             i=0; while [ $i -lt 1000 ]; do printf '\"a\",' >&0; i=$((i+1)); done; printf '\"a\"]}' >&0",
+            "the limit of 1000 tests was reached".into(),
+        ),
         ("booted; frame '\\011\\0\\0\\0' 032 $ZERO $ZERO", "the heap limit of 32 MiB was reached".into()),
         ("exit 0", "the JavaScript host ended while it was started: exit code 0".into()),
     ] {
