@@ -206,6 +206,7 @@ fn completion(claimed: &Claimed) -> Completion {
         attempt: 1,
         status_before: ProvisionStatus::Pending,
         logic_version: 1,
+        canary: None,
         started_at: Utc::now(),
         finished_at: Utc::now(),
         log: JsonText::empty_list(),

@@ -20,6 +20,8 @@ pub struct EgressLimits {
     pub request_body: usize,
     /// Largest response body, in bytes.
     pub response_body: usize,
+    /// Longest address of a request, in bytes.
+    pub url_bytes: usize,
     /// Header fields of a request or of an answer.
     pub header_count: usize,
     /// Names and values of the header fields together, in bytes.
@@ -37,6 +39,7 @@ impl Default for EgressLimits {
             request_timeout: Duration::from_secs(60),
             request_body: 10 << 20,
             response_body: 10 << 20,
+            url_bytes: 64 << 10,
             header_count: 100,
             header_bytes: 64 << 10,
             redirects: 10,

@@ -27,6 +27,9 @@ pub(super) struct Outgoing {
 impl Outgoing {
     /// Checks the request against the policy and fills the secrets in.
     pub(super) fn prepare(request: &FetchRequest, policy: &TargetPolicy) -> Result<Self, HostCallError> {
+        if request.url.len() > policy.limits.url_bytes {
+            return Err(permanent(format!("the address is longer than {} bytes", policy.limits.url_bytes)));
+        }
         let handle_url = parse_url(&request.url)?;
         check_url(&handle_url, policy)?;
         let mut outgoing = Self {

@@ -91,6 +91,9 @@ impl Hosts {
         }
         let host = self.shared_host(worker / RUNS_PER_HOST % self.shared.len()).await?;
         let end = host.run(RunRequest { context: context.clone() }, calls.clone()).await;
+        if host.is_tainted() {
+            self.retire(&host).await;
+        }
         let retry =
             matches!(end.outcome, RunOutcome::Interrupted(_)) && !self.stopped.load(Ordering::Acquire);
         if retry { self.run_alone(context, calls).await } else { Ok(end) }
@@ -104,6 +107,17 @@ impl Hosts {
         let host = self.starter.start().await?;
         *slot = Some(host.clone());
         Ok(host)
+    }
+
+    /// Gives new runs another host. One in which a run was given up may go on with
+    /// it, where no limit counts any more; it ends with the last of its others.
+    async fn retire(&self, host: &Arc<JsHost>) {
+        for slot in &self.shared {
+            let mut slot = slot.lock().await;
+            if slot.as_ref().is_some_and(|held| Arc::ptr_eq(held, host)) {
+                *slot = None;
+            }
+        }
     }
 
     async fn run_alone(&self, context: String, calls: Arc<dyn HostCalls>) -> Result<RunEnd, StartError> {
@@ -128,6 +142,7 @@ impl Hosts {
         // Those that were only bystanders are quick, and wait less than a new
         // process takes to start.
         if host.is_alive()
+            && !host.is_tainted()
             && let Ok(mut spare) = self.spare.lock()
         {
             spare.push(host);

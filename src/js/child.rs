@@ -17,7 +17,7 @@ use super::load;
 use super::ops::Outbox;
 use super::protocol::{self, Frame, Kind};
 use super::runtime::{Runtime, Turn};
-use super::sandbox::{self, Attempt, InForce};
+use super::sandbox::{self, Attempt, HalfConfined, InForce};
 
 /// Most bytes read before the runtime gets its turn.
 const READ_AT_ONCE: usize = 1024 * 1024;
@@ -55,15 +55,16 @@ async fn serve(socket: std::os::unix::net::UnixStream, confined: bool) -> io::Re
     let Some(start) = poll_fn(|cx| inbox.poll_first(cx)).await? else {
         return Ok(());
     };
-    let confine = || if confined { sandbox::confine() } else { InForce::default() };
+    let confined = confined.then(sandbox::confine);
+    let seal = || confined.map_or_else(InForce::default, HalfConfined::seal);
     if start.kind == Kind::Try {
-        confine();
+        seal();
         attempt(start.call, &outbox);
         return flush(&socket, &outbox).await;
     }
     sandbox::bound_memory(start.call)?;
     let mut runtime = Runtime::new(start.call, outbox.clone());
-    let in_force = serde_json::to_vec(&confine())?;
+    let in_force = serde_json::to_vec(&seal())?;
     outbox.put(Kind::Booted, 0, 0, &[&in_force]);
     outbox.flush()?;
     let code = String::from_utf8(start.payload.into()).map_err(io::Error::other)?;

@@ -3,6 +3,8 @@
 mod answers;
 mod attempt;
 mod death;
+#[cfg(test)]
+mod fuzz;
 mod process;
 mod reader;
 mod run;
@@ -51,8 +53,8 @@ impl JsHost {
         shared.outbox.put(Kind::Start, 0, limits.heap_mib, &[shared.code.text().as_bytes()]);
         let (read, write) = spawned.socket.into_split();
         tokio::spawn(writer::write(shared.clone(), write));
-        tokio::spawn(reader::read(shared.clone(), read));
-        tokio::spawn(reader::read_stderr(shared.clone(), spawned.stderr));
+        let words = tokio::spawn(reader::read_stderr(shared.clone(), spawned.stderr));
+        tokio::spawn(reader::read(shared.clone(), read, words));
         match watch::until_started(&shared).await {
             Startup::Ready => {}
             Startup::Failed(error) => return Err(error),
@@ -108,6 +110,11 @@ impl JsHost {
     /// Whether the host takes runs.
     pub fn is_alive(&self) -> bool {
         self.shared.is_alive()
+    }
+
+    /// Whether a run was given up in it, which may still be at work there.
+    pub fn is_tainted(&self) -> bool {
+        self.shared.state().tainted
     }
 
     /// How many runs are in the host.

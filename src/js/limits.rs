@@ -6,8 +6,13 @@ use std::time::Duration;
 /// Most runs in flight in one host. Above it promises were lost in one
 /// measured set-up.
 pub const MAX_IN_FLIGHT: usize = 64;
+/// Most tests that come with one piece of logic.
+pub const MAX_TESTS: usize = 1_000;
 /// Most host calls of one run.
 pub const MAX_CALLS_PER_RUN: u32 = 1_000;
+/// Longest head of a host call, as JSON: method, address and header fields. What
+/// egress allows of them is less.
+pub const MAX_REQUEST_HEAD: usize = 1024 * 1024;
 /// Largest request body of a host call.
 pub const MAX_REQUEST_BODY: usize = 10 * 1024 * 1024;
 /// Most bytes of request bodies that one host may have on their way at once:
@@ -19,6 +24,8 @@ pub const MAX_CONSOLE_LINES: usize = 200;
 pub const MAX_CONSOLE_BYTES: usize = 64 * 1024;
 /// Largest returned value, as JSON.
 pub const MAX_RETURNED: usize = 1024 * 1024;
+/// Deepest nesting of a returned value: what the reader of JSON takes.
+pub const MAX_RETURNED_DEPTH: usize = 127;
 /// Longest message of a thrown error that is kept.
 pub const MAX_MESSAGE: usize = 4 * 1024;
 /// Longest stack of a thrown error that is kept.
@@ -28,6 +35,13 @@ pub const MAX_STACK: usize = 8 * 1024;
 pub const MAX_FRAME_FROM_HOST: usize = MAX_REQUEST_BODY + 2 * 1024 * 1024;
 /// Largest frame that a host is sent: a response body with its head.
 pub const MAX_FRAME_TO_HOST: usize = 64 * 1024 * 1024;
+
+/// Things that a host may have said of one run and the run has not heard yet; the
+/// scripts say at most two of each call.
+pub const MAX_EVENTS: usize = 4 * MAX_CALLS_PER_RUN as usize;
+/// Bytes that may wait for a host to take them: the answers to its calls. Far
+/// more than a host leaves lying that reads between two turns.
+pub const MAX_UNREAD: usize = 256 * 1024 * 1024;
 
 /// How long a child may take until its globals stand, before any of the
 /// author's code. Far more than needed (0.1 s): a loaded machine is no failure.
@@ -53,6 +67,11 @@ pub const MAX_DESCRIPTORS: u64 = 32;
 /// Threads that long cryptographic operations may use.
 pub const CRYPTO_THREADS: usize = 2;
 
+/// `text` up to a number of bytes, cut at a character.
+pub(super) fn cut(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
 /// A duration as people write it in settings: `2 s`, `1.5 s`, `250 ms`.
 pub(super) fn figure(duration: Duration) -> String {
     if duration < Duration::from_secs(1) {
@@ -65,6 +84,11 @@ pub(super) fn figure(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_cut_at_characters() {
+        assert_eq!((cut("a\u{20ac}b", 3), cut("a\u{20ac}b", 4), cut("ab", 9)), ("a", "a\u{20ac}", "ab"));
+    }
 
     #[test]
     fn figures_read_naturally() {

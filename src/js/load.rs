@@ -16,8 +16,9 @@ const HOST_SOURCE: &str = "export const { log } = globalThis.__provisiond; delet
 /// In front of a CommonJS module, in its first line to keep the others.
 const FACTORY: &str = "(function (exports, module, require) { ";
 
-type Load<T> = Result<T, LoadFailure>;
+const NEVER_SETTLES: &str = "a top-level `await` never settles";
 
+type Load<T> = Result<T, LoadFailure>;
 /// Loads the code and makes its function the one that runs call.
 pub(super) async fn load(runtime: &mut Runtime, code: String) -> Load<Loaded> {
     evaluate(runtime, HOST_MODULE, HOST_SOURCE.into()).await.map_err(failure)?;
@@ -131,7 +132,11 @@ fn failure(error: CoreError) -> LoadFailure {
         _ => Vec::new(),
     };
     let message = match error.as_kind() {
-        CoreErrorKind::PendingPromiseResolution => "a top-level `await` never settles".into(),
+        CoreErrorKind::PendingPromiseResolution => NEVER_SETTLES.into(),
+        // The engine's own words for the same.
+        CoreErrorKind::Js(error) if describe(error).starts_with("Top-level await promise never") => {
+            NEVER_SETTLES.into()
+        }
         CoreErrorKind::Js(error) => describe(error),
         _ => plain_message(&error),
     };

@@ -107,6 +107,10 @@ pub(super) enum ProtocolError {
     TooShort,
     #[error("a frame of unknown kind {0}")]
     UnknownKind(u8),
+    #[error("a frame of kind {0} out of turn")]
+    OutOfTurn(u8),
+    #[error("more frames of a run than allowed")]
+    TooMany,
 }
 
 /// Appends a frame.

@@ -35,6 +35,7 @@ use nix::sys::socket::{self, SockType, sockopt};
 
 pub use attempt::Attempt;
 pub use calls::Profile;
+use report::Rules;
 pub use report::{InForce, Mechanism};
 
 use super::limits::{DATA_HEADROOM, MAX_DESCRIPTORS};
@@ -64,11 +65,22 @@ pub(super) fn enter(socket: &UnixStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Locks the door behind [`enter`], before any of the author's code: no file,
-/// no network, no other process. Says what of it is in force.
-pub(super) fn confine() -> InForce {
+/// A process that has no files and no network any more, and still may ask.
+pub(super) struct HalfConfined(Rules);
+
+/// The first lock, while there is one thread: those that an engine starts later
+/// have it too. No file, no network, no signal to others.
+pub(super) fn confine() -> HalfConfined {
     load_what_is_read_late();
-    lock(&[], Profile::Host)
+    HalfConfined(rules::restrict(&[]))
+}
+
+impl HalfConfined {
+    /// The second lock, before any of the author's code: no system call but those
+    /// that a host needs. Says what is in force.
+    pub fn seal(self) -> InForce {
+        InForce::of(self.0, calls::restrict(Profile::Host))
+    }
 }
 
 /// Makes this process one that may read a directory and nothing else, with at
@@ -85,7 +97,9 @@ pub fn enter_bundler(readable: &Path, memory: u64) -> io::Result<InForce> {
     give_up()?;
     setrlimit(Resource::RLIMIT_DATA, memory, memory)?;
     load_what_is_read_late();
-    Ok(lock(&[readable], Profile::Bundler))
+    // The filter last: it refuses the calls that the rules are made with.
+    let rules = rules::restrict(&[readable]);
+    Ok(InForce::of(rules, calls::restrict(Profile::Bundler)))
 }
 
 /// Everything that needs no mechanism which a kernel may lack.
@@ -96,13 +110,6 @@ fn give_up() -> io::Result<()> {
     drop_capabilities()?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     Ok(setrlimit(Resource::RLIMIT_FSIZE, 0, 0)?)
-}
-
-/// The filter last: it refuses the calls that the rules are made with.
-fn lock(readable: &[&Path], profile: Profile) -> InForce {
-    let rules = rules::restrict(readable);
-    let calls = calls::restrict(profile);
-    InForce::of(rules, calls)
 }
 
 /// What libraries read from files when it is first wanted: the time zone, and

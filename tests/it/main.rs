@@ -12,6 +12,7 @@ mod js;
 mod logic;
 mod migrations;
 mod openapi;
+mod poison;
 mod storage;
 mod support;
 mod support_works;

@@ -146,6 +146,7 @@ fn completion(target: TargetId, job: &Claimed, started_at: chrono::DateTime<Utc>
         attempt: 1,
         status_before: ProvisionStatus::Pending,
         logic_version: 1,
+        canary: None,
         started_at,
         finished_at: Utc::now(),
         log: JsonText::empty_list(),

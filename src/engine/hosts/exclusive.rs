@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::pool::Pool;
 use super::{HostState, Starter};
 use crate::domain::host_call::HostCalls;
-use crate::js::{JsHost, RunEnd, RunOutcome, RunRequest, StartError};
+use crate::js::{JsHost, RunEnd, RunRequest, StartError};
 
 /// How long a host may wait for its next run.
 const KEPT_IDLE: Duration = Duration::from_secs(30);
@@ -19,12 +19,20 @@ pub(super) struct Exclusive {
 
 struct Lent {
     idle: Pool<Arc<JsHost>>,
+    /// Somebody lets idle ones go.
+    is_pruned: bool,
     busy: Vec<Weak<JsHost>>,
 }
 
 impl Exclusive {
     pub fn new() -> Self {
-        Self { shared: Arc::new(Mutex::new(Lent { idle: Pool::new(KEPT_IDLE), busy: Vec::new() })) }
+        Self {
+            shared: Arc::new(Mutex::new(Lent {
+                idle: Pool::new(KEPT_IDLE),
+                is_pruned: false,
+                busy: Vec::new(),
+            })),
+        }
     }
 
     /// Runs logic once in a host that nobody else is in.
@@ -38,8 +46,7 @@ impl Exclusive {
         let end = host.run(RunRequest { context }, calls).await;
         // A run that was given up may still be at work in its host: that one is
         // killed here, when its last handle goes.
-        let is_over = matches!(end.outcome, RunOutcome::Returned(_) | RunOutcome::Threw(_));
-        if is_over && host.is_alive() {
+        if host.is_alive() && !host.is_tainted() {
             self.give_back(host);
         }
         Ok(end)
@@ -60,7 +67,8 @@ impl Exclusive {
     fn give_back(&self, host: Arc<JsHost>) {
         let mut lent = self.lent();
         lent.busy.retain(|busy| !std::ptr::eq(busy.as_ptr(), Arc::as_ptr(&host)));
-        if lent.idle.put(host, Instant::now()) {
+        lent.idle.put(host, Instant::now());
+        if !std::mem::replace(&mut lent.is_pruned, true) {
             tokio::spawn(let_go(Arc::downgrade(&self.shared)));
         }
     }
@@ -88,6 +96,13 @@ impl Exclusive {
 }
 
 impl Lent {
+    /// Ends hosts that have waited too long; says when the next one will have.
+    fn prune(&mut self) -> Option<Instant> {
+        let next = self.idle.prune(Instant::now());
+        self.is_pruned = next.is_some();
+        next
+    }
+
     /// A host that is idle and alive.
     fn take(&mut self) -> Option<Arc<JsHost>> {
         std::iter::from_fn(|| self.idle.take()).find(|host| host.is_alive())
@@ -102,9 +117,12 @@ fn lock(lent: &Mutex<Lent>) -> MutexGuard<'_, Lent> {
 /// Ends hosts that have waited too long, until none is left.
 async fn let_go(lent: Weak<Mutex<Lent>>) {
     loop {
-        let Some(next) = lent.upgrade().and_then(|lent| lock(&lent).idle.prune(Instant::now())) else {
-            return;
-        };
-        tokio::time::sleep_until(next.into()).await;
+        let Some(lent) = lent.upgrade() else { return };
+        let next = lock(&lent).prune();
+        drop(lent);
+        match next {
+            Some(next) => tokio::time::sleep_until(next.into()).await,
+            None => return,
+        }
     }
 }

@@ -20,14 +20,14 @@ const { fillHeaderList } = core.loadExtScript("ext:deno_fetch/20_headers.js");
 const { InnerBody } = core.loadExtScript("ext:deno_fetch/22_body.js");
 const { Request, toInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
 const { fromInnerResponse, nullBodyStatus } = core.loadExtScript("ext:deno_fetch/23_response.js");
-const { ReadableStreamPrototype, readableStreamCollectIntoUint8Array } = core.loadExtScript(
+const { ReadableStreamPrototype, readableStreamCollectIntoUint8Array, TransformStream } = core.loadExtScript(
   "ext:deno_web/06_streams.js",
 );
 const { AbortSignalPrototype, add, remove } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
 const { current } = core.loadExtScript("ext:provisiond/run.js");
 const { HostCallError } = core.loadExtScript("ext:provisiond/thrown.js");
 
-const { 0: MAX_CALLS, 1: MAX_BODY } = op_limits();
+const { 0: MAX_CALLS, 1: MAX_BODY, 7: MAX_HEAD } = op_limits();
 
 function fetch(input, init = undefined) {
   try {
@@ -41,13 +41,30 @@ function fetch(input, init = undefined) {
       request.body = body.consume();
       return send(run, request);
     }
-    return PromisePrototypeThen(readableStreamCollectIntoUint8Array(body.stream), (bytes) => {
+    return PromisePrototypeThen(readableStreamCollectIntoUint8Array(upTo(MAX_BODY, body.stream)), (bytes) => {
       request.body = bytes;
       return send(run, request);
     });
   } catch (error) {
     return PromiseReject(error);
   }
+}
+
+// The stream, which fails when it gets too long.
+function upTo(most, stream) {
+  let size = 0;
+  const count = new TransformStream({
+    transform(chunk, controller) {
+      size += chunk?.byteLength ?? 0;
+      if (size > most) throw bodyTooLarge();
+      controller.enqueue(chunk);
+    },
+  });
+  return stream.pipeThrough(count);
+}
+
+function bodyTooLarge() {
+  return new HostCallError(`the limit of ${MAX_BODY} bytes for a request body was reached`, "permanent");
 }
 
 const PLAIN_METHODS = { __proto__: null, GET: true, POST: true, PUT: true, PATCH: true, DELETE: true };
@@ -117,14 +134,18 @@ function send(run, request) {
     throw new HostCallError(`the limit of ${MAX_CALLS} host calls in a run was reached`, "logic");
   }
   if (body !== null && sizeOf(body) > MAX_BODY) {
-    throw new HostCallError(`the limit of ${MAX_BODY} bytes for a request body was reached`, "permanent");
+    throw bodyTooLarge();
+  }
+  const head = JSONStringify([method, url, redirect, headers, body !== null, effect]);
+  if (sizeOf(head) > MAX_HEAD) {
+    const what = "the address and header fields of a request";
+    throw new HostCallError(`the limit of ${MAX_HEAD / 1048576} MiB for ${what} was reached`, "permanent");
   }
   const number = ++run.callCount;
   return new Promise((resolve, reject) => {
     const call = new Call(run, number, url, method, signal, resolve, reject);
     run.calls ??= new SafeMap();
     MapPrototypeSet(run.calls, number, call);
-    const head = JSONStringify([method, url, redirect, headers, body !== null, effect]);
     if (body === null || typeof body === "string") {
       op_call_text(run.id, number, head, body ?? "");
     } else {
@@ -136,7 +157,7 @@ function send(run, request) {
 function sizeOf(body) {
   if (typeof body !== "string") return TypedArrayPrototypeGetByteLength(body);
   // A code unit takes at most three bytes; counting is for the doubtful only.
-  return body.length > MAX_BODY / 3 ? core.byteLength(body) : body.length;
+  return body.length > MAX_HEAD / 3 ? core.byteLength(body) : body.length;
 }
 
 // A request on its way.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::super::code::Code;
-use super::super::limits::MAX_STACK;
+use super::super::limits::{MAX_MESSAGE, MAX_STACK, cut};
 use super::super::outcome::Thrown;
 use super::super::protocol::{Refusal, ThrownText};
 use crate::domain::host_call::{Effect, FetchRequest, FetchResponse, HostCallError, Redirect};
@@ -45,7 +45,7 @@ pub(super) fn thrown(code: &Code, payload: &[u8]) -> Thrown {
     };
     let retry_after = text.retry_after.map(|seconds| seconds.clamp(0.0, MAX_RETRY_AFTER));
     Thrown {
-        message: text.message,
+        message: cut(&text.message, 4 * MAX_MESSAGE).to_owned(),
         stack: text.stack.as_deref().and_then(|stack| frames_of_logic(code, stack)),
         error_class: text.error_class.and_then(|class| class.parse().ok()),
         retry_after: retry_after.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),

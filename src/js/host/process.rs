@@ -83,6 +83,12 @@ fn start(program: &HostProgram) -> io::Result<(Child, StdStream)> {
 }
 
 impl Process {
+    /// A child that was started in another way.
+    #[cfg(test)]
+    pub fn of(child: Child) -> Self {
+        Self { pid: child.id(), child: Mutex::new(child) }
+    }
+
     pub fn pid(&self) -> u32 {
         self.pid
     }

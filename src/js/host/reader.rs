@@ -3,30 +3,39 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use nix::libc;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, pipe};
+use tokio::task::JoinHandle;
 
 use super::super::code::{Code, Place};
 use super::super::limits::{
-    MAX_CALLS_PER_RUN, MAX_CONSOLE_BYTES, MAX_CONSOLE_LINES, MAX_FRAME_FROM_HOST, MAX_REQUEST_BODY,
-    MAX_RETURNED,
+    MAX_BODIES_IN_FLIGHT, MAX_CALLS_PER_RUN, MAX_CONSOLE_BYTES, MAX_CONSOLE_LINES, MAX_EVENTS,
+    MAX_FRAME_FROM_HOST, MAX_MESSAGE, MAX_REQUEST_BODY, MAX_REQUEST_HEAD, MAX_RETURNED, MAX_TESTS, cut,
 };
 use super::super::outcome::{CompileError, RunOutcome, StartError};
 use super::super::protocol::{self, Frame, Kind, LoadFailure, Loaded, ProtocolError};
 use super::answers;
 use super::death::Death;
 use super::shared::{Event, Shared, Startup};
-use crate::domain::host_call::{ConsoleLevel, ConsoleLine};
+use crate::domain::host_call::{ConsoleLevel, ConsoleLine, HostCallError};
+use crate::domain::status::ErrorClass;
 
 /// How much of the child's standard error is kept for its obituary.
 const LAST_WORDS: usize = 2 * 1024;
+/// How long they are waited for when the child has ended.
+const PATIENCE_FOR_WORDS: Duration = Duration::from_secs(1);
+/// The allocator's words when the resource limit is hit, and the engine's when it
+/// has stopped everything over its own limit and breaks before it can say so.
+const HEAP_IS_USED_UP: [&str; 2] = ["memory allocation of", "execution terminated"];
 
 /// Reads until the child closes its socket, then ends its runs. Also ends them
 /// when the task itself is dropped.
-pub(super) async fn read(shared: Arc<Shared>, mut socket: OwnedReadHalf) {
+/// `words` reads its standard error.
+pub(super) async fn read(shared: Arc<Shared>, mut socket: OwnedReadHalf, words: JoinHandle<()>) {
     let guard = CloseOnDrop(&shared);
     let mut buffer = BytesMut::with_capacity(64 * 1024);
     loop {
@@ -40,7 +49,7 @@ pub(super) async fn read(shared: Arc<Shared>, mut socket: OwnedReadHalf) {
         }
         buffer.reserve(16 * 1024);
     }
-    let how = last_words(&shared).await;
+    let how = last_words(&shared, words).await;
     shared.close(how);
     drop(guard);
 }
@@ -56,10 +65,11 @@ impl Drop for CloseOnDrop<'_> {
     }
 }
 
-fn take_frames(shared: &Shared, buffer: &mut BytesMut) -> Result<(), ProtocolError> {
+/// Takes the frames that are complete; an error ends the host.
+pub(super) fn take_frames(shared: &Arc<Shared>, buffer: &mut BytesMut) -> Result<(), ProtocolError> {
     while let Some(frame) = protocol::take(buffer, MAX_FRAME_FROM_HOST)? {
         match frame.kind {
-            Kind::Booted | Kind::Ready | Kind::Failed => take_startup(shared, &frame),
+            Kind::Booted | Kind::Ready | Kind::Failed => take_startup(shared, &frame)?,
             Kind::Pong => take_pong(shared, frame.call),
             Kind::HeapExhausted => shared.kill(Death::Heap),
             _ => take_event(shared, frame)?,
@@ -68,33 +78,44 @@ fn take_frames(shared: &Shared, buffer: &mut BytesMut) -> Result<(), ProtocolErr
     Ok(())
 }
 
-fn take_startup(shared: &Shared, frame: &Frame) {
-    let startup = match frame.kind {
-        Kind::Booted => {
+fn take_startup(shared: &Shared, frame: &Frame) -> Result<(), ProtocolError> {
+    let mut state = shared.state();
+    // Nothing starts twice.
+    let startup = match (&state.startup, frame.kind) {
+        (Startup::Booting, Kind::Booted) => {
             // A report that cannot be read claims nothing.
-            shared.state().in_force = serde_json::from_slice(&frame.payload).unwrap_or_default();
+            state.in_force = serde_json::from_slice(&frame.payload).unwrap_or_default();
             let cpu = shared.process.cpu().unwrap_or_default();
             Startup::Loading { since: std::time::Instant::now(), cpu }
         }
-        Kind::Ready => ready(shared, &frame.payload),
-        _ => Startup::Failed(load_failure(&shared.code, &frame.payload)),
+        (Startup::Loading { .. }, Kind::Ready) => {
+            // What a host offers that it was not asked for is nothing.
+            let loaded: Loaded = serde_json::from_slice(&frame.payload).unwrap_or_default();
+            if loaded.tests.len() > MAX_TESTS {
+                let sentence = format!("the limit of {MAX_TESTS} tests was reached");
+                Startup::Failed(StartError::Limit(sentence))
+            } else {
+                state.tests = loaded.tests;
+                Startup::Ready
+            }
+        }
+        (Startup::Loading { .. }, Kind::Failed) => {
+            Startup::Failed(load_failure(&shared.code, &frame.payload))
+        }
+        (_, kind) => return Err(ProtocolError::OutOfTurn(kind as u8)),
     };
-    shared.state().startup = startup;
+    state.startup = startup;
+    drop(state);
     shared.started.notify_one();
-}
-
-/// What a host offers that it was not asked for is nothing.
-fn ready(shared: &Shared, payload: &[u8]) -> Startup {
-    let loaded: Loaded = serde_json::from_slice(payload).unwrap_or_default();
-    shared.state().tests = loaded.tests;
-    Startup::Ready
+    Ok(())
 }
 
 /// The innermost of the author's own lines is the place; what was thrown in a
 /// package names that one's file as well.
 fn load_failure(code: &Code, payload: &[u8]) -> StartError {
     match serde_json::from_slice::<LoadFailure>(payload) {
-        Ok(LoadFailure { mut message, frames }) => {
+        Ok(LoadFailure { message, frames }) => {
+            let mut message = cut(&message, MAX_MESSAGE).to_owned();
             let places: Vec<_> = frames
                 .iter()
                 .filter_map(|(line, column)| code.place(*line, *column))
@@ -108,7 +129,7 @@ fn load_failure(code: &Code, payload: &[u8]) -> StartError {
             let (line, column) = (own.map(|place| place.line), own.map(|place| place.column));
             StartError::Compile(CompileError { message, line, column })
         }
-        Err(error) => StartError::Crashed(format!("it failed without a reason ({error})")),
+        Err(_) => StartError::Crashed("it failed without a reason".into()),
     }
 }
 
@@ -119,12 +140,15 @@ fn take_pong(shared: &Shared, number: u32) {
     }
 }
 
-fn take_event(shared: &Shared, frame: Frame) -> Result<(), ProtocolError> {
+fn take_event(shared: &Arc<Shared>, frame: Frame) -> Result<(), ProtocolError> {
     let Frame { kind, run, call, payload } = frame;
     let mut state = shared.state();
     let Some(slot) = state.slot(run) else {
         return Ok(());
     };
+    if slot.events.len() >= MAX_EVENTS {
+        return Err(ProtocolError::TooMany);
+    }
     match kind {
         Kind::Console => {
             slot.write(call, &payload);
@@ -134,12 +158,12 @@ fn take_event(shared: &Shared, frame: Frame) -> Result<(), ProtocolError> {
         Kind::Returned => return Err(ProtocolError::TooLarge(payload.len())),
         Kind::Threw => slot.push(Event::Ended(RunOutcome::Threw(answers::thrown(&shared.code, &payload)))),
         Kind::Broke => {
-            let sentence = String::from_utf8_lossy(&payload).into_owned();
+            let sentence = cut(&String::from_utf8_lossy(&payload), MAX_MESSAGE).to_owned();
             slot.push(Event::Ended(RunOutcome::Limit(sentence)));
         }
         Kind::Fetch => {
             slot.calls += 1;
-            let event = fetch(slot.calls, call, payload)?;
+            let event = fetch(shared, slot.calls, call, payload)?;
             slot.push(event);
         }
         Kind::Cancel => slot.push(Event::Cancel { call }),
@@ -148,16 +172,29 @@ fn take_event(shared: &Shared, frame: Frame) -> Result<(), ProtocolError> {
     Ok(())
 }
 
-fn fetch(calls: u32, call: u32, payload: Bytes) -> Result<Event, ProtocolError> {
+/// The host's scripts do not let it come to an error.
+fn fetch(shared: &Arc<Shared>, calls: u32, call: u32, payload: Bytes) -> Result<Event, ProtocolError> {
     let (head, body) = protocol::split_body(payload)?;
-    if calls > MAX_CALLS_PER_RUN || body.len() > MAX_REQUEST_BODY {
-        // The host's scripts do not let it come to this.
-        return Err(ProtocolError::TooLarge(body.len()));
+    if calls > MAX_CALLS_PER_RUN {
+        return Err(ProtocolError::TooMany);
     }
+    if head.len() > MAX_REQUEST_HEAD || body.len() > MAX_REQUEST_BODY {
+        return Err(ProtocolError::TooLarge(head.len() + body.len()));
+    }
+    let Some(reserved) = shared.reserve_body(body.len()) else {
+        let most = MAX_BODIES_IN_FLIGHT / (1024 * 1024);
+        let message =
+            format!("the limit of {most} MiB for request bodies on their way from a host was reached");
+        return Ok(refused(call, ErrorClass::Transient, message));
+    };
     Ok(match answers::request(&head, body) {
-        Ok(request) => Event::Fetch { call, request },
-        Err(message) => Event::Refused { call, message },
+        Ok(request) => Event::Fetch { call, request, reserved },
+        Err(message) => refused(call, ErrorClass::Permanent, message),
     })
+}
+
+fn refused(call: u32, class: ErrorClass, message: String) -> Event {
+    Event::Refused { call, error: HostCallError { class, message, retry_after: None } }
 }
 
 impl super::shared::Slot {
@@ -174,18 +211,22 @@ impl super::shared::Slot {
             2 => ConsoleLevel::Warn,
             _ => ConsoleLevel::Error,
         };
+        let text = String::from_utf8_lossy(&text[..text.len().min(4 * MAX_CONSOLE_BYTES)]).into_owned();
         self.console_bytes += text.len();
-        let text = String::from_utf8_lossy(text).into_owned();
         self.console.push(ConsoleLine { level, at_ms: at_ms.into(), text });
     }
 }
 
 /// How the child ended, when nobody killed it for a reason.
-async fn last_words(shared: &Shared) -> Death {
+async fn last_words(shared: &Shared, words: JoinHandle<()>) -> Death {
     let status = shared.process.reap().await;
+    if shared.state().death.is_none() {
+        // What it wrote lies in the pipe; whoever else holds its end is not waited
+        // for.
+        let _ = tokio::time::timeout(PATIENCE_FOR_WORDS, words).await;
+    }
     let words = shared.state().last_words.trim().to_owned();
-    // The allocator's words when the resource limit is hit.
-    if words.contains("memory allocation of") {
+    if HEAP_IS_USED_UP.iter().any(|sign| words.contains(sign)) {
         return Death::Heap;
     }
     let how = match status {

@@ -7,18 +7,17 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::{AbortHandle, Abortable, Aborted};
 use futures_util::stream::FuturesUnordered;
 
-use super::super::limits::{MAX_BODIES_IN_FLIGHT, MAX_FRAME_TO_HOST, UNANSWERED};
+use super::super::limits::{MAX_FRAME_TO_HOST, MAX_RETURNED_DEPTH, MAX_UNREAD, UNANSWERED};
 use super::super::outcome::{RunEnd, RunOutcome, Thrown};
 use super::super::protocol::{self, Kind};
 use super::answers;
 use super::death::{Death, wall};
 use super::shared::{Event, Shared};
-use crate::domain::host_call::{FetchRequest, FetchResponse, HostCallError, HostCalls};
+use crate::domain::host_call::{FetchResponse, HostCallError, HostCalls};
 use crate::domain::status::ErrorClass;
 
 /// A run in flight; dropping it gives it up.
@@ -68,8 +67,15 @@ impl<'a> Run<'a> {
                 event = self.event() => match event {
                     Event::Returned(value) => break returned(&value),
                     Event::Ended(outcome) => break outcome,
-                    Event::Fetch { call, request } => self.fetch(call, request, &*host_calls, &mut calls),
-                    Event::Refused { call, message } => self.answer(call, Err(refused(message))),
+                    Event::Fetch { call, request, reserved } => {
+                        let done = host_calls.fetch(request);
+                        calls.start(call, async move {
+                            let answer = done.await;
+                            drop(reserved);
+                            (call, answer)
+                        });
+                    }
+                    Event::Refused { call, error } => self.answer(call, Err(error)),
                     Event::Cancel { call } => calls.cancel(call),
                 },
                 Some(done) = calls.running.next(), if !calls.running.is_empty() => {
@@ -106,24 +112,6 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn fetch(&self, call: u32, request: FetchRequest, host_calls: &dyn HostCalls, calls: &mut Calls) {
-        let size = request.body.as_ref().map_or(0, Bytes::len);
-        if !self.shared.reserve_body(size, MAX_BODIES_IN_FLIGHT) {
-            let message = "too many bytes of request bodies are on their way from this host";
-            let error =
-                HostCallError { class: ErrorClass::Transient, message: message.into(), retry_after: None };
-            return self.answer(call, Err(error));
-        }
-        let reserved = Reserved { shared: self.shared.clone(), size };
-        let done = host_calls.fetch(request);
-        let answer = async move {
-            let answer = done.await;
-            drop(reserved);
-            (call, answer)
-        };
-        calls.start(call, answer);
-    }
-
     fn answer(&self, call: u32, answer: Result<FetchResponse, HostCallError>) {
         let answer = answer.and_then(|response| {
             let head = answers::response_head(&response);
@@ -132,12 +120,22 @@ impl<'a> Run<'a> {
                 false => Err(too_large()),
             }
         });
-        self.shared.outbox.with(|buffer| match &answer {
-            Ok((head, body)) => protocol::put_with_body(buffer, Kind::Reply, self.number, call, head, body),
-            Err(error) => {
-                protocol::put(buffer, Kind::Refusal, self.number, call, &[&answers::refusal(error)]);
+        let unread = self.shared.outbox.with(|buffer| {
+            match &answer {
+                Ok((head, body)) => {
+                    protocol::put_with_body(buffer, Kind::Reply, self.number, call, head, body);
+                }
+                Err(error) => {
+                    protocol::put(buffer, Kind::Refusal, self.number, call, &[&answers::refusal(error)]);
+                }
             }
+            buffer.len()
         });
+        if unread > MAX_UNREAD {
+            let most = MAX_UNREAD / (1024 * 1024);
+            let how = format!("the limit of {most} MiB for answers that it has not read was reached");
+            self.shared.kill(Death::Exited(how));
+        }
     }
 
     /// Tells the host that the run is over, and frees its slot.
@@ -156,16 +154,16 @@ impl<'a> Run<'a> {
     /// its time itself. One that does not yield itself goes with its host.
     fn timed_out(&self) -> RunOutcome {
         let sentence = wall(&self.shared.limits);
-        let (ping, others, is_suspect) = {
+        let (ping, is_bystander, is_suspect) = {
             let state = self.shared.state();
             let ping = state.ping.filter(|ping| Instant::now() > ping.sent_at + UNANSWERED);
-            (ping, state.in_flight() > 1, state.suspect() == Some(self.number))
+            (ping, state.tainted || state.in_flight() > 1, state.suspect() == Some(self.number))
         };
         if is_suspect && ping.is_some_and(|ping| self.shared.is_busy_since(ping)) {
             self.shared.kill(Death::Stuck);
             return RunOutcome::Killed(sentence);
         }
-        if ping.is_some() && others {
+        if ping.is_some() && is_bystander {
             return RunOutcome::Interrupted(format!("{sentence} while another run held the host up"));
         }
         RunOutcome::Limit(sentence)
@@ -197,32 +195,21 @@ impl Calls {
     }
 }
 
-/// Bytes of a body that are taken into account.
-struct Reserved {
-    shared: Arc<Shared>,
-    size: usize,
-}
-
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        self.shared.release_body(self.size);
-    }
-}
-
 fn returned(value: &[u8]) -> RunOutcome {
     match serde_json::from_slice(value) {
         Ok(value) => RunOutcome::Returned(value),
+        // Its words for it are all that the reader tells apart.
+        Err(error) if error.to_string().starts_with("recursion limit exceeded") => RunOutcome::Limit(
+            format!("the limit of {MAX_RETURNED_DEPTH} levels of nesting for the returned value was reached"),
+        ),
         Err(error) => {
             RunOutcome::Threw(Thrown::saying(format!("the returned value cannot be read: {error}")))
         }
     }
 }
 
-fn refused(message: String) -> HostCallError {
-    HostCallError { class: ErrorClass::Permanent, message, retry_after: None }
-}
-
 fn too_large() -> HostCallError {
     let most = MAX_FRAME_TO_HOST / (1024 * 1024);
-    refused(format!("the response is larger than {most} MiB"))
+    let message = format!("the response is larger than {most} MiB");
+    HostCallError { class: ErrorClass::Permanent, message, retry_after: None }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore};
 
 use super::super::code::Code;
-use super::super::limits::{MAX_IN_FLIGHT, UNANSWERED};
+use super::super::limits::{MAX_BODIES_IN_FLIGHT, MAX_IN_FLIGHT, UNANSWERED};
 use super::super::outcome::{RunOutcome, StartError};
 use super::super::protocol::{self, Kind};
 use super::super::sandbox::InForce;
 use super::death::Death;
 use super::process::Process;
-use crate::domain::host_call::{ConsoleLine, FetchRequest};
+use crate::domain::host_call::{ConsoleLine, FetchRequest, HostCallError};
 use crate::domain::target::Limits;
 
 /// A run's number is its slot in the low bits and a count above, within the
@@ -101,8 +101,8 @@ pub(super) struct Slot {
 pub(super) enum Event {
     Returned(Bytes),
     Ended(RunOutcome),
-    Fetch { call: u32, request: FetchRequest },
-    Refused { call: u32, message: String },
+    Fetch { call: u32, request: FetchRequest, reserved: Reserved },
+    Refused { call: u32, error: HostCallError },
     Cancel { call: u32 },
 }
 
@@ -118,14 +118,15 @@ impl Outbox {
         self.with(|buffer| protocol::put(buffer, kind, run, call, parts));
     }
 
-    pub fn with(&self, write: impl FnOnce(&mut Vec<u8>)) {
+    pub fn with<T>(&self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
         let was_empty = buffer.is_empty();
-        write(&mut buffer);
+        let result = write(&mut buffer);
         drop(buffer);
         if was_empty {
             self.filled.notify_one();
         }
+        result
     }
 
     /// Takes everything, leaving an empty buffer to be filled.
@@ -221,18 +222,24 @@ impl Shared {
         self.outbox.filled.notify_one();
     }
 
-    /// Takes the bytes of a body into account; false when there are too many.
-    pub fn reserve_body(&self, bytes: usize, most: usize) -> bool {
-        let before = self.bodies_in_flight.fetch_add(bytes, Ordering::Relaxed);
-        if before > 0 && before + bytes > most {
-            self.release_body(bytes);
-            return false;
-        }
-        true
+    /// Takes the bytes of a body into account, `None` when there are too many.
+    pub fn reserve_body(self: &Arc<Self>, size: usize) -> Option<Reserved> {
+        let before = self.bodies_in_flight.fetch_add(size, Ordering::Relaxed);
+        let reserved = Reserved { shared: self.clone(), size };
+        (before == 0 || before + size <= MAX_BODIES_IN_FLIGHT).then_some(reserved)
     }
+}
 
-    pub fn release_body(&self, bytes: usize) {
-        self.bodies_in_flight.fetch_sub(bytes, Ordering::Relaxed);
+/// Bytes of a body that are taken into account until this is dropped.
+#[derive(Debug)]
+pub(super) struct Reserved {
+    shared: Arc<Shared>,
+    size: usize,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.shared.bodies_in_flight.fetch_sub(self.size, Ordering::Relaxed);
     }
 }
 

@@ -30,7 +30,8 @@ deno_core::extension!(
 );
 
 /// The figures that the scripts enforce: calls a run, body bytes, console
-/// lines, console bytes, returned bytes, message and stack characters.
+/// lines, console bytes, returned bytes, message and stack characters, bytes of
+/// a call's head.
 #[op2]
 #[serde]
 fn op_limits() -> Vec<usize> {
@@ -42,6 +43,7 @@ fn op_limits() -> Vec<usize> {
         limits::MAX_RETURNED,
         limits::MAX_MESSAGE,
         limits::MAX_STACK,
+        limits::MAX_REQUEST_HEAD,
     ]
 }
 

@@ -147,6 +147,8 @@ async fn requests_have_limits_too() {
     let mut request = get(server.url("/"));
     request.headers = (0..101).map(|number| (format!("x-{number}"), String::new())).collect();
     assert_eq!(error_of(&session, request).await.message, "the request has more than 100 header fields");
+    let request = get(server.url(&format!("/?{}", "x".repeat(65_536))));
+    assert_eq!(error_of(&session, request).await.message, "the address is longer than 65536 bytes");
     assert_eq!(server.connections(), 0);
 }
 

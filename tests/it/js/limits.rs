@@ -148,6 +148,18 @@ async fn giant_values_are_refused() {
 }
 
 #[tokio::test]
+async fn giant_contexts_and_code_are_refused() {
+    let host = start("export default () => 'clean'").await;
+    let giant = provisiond::js::RunRequest { context: " ".repeat((64 << 20) + 1) };
+    let end = host.run(giant, Arc::new(super::support::NoCalls)).await;
+    assert_eq!(end.outcome, RunOutcome::Limit("the limit of 64 MiB for the context was reached".into()));
+    assert_eq!(value(run(&host, json!({})).await), "clean");
+    let code = " ".repeat((64 << 20) + 1);
+    let error = super::support::try_start(&code).await.map(drop).unwrap_err();
+    assert_eq!(error.to_string(), "the limit of 64 MiB for code was reached");
+}
+
+#[tokio::test]
 async fn bystanders_are_interrupted() {
     for poison in ["for (;;) {}", "const all = []; for (;;) all.push(new Array(1000).fill({}));"] {
         let host = Arc::new(

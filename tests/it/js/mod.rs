@@ -2,6 +2,7 @@
 
 mod fetch;
 mod globals;
+mod hostile;
 mod limits;
 mod load;
 mod old_kernel;

@@ -1,0 +1,2 @@
+// end: returned "\ufffd!"
+return "\ud83d!";

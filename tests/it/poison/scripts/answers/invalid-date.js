@@ -1,0 +1,2 @@
+// end: returned null
+return new Date(NaN);

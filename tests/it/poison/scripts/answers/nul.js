@@ -1,0 +1,2 @@
+// end: returned "a\u0000b"
+return "a\0b";

@@ -1,0 +1,4 @@
+// end: threw 
+const { proxy, revoke } = Proxy.revocable({}, {});
+revoke();
+return proxy;

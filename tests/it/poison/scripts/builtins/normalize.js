@@ -1,0 +1,3 @@
+// end: returned true
+// cpuMs: 5000
+return "\u1e9b\u0323".repeat(20000).normalize("NFKD").length > 0;

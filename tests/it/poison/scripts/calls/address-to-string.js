@@ -1,0 +1,2 @@
+// end: killed cpu
+await fetch({ toString() { for (;;) {} } });

@@ -1,0 +1,2 @@
+// end: killed cpu
+await fetch("https://peer.example/", { get method() { for (;;) {} } });

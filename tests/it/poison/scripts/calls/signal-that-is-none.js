@@ -1,0 +1,2 @@
+// end: threw TypeError
+await fetch("https://peer.example/", { signal: { aborted: false, addEventListener() {} } });

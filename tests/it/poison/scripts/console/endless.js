@@ -1,0 +1,3 @@
+// end: killed cpu
+// console: the rest of the console was cut
+for (;;) console.log("again");

@@ -1,0 +1,2 @@
+// end: returned null
+console.log({ get a() { throw new Error("no"); }, get b() { return 1; } });

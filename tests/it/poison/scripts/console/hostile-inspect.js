@@ -1,0 +1,2 @@
+// end: killed cpu
+console.log({ [Symbol.for("Deno.customInspect")]() { for (;;) {} } });

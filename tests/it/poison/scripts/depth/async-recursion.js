@@ -1,0 +1,3 @@
+// end: threw RangeError
+const f = async () => { await f(); };
+return f();

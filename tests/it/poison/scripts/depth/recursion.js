@@ -1,0 +1,3 @@
+// end: threw RangeError
+const f = () => f() + 1;
+return f();

@@ -1,0 +1,2 @@
+// end: returned "undefined"
+return (async () => {}).constructor("return typeof Deno")();

@@ -1,0 +1,2 @@
+// end: threw ReferenceError
+return ctx.constructor.constructor("return process.env")();

@@ -1,0 +1,2 @@
+// end: threw ReferenceError
+return (0, eval)("Deno.core.ops");

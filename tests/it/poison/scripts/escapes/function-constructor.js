@@ -1,0 +1,2 @@
+// end: threw ReferenceError
+return (() => {}).constructor("return process")();

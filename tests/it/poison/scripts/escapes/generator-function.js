@@ -1,0 +1,2 @@
+// end: returned "undefined"
+return (function* () {}).constructor("return typeof __bootstrap")().next().value;

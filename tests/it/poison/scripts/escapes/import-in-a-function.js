@@ -1,0 +1,2 @@
+// end: threw 
+return new Function("return import('node:fs')")();

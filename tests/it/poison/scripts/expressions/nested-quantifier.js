@@ -1,0 +1,2 @@
+// end: killed cpu
+return /^(a+)+$/.test("a".repeat(40) + "b");

@@ -1,0 +1,2 @@
+// end: killed cpu
+return ("1".repeat(64) + "-").split(/(\d+)*,/);

@@ -1,0 +1,2 @@
+// end: threw TypeError
+Object.defineProperty(Array, Symbol.species, { get() { for (;;) {} } });

@@ -1,0 +1,2 @@
+// end: threw TypeError
+console.log = () => {};

@@ -1,0 +1,2 @@
+// end: threw TypeError
+Array.prototype[Symbol.iterator] = function* () { for (;;) yield 1; };

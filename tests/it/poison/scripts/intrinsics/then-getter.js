@@ -1,0 +1,2 @@
+// end: threw TypeError
+Object.defineProperty(Promise.prototype, "then", { get() { for (;;) {} } });

@@ -1,0 +1,3 @@
+// end: refused fetch is only available while a run is in progress
+await fetch("https://peer.example/");
+export default () => 1;

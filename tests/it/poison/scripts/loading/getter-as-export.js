@@ -1,0 +1,2 @@
+// end: refused 
+module.exports = { get default() { for (;;) {} } };

@@ -1,0 +1,3 @@
+// end: limit wall
+// wallMs: 700
+try { await fetch("https://peer.example/never"); } catch { for (;;) {} }

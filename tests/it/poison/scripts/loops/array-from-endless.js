@@ -1,0 +1,2 @@
+// end: killed cpu
+return Array.from({ length: 2 ** 31 }, () => { for (;;) {} });

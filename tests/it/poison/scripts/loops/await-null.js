@@ -1,0 +1,2 @@
+// end: killed cpu
+for (;;) await null;

@@ -1,0 +1,3 @@
+// end: killed cpu
+(async () => { for (;;) await null; })();
+return "answered";

@@ -1,0 +1,2 @@
+// end: killed cpu
+for (;;) { try { for (;;) {} } catch {} finally { continue; } }

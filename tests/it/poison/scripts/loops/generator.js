@@ -1,0 +1,3 @@
+// end: killed cpu
+function* forever() { for (;;) yield 1; }
+for (const _ of forever());

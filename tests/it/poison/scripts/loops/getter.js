@@ -1,0 +1,2 @@
+// end: killed cpu
+return { get status() { for (;;) {} } };

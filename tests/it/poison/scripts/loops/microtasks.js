@@ -1,0 +1,4 @@
+// end: killed cpu
+const next = () => queueMicrotask(next);
+next();
+await new Promise(() => {});

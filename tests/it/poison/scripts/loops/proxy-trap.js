@@ -1,0 +1,2 @@
+// end: killed cpu
+return new Proxy({}, { get() { for (;;) {} } }).anything;

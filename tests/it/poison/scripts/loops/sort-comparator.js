@@ -1,0 +1,2 @@
+// end: killed cpu
+return [2, 1].sort(() => { for (;;) {} });

@@ -1,0 +1,2 @@
+// end: killed cpu
+return { valueOf() { for (;;) {} } } < 1;

@@ -1,0 +1,4 @@
+// end: killed heap
+// cpuMs: 20000
+const all = [];
+for (;;) { try { for (;;) all.push(new ArrayBuffer(2 ** 20)); } catch {} }

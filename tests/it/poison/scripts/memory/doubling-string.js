@@ -1,0 +1,4 @@
+// end: threw 
+// cpuMs: 20000
+let text = "x";
+for (;;) text += text;

@@ -1,0 +1,2 @@
+// end: killed cpu
+for (;;) ctx.signal.addEventListener("abort", () => {});

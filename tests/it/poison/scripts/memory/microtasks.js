@@ -1,0 +1,3 @@
+// end: killed heap
+// cpuMs: 20000
+for (;;) queueMicrotask(() => {});

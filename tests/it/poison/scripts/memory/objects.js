@@ -1,0 +1,4 @@
+// end: killed heap
+// cpuMs: 20000
+let chain = null;
+for (;;) chain = { chain };

@@ -1,0 +1,2 @@
+// end: killed heap
+return new ArrayBuffer(2 ** 40).byteLength;

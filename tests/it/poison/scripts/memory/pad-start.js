@@ -1,0 +1,3 @@
+// end: threw 
+// cpuMs: 20000
+return "x".padStart(2 ** 30, "abc").length;

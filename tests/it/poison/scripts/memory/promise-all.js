@@ -1,0 +1,4 @@
+// end: killed heap
+// cpuMs: 20000
+const all = [];
+for (;;) all.push(Promise.all(all.slice(-100)));

@@ -1,0 +1,2 @@
+// end: threw logic threw an empty string
+throw "";

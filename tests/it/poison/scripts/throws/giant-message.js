@@ -1,0 +1,2 @@
+// end: threw xxxx
+throw new Error("x".repeat(1e6));

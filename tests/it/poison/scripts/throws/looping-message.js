@@ -1,0 +1,2 @@
+// end: killed cpu
+throw { get message() { for (;;) {} } };

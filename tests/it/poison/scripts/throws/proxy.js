@@ -1,0 +1,2 @@
+// end: threw logic threw
+throw new Proxy({}, {});

@@ -1,0 +1,2 @@
+// end: threw logic threw Symbol(x)
+throw Symbol("x");

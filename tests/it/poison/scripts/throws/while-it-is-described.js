@@ -1,0 +1,2 @@
+// end: threw 
+throw { get message() { throw this; } };

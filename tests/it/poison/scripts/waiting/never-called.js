@@ -1,0 +1,3 @@
+// end: limit wall
+// wallMs: 500
+return { then() {} };

@@ -1,0 +1,3 @@
+// end: limit wall
+// wallMs: 500
+for (;;) await new Promise((resolve) => setTimeout(resolve, 1));
