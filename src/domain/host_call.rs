@@ -150,8 +150,11 @@ pub struct Exchange {
 pub enum Handling {
     /// It was sent; the external system answered.
     Sent,
-    /// It was not sent; the answer is a plausible one.
+    /// It would change something and was not sent; the answer is a plausible one.
     Recorded,
+    /// It only reads and was not sent; the answer goes with what was recorded
+    /// before, or there is nobody to ask.
+    Pretended,
     /// It was not sent; whoever tries gave the answer.
     Scripted,
     /// It was not sent; the answer is that of an earlier run.

@@ -105,6 +105,11 @@ struct StoredBodies {
 }
 
 impl Rest {
+    /// How many exchanges the log does not have.
+    pub fn left_out(&self) -> usize {
+        self.left_out
+    }
+
     /// What to store, with secrets removed as in the log.
     pub fn store(&self, policy: &TargetPolicy) -> StoredRest {
         let written = |long: &Option<Long>| long.as_ref().map(|long| long.write(policy));

@@ -4,7 +4,10 @@ mod actions;
 mod body;
 mod dead_letters;
 mod logic;
+mod logic_to_run;
 mod status;
+mod trial;
+mod trial_body;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,6 +16,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value;
 
 use body::{PlainSecrets, TargetBody, TargetView};
+pub(super) use logic_to_run::{ChoiceBody, logic_to_run};
+pub(super) use trial::problem;
+pub(super) use trial_body::{AnswerBody, script};
 
 use super::subject_json::AccountView;
 use super::{ApiState, Endpoint, EngineState};
@@ -42,6 +48,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     endpoints.extend(dead_letters::endpoints());
     endpoints.extend(logic::endpoints());
     endpoints.extend(status::endpoints());
+    endpoints.extend(trial::endpoints());
     endpoints
 }
 

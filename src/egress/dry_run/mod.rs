@@ -78,7 +78,7 @@ impl Inner {
                 return Ok(answer);
             }
             let answer = remembered.unwrap_or_else(|| plausible::unread(&request));
-            return self.session.answer(&request, Handling::Recorded, Ok(answer));
+            return self.session.answer(&request, Handling::Pretended, Ok(answer));
         }
         let answer = self.pretence().write(&request);
         self.session.answer(&request, Handling::Recorded, Ok(answer))
