@@ -15,6 +15,9 @@ mod poison;
 mod scim;
 mod statuses;
 mod sweeps;
+mod trial;
+mod trial_plans;
+mod trial_replay;
 mod triggers;
 mod write_back;
 
