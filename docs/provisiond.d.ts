@@ -548,6 +548,12 @@ interface RequestInit {
   body?: BodyInit | null;
   redirect?: "follow" | "error" | "manual";
   signal?: AbortSignal | null;
+  /**
+   * What the request does, for dry runs, which send only what reads. Needed where
+   * the method says something else: a search by POST reads, a GET that confirms
+   * writes. Given to `fetch` itself; a `Request` does not keep it.
+   */
+  effect?: "read" | "write" | null;
 }
 
 interface Request extends Body {
