@@ -5,13 +5,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::targets::{AnswerBody, ChoiceBody, logic_to_run, problem, script};
-use super::{ApiState, Endpoint, EngineState};
+use super::{ApiState, Endpoint, EngineState, runs};
 use crate::domain::ids::{RunId, TargetId};
 use crate::http::auth::Editor;
 use crate::http::path::Id;
 use crate::http::{Authorized, JsonBody, Kind, Problem, slow};
 use crate::logic::{Dependencies, Language};
-use crate::storage::{replays, runs, targets};
+use crate::storage::{replays, targets};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![Endpoint::post("/runs/{id}/replay", replay)]
@@ -43,7 +43,7 @@ async fn replay(
         return Err(Problem::validation(errors));
     }
     let found = state.run(move |connection| {
-        let run = runs::find(connection, id)?.ok_or_else(no_run)?;
+        let run = runs::find(connection, id)?;
         let kept = replays::find(connection, &run)?.ok_or_else(nothing_kept)?;
         let target = targets::find(connection, TargetId(run.target_id))?;
         Ok::<_, Problem>((run, kept, target))
@@ -58,10 +58,6 @@ async fn replay(
         answer["runId"] = id.to_string().into();
         answer
     }))
-}
-
-fn no_run() -> Problem {
-    Problem::new(Kind::NotFound, "there is no such run; the log may have been cut")
 }
 
 fn nothing_kept() -> Problem {

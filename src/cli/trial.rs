@@ -100,6 +100,9 @@ async fn body(client: &Client, target: &str, test: &TestLogic) -> Result<Map<Str
 fn choose(body: &mut Map<String, Value>, choice: &LogicChoice) -> Result<(), Failure> {
     if let Some(file) = &choice.code {
         body.insert("code".into(), read(file)?.into());
+        if file.extension().is_some_and(|extension| extension == "ts") {
+            body.insert("language".into(), json!("typescript"));
+        }
     }
     if let Some(logic) = &choice.logic {
         body.insert(

@@ -91,6 +91,11 @@ impl Session {
         outcome
     }
 
+    /// Its rules and secrets.
+    pub(super) fn policy(&self) -> &TargetPolicy {
+        &self.inner.policy
+    }
+
     /// `text` without secrets, as the log shows it.
     pub(super) fn redact(&self, text: &str) -> String {
         self.inner.policy.redact(text)

@@ -1,5 +1,6 @@
 //! What failed runs need to be run again offline.
 
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, Text, Timestamptz};
@@ -56,6 +57,15 @@ pub(super) fn keep(connection: &mut PgConnection, batch: &[Completion]) -> Resul
     .bind::<Nullable<Timestamptz>, _>(began.max())
     .execute(connection)?;
     Ok(())
+}
+
+/// Whether a run can be replayed.
+///
+/// # Errors
+/// Those of the database.
+pub fn is_kept(connection: &mut PgConnection, run: &Run) -> Result<bool, DbError> {
+    let key = (run.target_id, run.subject_id, run.started_at);
+    Ok(diesel::select(exists(run_replays::table.find(key))).get_result(connection)?)
 }
 
 /// What is kept of a run; `None` for one that went well or is too old.

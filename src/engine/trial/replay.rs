@@ -92,16 +92,9 @@ impl Trials {
         let exchanges: Vec<Exchange> = serde_json::from_value(run.exchanges.clone()).map_err(unreadable)?;
         let rest: StoredRest = serde_json::from_value(kept.rest).map_err(unreadable)?;
         let around = self.surroundings(TargetId(run.target_id)).await?;
-        let handles = around.egress.handles();
-        let unlabel = |text: &str| {
-            let put = |text: String, (name, handle): (&String, &String)| {
-                text.replace(&format!("[secret:{name}]"), handle)
-            };
-            handles.iter().fold(text.to_owned(), put)
-        };
-        let context = unlabel(&kept.context);
+        let context = around.egress.unlabel(&kept.context);
         let session = self.deps.egress.session(around.egress.clone());
-        let tape = Arc::new(Replay::new(session, exchanges.clone(), &rest, script, unlabel));
+        let tape = Arc::new(Replay::new(session, exchanges.clone(), &rest, script));
         let case = case(&around, seen, kept.present_before, kept.wanted);
         let mut stage = Stage::new(&self.deps.program, around.target.settings.limits, logic);
         stage.open().await?;

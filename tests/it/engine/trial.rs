@@ -168,6 +168,11 @@ async fn what_was_made_up_is_remembered_and_what_is_declared_counts() {
         ])
     );
     assert_eq!(run["outcome"]["nextRunTrigger"], "schedule");
+    let typed =
+        "export default (ctx: { account: object }) => { const n: number = 1; throw new Error(`${n}`); };";
+    let run =
+        dry_run(&app, &target, json!({ "accountId": ada, "code": typed, "language": "typescript" })).await;
+    assert!(run["thrown"]["stack"].as_str().unwrap().contains("logic.ts:1"), "{run}");
     assert!(run["wallMs"].is_u64() && run["cpuMs"].is_u64(), "{run}");
 }
 

@@ -70,6 +70,8 @@ async fn a_sample_tells_what_a_draft_would_do_and_where_it_differs() {
     let same = dry_run(&app, &target, json!({ "sample": 50, "logic": "published" })).await;
     assert_eq!((&same["state"], &same["differs"]), (&json!("finished"), &Value::Null));
     assert_eq!((figures(&same)[..2].to_vec(), &same["logic"]), (vec![60, 50], &json!(1)));
+    let few = dry_run(&app, &target, json!({ "sample": 10 })).await;
+    assert_eq!(figures(&few), [60, 10, 4, 4, 0, 2, 0], "spread over old and new, a fifth has left");
     let saved = dry_run(&app, &target, json!({ "sample": 100 })).await;
     assert_eq!(figures(&saved), [60, 60, 30, 25, 0, 5, 0]);
     assert_eq!(

@@ -48,6 +48,7 @@ async fn a_failed_run_is_run_again_with_a_mended_draft_and_nothing_is_sent() {
     let (target, ada, run) = failing(&app, &sink).await;
     let path = format!("/runs/{}/replay", run["id"].as_str().unwrap());
     sink.forget();
+    assert_eq!(app.get(&format!("/runs/{}", run["id"].as_str().unwrap())).await["replayable"], true);
 
     let same = app.post(&path, json!({})).await.expect(200);
     assert_eq!(
@@ -126,12 +127,11 @@ async fn only_what_may_be_kept_is_kept() {
     let refused = app.post(&path(&run), json!({})).await.expect(409);
     assert!(refused["detail"].as_str().unwrap().contains("limits.replayRetentionDays"));
     sink.answer_well();
-    let mended = "export default () => ({ status: 'provisioned' });";
-    app.put(&format!("/targets/{}/logic", target.id), json!({ "code": mended })).await.expect(200);
-    app.post(&format!("/targets/{}/logic/publish", target.id), json!({})).await.expect(200);
+    sink.answer(Answer::new(200).body(json!({ "user": { "ident": 7 } })));
     app.set(&ada, json!({ "title": "Chief" })).await;
     app.until_status(&ada, &target, "provisioned").await;
     let well = app.runs(&target, &ada).await.pop().unwrap();
     app.post(&path(&well), json!({})).await.expect(409);
+    assert_eq!(app.get(&format!("/runs/{}", well["id"].as_str().unwrap())).await["replayable"], false);
     app.post("/runs/1.999999/replay", json!({})).await.expect(404);
 }
