@@ -24,6 +24,7 @@ mod failure;
 mod handles;
 mod hide;
 mod policy;
+mod recorded;
 mod redirect;
 mod replay;
 mod request;

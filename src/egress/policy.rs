@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::allow::AllowList;
 use super::dialer::Clients;
 use super::handles::Handles;
@@ -80,5 +82,21 @@ impl TargetPolicy {
     /// `[secret:NAME]`. For what logic writes and returns.
     pub fn redact(&self, text: &str) -> String {
         self.handles.label(&self.hide.redact(text)).into_owned()
+    }
+
+    /// The same for every text in a value, names of members included.
+    pub fn redact_value(&self, value: &mut Value) {
+        match value {
+            _ if self.hide.is_empty() => {}
+            Value::String(text) => *text = self.redact(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.redact_value(item)),
+            Value::Object(members) => {
+                for (name, mut member) in std::mem::take(members) {
+                    self.redact_value(&mut member);
+                    members.insert(self.redact(&name), member);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
     }
 }

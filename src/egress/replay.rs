@@ -7,11 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::{StatusCode, Url};
 use serde::Serialize;
-use serde_json::Value;
 
 use super::dry_run::{Script, is_read};
 use super::failure::permanent;
-use super::policy::TargetPolicy;
+use super::recorded::Body;
 use super::rest::{Rest, StoredRest};
 use super::session::Session;
 use super::transcript::Failure;
@@ -76,65 +75,6 @@ struct Recorded {
     request_body: Body,
     response_body: Body,
     used: bool,
-}
-
-/// A body as the recording has it, labels in place of secrets.
-#[derive(Debug, PartialEq, Eq)]
-enum Body {
-    None,
-    Text(String),
-    /// No text, or too long.
-    Lost,
-}
-
-impl Body {
-    /// `long` is what was kept of one that the log cuts.
-    fn of(logged: Option<&str>, long: Option<&str>) -> Self {
-        match (logged, long) {
-            (None, _) => Self::None,
-            (_, Some("")) => Self::Lost,
-            (_, Some(whole)) => Self::Text(whole.to_owned()),
-            (Some(logged), None) if is_size(logged) => Self::Lost,
-            (Some(logged), None) => Self::Text(logged.to_owned()),
-        }
-    }
-
-    /// JSON is compared as such; what was lost is not compared.
-    fn is(&self, now: Option<&str>) -> bool {
-        let json = |text| serde_json::from_str::<Value>(text).ok();
-        match (self, now) {
-            (Self::Lost, _) | (Self::None, None) => true,
-            (Self::Text(then), Some(now)) => {
-                then == now || json(then).is_some_and(|then| json(now) == Some(then))
-            }
-            _ => false,
-        }
-    }
-
-    fn text(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) => Some(text),
-            Self::None | Self::Lost => None,
-        }
-    }
-}
-
-/// What the log has in place of a body that is no text.
-fn is_size(logged: &str) -> bool {
-    let number = logged.strip_prefix('<').and_then(|rest| rest.strip_suffix(" bytes>"));
-    number.is_some_and(|number| number.parse::<u64>().is_ok())
-}
-
-/// What a recording needs of the policy that it is replayed with.
-impl TargetPolicy {
-    /// `text` with handles in place of `[secret:NAME]`: what logic saw, but for
-    /// the handles themselves, which each policy draws anew.
-    pub fn unlabel(&self, text: &str) -> String {
-        let put = |text: String, (name, handle): (&String, &String)| {
-            text.replace(&format!("[secret:{name}]"), handle)
-        };
-        self.handles().iter().fold(text.to_owned(), put)
-    }
 }
 
 impl HostCalls for Replay {
@@ -305,10 +245,10 @@ fn is_same_url(recorded: &str, url: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
-    use crate::egress::{AllowList, Egress};
+    use crate::egress::{AllowList, Egress, TargetPolicy};
     use crate::security::NamedSecret;
 
     fn replay(exchanges: Value, rest: Value) -> (Replay, Arc<TargetPolicy>) {

@@ -11,8 +11,10 @@ use crate::domain::host_call::{ConsoleLine, Exchange, HostCalls};
 use crate::domain::status::ErrorClass;
 use crate::egress::{DryRun, Replay, Rest};
 use crate::engine::job::{concluded, ending, start_failed};
+use crate::engine::redacted::redacted;
+use crate::engine::surroundings::Surroundings;
 use crate::js::{RunEnd, RunOutcome, RunRequest, StartError};
-use crate::plan::{Conclusion, Policy};
+use crate::plan::Conclusion;
 
 /// Waits lie in the middle of what they can be.
 const JITTER: f64 = 0.5;
@@ -61,7 +63,7 @@ pub(super) async fn act<T: Tape + 'static>(
     stage: &mut Stage,
     case: &Case,
     context: String,
-    policy: &Policy,
+    around: &Surroundings,
     tape: Arc<T>,
 ) -> Act {
     let began = Instant::now();
@@ -70,14 +72,15 @@ pub(super) async fn act<T: Tape + 'static>(
     let (exchanges, rest) = tape.take();
     let reason = case.job.reason;
     let (outcome, console, ending) = match end {
-        Ok(RunEnd { outcome, console }) => {
+        Ok(end) => {
+            let RunEnd { outcome, console } = redacted(end, &around.egress);
             let ending = ending(outcome.clone(), reason, tape.last_failure());
             (Some(outcome), console, ending)
         }
         Err(error) => (None, Vec::new(), start_failed(&error)),
     };
     let made_calls = !exchanges.is_empty();
-    let conclusion = concluded(policy, &case.job, ending, (made_calls, 0), Utc::now(), JITTER);
+    let conclusion = concluded(&around.policy, &case.job, ending, (made_calls, 0), Utc::now(), JITTER);
     Act { outcome, conclusion, console, exchanges, left_out: rest.left_out(), cpu, wall }
 }
 

@@ -1,24 +1,20 @@
 //! Dry runs for many subjects: what a draft would do for them, and where the
 //! published version would do something else.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
-use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::act::Act;
 use super::case::{Case, Wish};
 use super::dry_run::rehearse;
-use super::report::{Origin, redacted};
+use super::progress::{Progress, State, Tried};
 use super::stage::Stage;
-use super::summary::Summary;
 use super::{Logic, TrialError, Trials};
 use crate::domain::ids::{SubjectId, TargetId};
-use crate::domain::status::{ErrorClass, ProvisionStatus};
 use crate::engine::surroundings::Surroundings;
 use crate::storage::trial::{self, Situation};
 use crate::storage::{DbError, Pool, breakers};
@@ -31,9 +27,6 @@ const LANES_OF_ALL: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Subjects read at a time.
 const PAGE: i64 = 100;
-/// After so many failures in a row by which the external system is not well, it
-/// is left alone.
-const FAILURES_IN_A_ROW: u32 = 20;
 
 /// How many subjects are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,110 +37,10 @@ pub enum Size {
     All,
 }
 
-/// How far a cohort is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) enum State {
-    /// It goes on.
-    Running,
-    /// Everybody was tried.
-    Finished,
-    /// It ended early; the reason says why.
-    Stopped,
-    /// A person ended it.
-    Cancelled,
-}
-
-/// What has been found, while it goes on.
-pub(super) struct Progress {
-    logic: Origin,
-    against: Option<Origin>,
-    around: Arc<Surroundings>,
-    now: Mutex<Now>,
-}
-
-struct Now {
-    state: State,
-    reason: Option<String>,
-    summary: Summary,
-    bad_in_a_row: u32,
-}
-
-/// What is known of a cohort, on the wire.
-#[derive(Serialize)]
-struct View<'a> {
-    logic: Origin,
-    against: Option<Origin>,
-    state: State,
-    reason: Option<&'a str>,
-    #[serde(flatten)]
-    summary: &'a Summary,
-}
-
-impl Progress {
-    fn now(&self) -> MutexGuard<'_, Now> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// As JSON, with labels in place of the handles of secrets.
-    pub(super) fn json(&self) -> Value {
-        let now = self.now();
-        let (logic, against) = (self.logic, self.against);
-        let view =
-            View { logic, against, state: now.state, reason: now.reason.as_deref(), summary: &now.summary };
-        redacted(&view, &self.around.egress)
-    }
-
-    pub(super) fn is_running(&self) -> bool {
-        self.now().state == State::Running
-    }
-
-    /// Ends it, unless it has ended.
-    pub(super) fn end(&self, state: State, reason: Option<String>) {
-        let mut now = self.now();
-        if now.state == State::Running {
-            (now.state, now.reason) = (state, reason);
-        }
-    }
-
-    /// Notes a subject. An error says why it makes no sense to go on.
-    fn note(&self, tried: &Tried) -> Result<(), String> {
-        let mut now = self.now();
-        let Some(draft) = &tried.draft else {
-            now.summary.note_idle();
-            return Ok(());
-        };
-        now.summary.note(&tried.case, draft, tried.published.as_ref());
-        now.bad_in_a_row = if is_bad(draft) { now.bad_in_a_row + 1 } else { 0 };
-        if now.bad_in_a_row < FAILURES_IN_A_ROW {
-            return Ok(());
-        }
-        let message = draft.conclusion.message.lines().next().unwrap_or_default();
-        Err(format!(
-            "{FAILURES_IN_A_ROW} runs in a row failed on the external system, the last with: {message}"
-        ))
-    }
-}
-
-/// The external system is the cause, rather than the account or the logic.
-fn is_bad(act: &Act) -> bool {
-    use ErrorClass::{Auth, RateLimited, Transient};
-    let class = act.conclusion.error_class;
-    act.conclusion.status == ProvisionStatus::ProvisionFailed
-        && matches!(class, Some(Transient | RateLimited | Auth))
-}
-
 /// Where one subject after the other is tried.
 struct Lane {
     draft: Stage,
     published: Option<Stage>,
-}
-
-struct Tried {
-    case: Case,
-    /// `None` when nothing would run.
-    draft: Option<Act>,
-    published: Option<Act>,
 }
 
 /// A cohort whose logic is loaded. Dropping it, or its future, ends everything.
@@ -193,13 +86,11 @@ impl Trials {
         });
         let (among, ids) = found.await?;
         let (logic, against) = (draft.origin, published.as_ref().map(|logic| logic.origin));
-        let summary = Summary::new(among.staying + among.leaving, published.is_some());
+        let progress = Progress::new(logic, against, among.staying + among.leaving);
         let stage = |logic| Stage::new(&self.deps.program, around.target.settings.limits, logic);
         let lane = |_: &_| Lane { draft: stage(draft.clone()), published: published.clone().map(stage) };
         let mut lanes: Vec<Lane> = turns.iter().map(lane).collect();
         lanes[0].open().await?;
-        let now = Now { state: State::Running, reason: None, summary, bad_in_a_row: 0 };
-        let progress = Progress { logic, against, around: around.clone(), now: Mutex::new(now) };
         Ok(CohortRun {
             trials: self.clone(),
             around,

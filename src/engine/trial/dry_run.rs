@@ -56,13 +56,12 @@ impl DryRunReady {
     /// Runs logic and reports, as JSON.
     pub async fn run(mut self) -> Value {
         let origin = self.stage.logic.origin;
-        let report = if self.case.idle {
-            Report::not_run(&self.case, origin)
+        if self.case.idle {
+            Report::not_run(&self.case, origin).json()
         } else {
             let act = rehearse(&self.around, &self.egress, &mut self.stage, &self.case, &self.wish).await;
-            Report::of(&self.case, origin, act)
-        };
-        report.json(&self.around.egress)
+            Report::of(&self.case, origin, act).json()
+        }
     }
 }
 
@@ -80,5 +79,5 @@ pub(super) async fn rehearse(
         log::error!("the context of a dry run cannot be written: {error}");
         "{}".to_owned()
     });
-    act(stage, case, context, &around.policy, tape).await
+    act(stage, case, context, around, tape).await
 }

@@ -14,7 +14,8 @@
 //! | `act.rs` | one run, and what it comes to |
 //! | `report.rs`, `diff.rs` | that, for people |
 //! | `dry_run.rs` | one subject |
-//! | `cohort.rs`, `judge.rs`, `summary.rs` | many subjects, and draft beside published |
+//! | `cohort.rs`, `progress.rs` | many subjects |
+//! | `judge.rs`, `summary.rs` | what is found of them, and draft beside published |
 //! | `plans.rs` | plans that go on in the background |
 //! | `replay.rs` | a failed run again, offline |
 
@@ -25,6 +26,7 @@ mod diff;
 mod dry_run;
 mod judge;
 mod plans;
+mod progress;
 mod replay;
 mod report;
 mod stage;
@@ -48,7 +50,6 @@ pub use dry_run::DryRunReady;
 pub use plans::{PlanId, PlanView};
 pub use replay::ReplayReady;
 pub use report::Origin;
-pub use summary::Summary;
 
 /// Runs that are not real, at one time, in the whole instance.
 const AT_A_TIME: usize = 4;

@@ -10,7 +10,8 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 use tokio::task::AbortHandle;
 
-use super::cohort::{CohortRun, Progress, State};
+use super::cohort::CohortRun;
+use super::progress::{Progress, State};
 use super::{TrialError, Trials};
 use crate::domain::ids::TargetId;
 

@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::act::act;
 use super::case::{Before, Case};
-use super::report::{Report, redacted};
+use super::report::Report;
 use super::stage::Stage;
 use super::{Logic, TrialError, Trials};
 use crate::domain::host_call::Exchange;
@@ -150,8 +150,7 @@ fn case(around: &Surroundings, seen: Seen, present: bool, wanted: bool) -> Case 
 impl ReplayReady {
     /// Runs logic and reports both runs side by side, as JSON.
     pub async fn run(mut self) -> Value {
-        let policy = &self.around.policy;
-        let act = act(&mut self.stage, &self.case, self.context, policy, self.tape.clone()).await;
+        let act = act(&mut self.stage, &self.case, self.context, &self.around, self.tape.clone()).await;
         let mut differences = Vec::new();
         let status = act.conclusion.status;
         if status.as_str() != self.run.status {
@@ -163,15 +162,14 @@ impl ReplayReady {
         let requests = self.tape.differences();
         differences.extend(requests.iter().map(|difference| json!(difference)));
         let run = &self.run;
-        let answer = json!({
+        json!({
             "recorded": {
                 "status": run.status, "message": run.message, "errorClass": run.error_class,
                 "logicVersion": run.logic_version, "startedAt": run.started_at,
                 "console": run.log, "exchanges": self.exchanges,
             },
-            "replayed": Report::of(&self.case, self.stage.logic.origin, act).json(&self.around.egress),
+            "replayed": Report::of(&self.case, self.stage.logic.origin, act).json(),
             "differences": differences,
-        });
-        redacted(&answer, &self.around.egress)
+        })
     }
 }

@@ -13,7 +13,6 @@ use crate::domain::host_call::{ConsoleLine, Exchange};
 use crate::domain::ids::SubjectId;
 use crate::domain::json::merge_members;
 use crate::domain::status::{ErrorClass, ProvisionStatus, Reason, Trigger};
-use crate::egress::TargetPolicy;
 use crate::js::{RunOutcome, Thrown};
 use crate::plan::Conclusion;
 
@@ -155,29 +154,18 @@ impl Report {
         }
     }
 
-    /// As JSON, with labels in place of the handles of secrets.
-    pub(super) fn json(&self, policy: &TargetPolicy) -> Value {
-        redacted(self, policy)
+    /// As JSON.
+    pub(super) fn json(&self) -> Value {
+        to_json(self)
     }
 }
 
-/// A value as JSON, with labels in place of the handles of secrets.
-pub(super) fn redacted(value: &impl Serialize, policy: &TargetPolicy) -> Value {
-    let mut json = serde_json::to_value(value).unwrap_or_else(|error| {
+/// A value as JSON.
+pub(super) fn to_json(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or_else(|error| {
         log::error!("a report cannot be written as JSON: {error}");
         Value::Null
-    });
-    redact(&mut json, policy);
-    json
-}
-
-fn redact(value: &mut Value, policy: &TargetPolicy) {
-    match value {
-        Value::String(text) => *text = policy.redact(text),
-        Value::Array(items) => items.iter_mut().for_each(|item| redact(item, policy)),
-        Value::Object(members) => members.values_mut().for_each(|member| redact(member, policy)),
-        _ => {}
-    }
+    })
 }
 
 fn millis(duration: std::time::Duration) -> u64 {
