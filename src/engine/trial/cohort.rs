@@ -76,7 +76,7 @@ impl Trials {
             self.refuse_quarantined(&around).await?;
         }
         let (of, filter) = (around.target.clone(), around.filter.clone());
-        let found = self.deps.db.run(Pool::Api, move |connection| {
+        let found = self.deps.db.read(Pool::Api, move |connection| {
             let among = trial::count(connection, &of, &filter)?;
             let ids = match size {
                 Size::Sample(size) => Some(trial::sample(connection, &of, &filter, among, size)?),
@@ -105,7 +105,7 @@ impl Trials {
 
     async fn refuse_quarantined(&self, around: &Surroundings) -> Result<(), TrialError> {
         let id = around.target.id;
-        let saved = self.deps.db.run(Pool::Api, move |connection| breakers::load(connection, id)).await?;
+        let saved = self.deps.db.read(Pool::Api, move |connection| breakers::load(connection, id)).await?;
         let view = saved.and_then(|saved| saved.view(&around.target));
         match view.and_then(|view| view.why_waiting(chrono::Utc::now())) {
             Some(why) => Err(TrialError::Quarantined(format!("a plan {why}; `reads: false` asks nobody"))),
@@ -162,7 +162,7 @@ impl CohortRun {
             .ids
             .as_ref()
             .map(|ids| ids.iter().copied().filter(|id| *id > beyond).take(PAGE as usize).collect::<Vec<_>>());
-        let found = self.trials.deps.db.run(Pool::Api, move |connection| {
+        let found = self.trials.deps.db.read(Pool::Api, move |connection| {
             let target = &around.target;
             let ids = match some {
                 Some(ids) => ids,

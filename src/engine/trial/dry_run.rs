@@ -41,7 +41,7 @@ impl Trials {
         let turn = self.turn()?;
         let around = self.surroundings(target).await?;
         let of = around.target.clone();
-        let found = self.deps.db.run(Pool::Api, move |connection| match who {
+        let found = self.deps.db.read(Pool::Api, move |connection| match who {
             Who::Account(id) => Ok::<_, DbError>(trial::situations(connection, &of, &[id])?.pop()),
             Who::MadeUp(draft) => trial::made_up(connection, &of, *draft).map(Some),
         });

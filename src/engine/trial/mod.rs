@@ -3,9 +3,9 @@
 //!
 //! Everything goes the way of a real run (the same context, the same rules for
 //! what goes out, the same conclusion), except that nothing is claimed and
-//! nothing is written: no function here has a way to. Logic runs in hosts of its
-//! own, with the limits of its target and behind everything else that wants CPU,
-//! a few at a time for the whole instance.
+//! nothing is written: the database is read in transactions that cannot. Logic
+//! runs in hosts of its own, with the limits of its target and behind everything
+//! else that wants CPU, a few at a time for the whole instance.
 //!
 //! | file | holds |
 //! |---|---|
@@ -132,7 +132,7 @@ impl Trials {
     }
 
     async fn surroundings(&self, id: TargetId) -> Result<Surroundings, TrialError> {
-        let found = self.deps.db.run(Pool::Api, move |connection| {
+        let found = self.deps.db.read(Pool::Api, move |connection| {
             let target = targets::find(connection, id).map_err(|error| match error {
                 TargetError::Db(error) => RuntimeError::Db(error),
                 _ => RuntimeError::Gone,
