@@ -69,7 +69,8 @@ declare module "provisiond" {
   /**
    * Stands for a secret, such as `__secret_token_0123456789abcdef__`. Put it
    * into a URL's path or query, a header or a body: the value takes its place
-   * when the request leaves the daemon. There is no way to read the value here.
+   * when the request leaves the daemon. Or give it to `crypto.subtle.importKey`
+   * and sign with the key. There is no way to read the value here.
    */
   export type SecretHandle = string & { readonly __provisiondSecret: true };
 

@@ -44,7 +44,7 @@ impl Long {
     fn write(&self, policy: &TargetPolicy) -> String {
         match self {
             Self::Whole(body, form) => {
-                shown_text(text_start(body, LONGEST).unwrap_or_default(), *form, &policy.handles)
+                shown_text(text_start(body, LONGEST).unwrap_or_default(), *form, policy)
             }
             Self::Lost => String::new(),
         }

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::context::context;
 use super::dead_letter::fingerprint_of;
+use super::redacted::redacted;
 use super::runtime::Runtime;
 use crate::domain::host_call::ConsoleLine;
 use crate::domain::ids::SubjectId;
@@ -153,7 +154,10 @@ pub async fn run(runtime: &Runtime, egress: &Egress, job: &Job, worker: usize, j
         Err(error) => Err(StartError::Spawn(format!("the context cannot be written: {error}"))),
     };
     let (end, console) = match end {
-        Ok(RunEnd { outcome, console }) => (ending(outcome, job.reason, &session), console),
+        Ok(end) => {
+            let RunEnd { outcome, console } = redacted(end, &runtime.egress);
+            (ending(outcome, job.reason, &session), console)
+        }
         Err(error) => (start_failed(&error), Vec::new()),
     };
     let log = Log { started_at, console, session: &session };

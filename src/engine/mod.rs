@@ -26,6 +26,7 @@ mod job;
 mod mailbox;
 mod pace;
 mod ready;
+mod redacted;
 mod runtime;
 mod supervisor;
 mod sweeper;

@@ -14,7 +14,7 @@ use crate::domain::canary::Canary;
 use crate::domain::filter::Filter;
 use crate::domain::ids::TargetId;
 use crate::domain::target::Target;
-use crate::egress::{AllowList, TargetPolicy};
+use crate::egress::{AllowList, SecretHosts, TargetPolicy};
 use crate::js::Code;
 use crate::plan::breaker::Saved;
 use crate::plan::{GuardPolicy, Links, Node, Policy};
@@ -111,10 +111,15 @@ impl Runtime {
         let filter = Filter::parse(&settings.filter).map_err(|error| bad("the filter", error.to_string()))?;
         let allow = AllowList::parse(&settings.egress_allow)
             .map_err(|error| bad("`egressAllow`", error.to_string()))?;
+        let secret_hosts = SecretHosts::parse(&settings.secret_hosts)
+            .map_err(|error| bad("`connection.secretHosts`", error.to_string()))?;
         let before = before.filter(|before| before.target.version == stored.target.version);
         let egress = match before.filter(|before| before.logic.hosts_of(stored.main.0).is_some()) {
             Some(before) => before.egress.clone(),
-            None => Arc::new(TargetPolicy::new(allow, open_secrets(deps, &stored)?)),
+            None => {
+                let policy = TargetPolicy::new(allow, open_secrets(deps, &stored)?);
+                Arc::new(policy.with_secret_hosts(secret_hosts))
+            }
         };
         let logic = versions(deps, &stored, before.filter(|before| Arc::ptr_eq(&before.egress, &egress)));
         let raw = |value: Value| to_raw_value(&value).map_err(|error| bad("the settings", error.to_string()));

@@ -17,7 +17,7 @@ use super::{NamedSecret, Secret};
 const SHORTEST: usize = 4;
 
 /// Replaces secret values, raw, in base64 (either alphabet, also in the middle
-/// of more), percent-encoded, and escaped for JSON or XML.
+/// of more), in hexadecimal, percent-encoded, and escaped for JSON or XML.
 #[derive(Debug, Clone, Default)]
 pub struct Redactor {
     automaton: Option<AhoCorasick>,
@@ -128,6 +128,7 @@ mod tests {
             value.to_owned(),
             STANDARD.encode(value),
             URL_SAFE.encode(value),
+            value.bytes().map(|byte| format!("{byte:02X}")).collect(),
             STANDARD_NO_PAD.encode(value),
             escaped[1..escaped.len() - 1].to_owned(),
             form.to_lowercase(),

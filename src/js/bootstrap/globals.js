@@ -84,8 +84,9 @@ function web() {
   };
 }
 
-// What is there but would outlive a run.
+// What is there but would outlive a run, or get around what the host is for.
 function adjust({ AbortSignal, URL }) {
+  load("ext:provisiond/signing.js").install();
   const { timeout } = load("ext:provisiond/timers.js");
   ReflectDefineProperty(AbortSignal, "timeout", {
     __proto__: null,
