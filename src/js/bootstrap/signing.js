@@ -34,7 +34,7 @@ const {
   WeakMapPrototypeGet,
   WeakMapPrototypeSet,
 } = primordials;
-const { CryptoKey, SubtleCrypto, crypto } = core.loadExtScript("ext:deno_crypto/00_crypto.js");
+const { Crypto, CryptoKey, SubtleCrypto, crypto } = core.loadExtScript("ext:deno_crypto/00_crypto.js");
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 const { forgivingBase64Decode } = core.loadExtScript("ext:deno_web/00_infra.js");
 const { awaitAnswer, nextCall } = core.loadExtScript("ext:provisiond/calls.js");
@@ -248,7 +248,10 @@ function install() {
       return await ReflectApply(signHere, this, arguments);
     },
   };
-  // Deno's own doors to what a key holds.
+  // Deno's own doors to what a key holds, and to what all runs share.
+  ReflectDeleteProperty(Crypto, "create");
+  ReflectDeleteProperty(Crypto, "registerSymbols");
+  ReflectDeleteProperty(SubtleCrypto, "create");
   ReflectDeleteProperty(CryptoKey, "exportNodeMaterial");
   ReflectDeleteProperty(CryptoKey, "importSync");
   replace(subtle, "importKey", methods.importKey);
