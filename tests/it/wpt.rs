@@ -11,8 +11,10 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use provisiond::domain::host_call::{FetchRequest, FetchResponse, HostCallFuture, HostCalls};
 use provisiond::domain::target::Limits;
-use provisiond::js::{HostProgram, JsHost, RunOutcome, RunRequest};
+use provisiond::js::{RunOutcome, RunRequest};
 use serde::Deserialize;
+
+use crate::js::support::start_within;
 
 /// Room for the longest file, in a test build and beside other tests.
 const LIMITS: Limits = Limits { cpu_ms: 60_000, wall_ms: 300_000, heap_mib: 512 };
@@ -91,8 +93,7 @@ fn code(file: &str) -> String {
 }
 
 async fn run(file: &str) -> Report {
-    let program = HostProgram { executable: PathBuf::from(env!("CARGO_BIN_EXE_provisiond")) };
-    let host = JsHost::start(&program, &code(file), &LIMITS).await.unwrap();
+    let host = start_within(&code(file), LIMITS).await;
     let end = host.run(RunRequest { context: "{}".into() }, Arc::new(Files)).await;
     match end.outcome {
         RunOutcome::Returned(value) => serde_json::from_value(value).unwrap(),

@@ -103,7 +103,7 @@ async fn nothing_that_is_kept_has_a_secret_in_it() {
 
 #[tokio::test]
 async fn where_a_secret_may_go_is_a_setting() {
-    let (app, sink, other) = (TestApp::start().await, Sink::start().await, Sink::start().await);
+    let (mut app, sink, other) = (TestApp::start().await, Sink::start().await, Sink::start().await);
     let code = r#"export default async (ctx) => {
         const headers = { authorization: `Bearer ${ctx.connection.secrets.token}` };
         const response = await fetch(ctx.account.attributes.url, { headers });
@@ -130,6 +130,9 @@ async fn where_a_secret_may_go_is_a_setting() {
     let patch = json!({ "connection": { "secretHosts": { "token": null } } });
     let changed = app.patch(&format!("/targets/{}", target.id), patch).await.expect(200);
     assert_eq!(changed["connection"]["secretHosts"], json!({}));
+    // So that no run begins with the settings of before.
+    app.kill();
+    app.restart().await;
     app.set(&bob, json!({ "again": true })).await;
     app.until_status(&bob, &target, "provisioned").await;
     assert_eq!(other.calls()[0].header("authorization"), Some(format!("Bearer {SECRET}").as_str()));

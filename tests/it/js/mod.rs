@@ -8,4 +8,4 @@ mod old_kernel;
 mod run;
 mod sandbox;
 mod signing;
-mod support;
+pub mod support;

@@ -16,7 +16,7 @@ use aws_lc_rs::signature::{
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use provisiond::domain::status::ErrorClass;
-use provisiond::egress::{AllowList, Egress, TargetPolicy};
+use provisiond::egress::{AllowList, DryRun, Egress, Script, TargetPolicy};
 use provisiond::js::RunEnd;
 use provisiond::security::NamedSecret;
 use serde_json::{Value, json};
@@ -322,6 +322,25 @@ async fn keys_outlive_a_run_and_are_no_use_without_one() {
         assert_eq!(value(end), json!(32));
     }
     assert_eq!(thrown(run(&host, context).await).message, "there are no secrets to sign with here");
+}
+
+/// What is signed is not sent: a dry run needs the signature to get its token.
+#[tokio::test]
+async fn a_dry_run_signs_as_well() {
+    let policy = policy(&[("key", "correct horse")]);
+    let host = start(
+        "export default async ({ handle }) => {
+            const hmac = { name: 'HMAC', hash: 'SHA-256' };
+            const key = await crypto.subtle.importKey('raw', handle, hmac, false, ['sign']);
+            return Array.from(new Uint8Array(await crypto.subtle.sign('HMAC', key, new TextEncoder().encode('m'))));
+        }",
+    )
+    .await;
+    let session = Egress::new().session(policy.clone());
+    let dry = Arc::new(DryRun::new(session, Script::default(), false));
+    let end = run_with(&host, json!({ "handle": policy.handles()["key"] }), dry).await;
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, b"correct horse"), b"m");
+    assert_eq!(value(end), json!(tag.as_ref()));
 }
 
 #[tokio::test]
