@@ -22,6 +22,7 @@ pub fn redacted(end: RunEnd, policy: &TargetPolicy) -> RunEnd {
         }
         RunOutcome::Limit(sentence) => RunOutcome::Limit(policy.redact(&sentence)),
         RunOutcome::Interrupted(sentence) => RunOutcome::Interrupted(policy.redact(&sentence)),
+        RunOutcome::Killed(sentence) => RunOutcome::Killed(policy.redact(&sentence)),
     };
     RunEnd { outcome, console }
 }
