@@ -20,6 +20,7 @@ const HOST: &[ExtensionFileSource] = &[
     ExtensionFileSource::new("ext:provisiond/fetch.js", ascii_str_include!("bootstrap/fetch.js")),
     ExtensionFileSource::new("ext:provisiond/freeze.js", ascii_str_include!("bootstrap/freeze.js")),
     ExtensionFileSource::new("ext:provisiond/globals.js", ascii_str_include!("bootstrap/globals.js")),
+    ExtensionFileSource::new("ext:provisiond/intl.js", ascii_str_include!("bootstrap/intl.js")),
     ExtensionFileSource::new("ext:provisiond/run.js", ascii_str_include!("bootstrap/run.js")),
     ExtensionFileSource::new("ext:provisiond/signing.js", ascii_str_include!("bootstrap/signing.js")),
     ExtensionFileSource::new("ext:provisiond/testing.js", ascii_str_include!("bootstrap/testing.js")),

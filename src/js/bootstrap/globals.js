@@ -3,10 +3,7 @@
 const { core, primordials } = __bootstrap;
 const { op_elapsed } = core.ops;
 const {
-  Date,
   DateNow,
-  DatePrototypeToLocaleDateString,
-  DatePrototypeToLocaleTimeString,
   ObjectDefineProperty,
   ReflectDefineProperty,
   ReflectDeleteProperty,
@@ -19,13 +16,11 @@ const load = (name) => core.loadExtScript(name);
 
 // Of the language itself. `Atomics` and `SharedArrayBuffer` can block a thread
 // for ever, `WebAssembly` has memory of its own, `ShadowRealm` has intrinsics
-// of its own. The engine's `Intl` only looks like one: it knows no locale and no
-// time zone and answers as if it did; a `ReferenceError` is better than a wrong
-// date in somebody's record.
+// of its own.
 const LANGUAGE = [
   "AggregateError", "Array", "ArrayBuffer", "BigInt", "BigInt64Array", "BigUint64Array", "Boolean",
   "DataView", "Date", "Error", "EvalError", "FinalizationRegistry", "Float16Array", "Float32Array",
-  "Float64Array", "Function", "Infinity", "Int16Array", "Int32Array", "Int8Array", "Iterator",
+  "Float64Array", "Function", "Infinity", "Int16Array", "Int32Array", "Int8Array", "Intl", "Iterator",
   "JSON", "Map", "Math", "NaN", "Number", "Object", "Promise", "Proxy", "RangeError", "ReferenceError",
   "Reflect", "RegExp", "Set", "String", "Symbol", "SyntaxError", "TypeError", "URIError", "Uint16Array",
   "Uint32Array", "Uint8Array", "Uint8ClampedArray", "WeakMap", "WeakRef", "WeakSet", "decodeURI",
@@ -114,24 +109,8 @@ function performance() {
   return ObjectDefineProperty(performance, SymbolToStringTag, { __proto__: null, value: "Performance" });
 }
 
-// The engine's own shows one constant date for one choice of options.
-function plainDates() {
-  const toLocaleString = {
-    toLocaleString() {
-      return `${DatePrototypeToLocaleDateString(this)}, ${DatePrototypeToLocaleTimeString(this)}`;
-    },
-  }.toLocaleString;
-  ReflectDefineProperty(Date.prototype, "toLocaleString", {
-    __proto__: null,
-    value: toLocaleString,
-    writable: true,
-    enumerable: false,
-    configurable: true,
-  });
-}
-
 function install(scope) {
-  plainDates();
+  load("ext:provisiond/intl.js").install(scope);
   const kept = { __proto__: null };
   for (let i = 0; i < LANGUAGE.length; i++) kept[LANGUAGE[i]] = true;
   const added = web();
