@@ -9,6 +9,8 @@ use serde_json::Value;
 use super::allow::AllowList;
 use super::dialer::Clients;
 use super::handles::Handles;
+use super::secret_hosts::SecretHosts;
+use super::signing::Signers;
 use crate::security::{NamedSecret, Redactor};
 
 /// How much one host call may use up.
@@ -57,6 +59,8 @@ pub struct TargetPolicy {
     /// Secret values become their handles: for what logic gets to see.
     pub(super) hide: Redactor,
     pub(super) clients: Clients,
+    pub(super) secret_hosts: SecretHosts,
+    pub(super) signers: Signers,
 }
 
 impl TargetPolicy {
@@ -69,7 +73,21 @@ impl TargetPolicy {
     pub fn with_limits(allow: AllowList, secrets: Vec<NamedSecret>, limits: EgressLimits) -> Self {
         let handles = Handles::issue(secrets);
         let hide = handles.value_redactor();
-        Self { allow: Arc::new(allow), limits, handles, hide, clients: Clients::default() }
+        Self {
+            allow: Arc::new(allow),
+            limits,
+            handles,
+            hide,
+            clients: Clients::default(),
+            secret_hosts: SecretHosts::default(),
+            signers: Signers::default(),
+        }
+    }
+
+    /// The same, with hosts for each secret.
+    #[must_use]
+    pub fn with_secret_hosts(self, secret_hosts: SecretHosts) -> Self {
+        Self { secret_hosts, ..self }
     }
 
     /// The handle of each secret by its name, for `ctx.connection.secrets`.

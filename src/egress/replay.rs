@@ -16,7 +16,7 @@ use super::session::Session;
 use super::transcript::Failure;
 use crate::domain::host_call::{
     Exchange, ExchangeResponse, FetchRequest, FetchResponse, Handling, HostCallError, HostCallFuture,
-    HostCalls, Redirect,
+    HostCalls, KeyInfo, KeyRequest, Redirect, SignRequest,
 };
 use crate::domain::status::ErrorClass;
 
@@ -81,6 +81,14 @@ impl HostCalls for Replay {
     fn fetch(&self, request: FetchRequest) -> HostCallFuture<FetchResponse> {
         let answer = self.inner.fetch(&request);
         Box::pin(std::future::ready(answer))
+    }
+
+    fn inspect_key(&self, request: KeyRequest) -> HostCallFuture<KeyInfo> {
+        self.inner.session.inspect_key(request)
+    }
+
+    fn sign(&self, request: SignRequest) -> HostCallFuture<Bytes> {
+        self.inner.session.sign(request)
     }
 }
 

@@ -45,8 +45,9 @@ impl Long {
     /// Empty for one that is lost, or is no text.
     fn write(&self, policy: &TargetPolicy) -> String {
         match self {
-            Self::Whole(body, form) => text_start(body, LONGEST)
-                .map_or_else(String::new, |text| shown_text(text, *form, &policy.handles)),
+            Self::Whole(body, form) => {
+                text_start(body, LONGEST).map_or_else(String::new, |text| shown_text(text, *form, policy))
+            }
             Self::Lost => String::new(),
         }
     }

@@ -10,7 +10,7 @@ use super::deps::Deps;
 use super::runtime::RuntimeError;
 use crate::domain::filter::Filter;
 use crate::domain::target::Target;
-use crate::egress::{AllowList, TargetPolicy};
+use crate::egress::{AllowList, SecretHosts, TargetPolicy};
 use crate::plan::Policy;
 use crate::security::NamedSecret;
 
@@ -71,7 +71,9 @@ fn policy(
 ) -> Result<TargetPolicy, RuntimeError> {
     let allow = AllowList::parse(&target.settings.egress_allow);
     let allow = allow.map_err(|error| bad("`egressAllow`", error))?;
-    Ok(TargetPolicy::new(allow, open_secrets(deps, target, secrets)?))
+    let hosts = SecretHosts::parse(&target.settings.secret_hosts);
+    let hosts = hosts.map_err(|error| bad("`connection.secretHosts`", error))?;
+    Ok(TargetPolicy::new(allow, open_secrets(deps, target, secrets)?).with_secret_hosts(hosts))
 }
 
 fn open_secrets(

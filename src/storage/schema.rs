@@ -283,6 +283,7 @@ diesel::table! {
         guard_count -> Nullable<Int4>,
         guard_percent -> Nullable<Int4>,
         isolation -> Text,
+        secret_hosts -> Jsonb,
     }
 }
 

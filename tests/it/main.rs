@@ -15,3 +15,4 @@ mod openapi;
 mod storage;
 mod support;
 mod support_works;
+mod wpt;

@@ -12,7 +12,7 @@ use tokio::net::unix::{OwnedReadHalf, pipe};
 use super::super::code::{Code, Place};
 use super::super::limits::{
     MAX_CALLS_PER_RUN, MAX_CONSOLE_BYTES, MAX_CONSOLE_LINES, MAX_FRAME_FROM_HOST, MAX_REQUEST_BODY,
-    MAX_RETURNED,
+    MAX_RETURNED, MAX_SIGNED,
 };
 use super::super::outcome::{CompileError, RunOutcome, StartError};
 use super::super::protocol::{self, Frame, Kind, LoadFailure, Loaded, ProtocolError};
@@ -142,6 +142,11 @@ fn take_event(shared: &Shared, frame: Frame) -> Result<(), ProtocolError> {
             let event = fetch(slot.calls, call, payload)?;
             slot.push(event);
         }
+        Kind::InspectKey | Kind::Sign => {
+            slot.calls += 1;
+            let event = signing(kind, slot.calls, call, payload)?;
+            slot.push(event);
+        }
         Kind::Cancel => slot.push(Event::Cancel { call }),
         other => return Err(ProtocolError::UnknownKind(other as u8)),
     }
@@ -158,6 +163,21 @@ fn fetch(calls: u32, call: u32, payload: Bytes) -> Result<Event, ProtocolError> 
         Ok(request) => Event::Fetch { call, request },
         Err(message) => Event::Refused { call, message },
     })
+}
+
+fn signing(kind: Kind, calls: u32, call: u32, payload: Bytes) -> Result<Event, ProtocolError> {
+    let (head, data) = match kind {
+        Kind::Sign => protocol::split_body(payload)?,
+        _ => (payload, Bytes::new()),
+    };
+    if calls > MAX_CALLS_PER_RUN || data.len() > MAX_SIGNED {
+        return Err(ProtocolError::TooLarge(data.len()));
+    }
+    let event = match kind {
+        Kind::Sign => answers::sign_request(&head, data).map(|request| Event::Sign { call, request }),
+        _ => answers::key_request(&head).map(|request| Event::InspectKey { call, request }),
+    };
+    Ok(event.unwrap_or_else(|message| Event::Refused { call, message }))
 }
 
 impl super::shared::Slot {

@@ -8,17 +8,17 @@ use std::task::Poll;
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
 use futures_util::future::{AbortHandle, Abortable, Aborted};
 use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt, TryFutureExt};
 
 use super::super::limits::{MAX_BODIES_IN_FLIGHT, MAX_FRAME_TO_HOST, UNANSWERED};
 use super::super::outcome::{RunEnd, RunOutcome, Thrown};
 use super::super::protocol::{self, Kind};
-use super::answers;
+use super::answers::{self, Answer};
 use super::death::{Death, wall};
 use super::shared::{Event, Shared};
-use crate::domain::host_call::{FetchRequest, FetchResponse, HostCallError, HostCalls};
+use crate::domain::host_call::{HostCallError, HostCalls};
 use crate::domain::status::ErrorClass;
 
 /// A run in flight; dropping it gives it up.
@@ -28,8 +28,8 @@ pub(super) struct Run<'a> {
     over: bool,
 }
 
-type Answer = (u32, Result<FetchResponse, HostCallError>);
-type Call = Pin<Box<dyn Future<Output = Result<Answer, Aborted>> + Send>>;
+type Answered = (u32, Result<Answer, HostCallError>);
+type Call = Pin<Box<dyn Future<Output = Result<Answered, Aborted>> + Send>>;
 
 /// The host calls of a run that are being done.
 #[derive(Default)]
@@ -68,7 +68,20 @@ impl<'a> Run<'a> {
                 event = self.event() => match event {
                     Event::Returned(value) => break returned(&value),
                     Event::Ended(outcome) => break outcome,
-                    Event::Fetch { call, request } => self.fetch(call, request, &*host_calls, &mut calls),
+                    Event::Fetch { call, request } => {
+                        let size = request.body.as_ref().map_or(0, Bytes::len);
+                        let done = || host_calls.fetch(request).map_ok(Answer::Response);
+                        self.call(call, size, done, &mut calls);
+                    }
+                    Event::InspectKey { call, request } => {
+                        let done = || host_calls.inspect_key(request).map_ok(Answer::Key);
+                        self.call(call, 0, done, &mut calls);
+                    }
+                    Event::Sign { call, request } => {
+                        let size = request.data.len();
+                        let done = || host_calls.sign(request).map_ok(Answer::Signature);
+                        self.call(call, size, done, &mut calls);
+                    }
                     Event::Refused { call, message } => self.answer(call, Err(refused(message))),
                     Event::Cancel { call } => calls.cancel(call),
                 },
@@ -106,8 +119,11 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn fetch(&self, call: u32, request: FetchRequest, host_calls: &dyn HostCalls, calls: &mut Calls) {
-        let size = request.body.as_ref().map_or(0, Bytes::len);
+    /// Has a host call done that brought `size` bytes along.
+    fn call<F>(&self, call: u32, size: usize, begin: impl FnOnce() -> F, calls: &mut Calls)
+    where
+        F: Future<Output = Result<Answer, HostCallError>> + Send + 'static,
+    {
         if !self.shared.reserve_body(size, MAX_BODIES_IN_FLIGHT) {
             let message = "too many bytes of request bodies are on their way from this host";
             let error =
@@ -115,7 +131,7 @@ impl<'a> Run<'a> {
             return self.answer(call, Err(error));
         }
         let reserved = Reserved { shared: self.shared.clone(), size };
-        let done = host_calls.fetch(request);
+        let done = begin();
         let answer = async move {
             let answer = done.await;
             drop(reserved);
@@ -124,11 +140,11 @@ impl<'a> Run<'a> {
         calls.start(call, answer);
     }
 
-    fn answer(&self, call: u32, answer: Result<FetchResponse, HostCallError>) {
-        let answer = answer.and_then(|response| {
-            let head = answers::response_head(&response);
-            match head.len() + response.body.len() + 4 <= MAX_FRAME_TO_HOST {
-                true => Ok((head, response.body)),
+    fn answer(&self, call: u32, answer: Result<Answer, HostCallError>) {
+        let answer = answer.and_then(|answer| {
+            let (head, body) = answer.parts();
+            match head.len() + body.len() + 4 <= MAX_FRAME_TO_HOST {
+                true => Ok((head, body)),
                 false => Err(too_large()),
             }
         });
@@ -181,7 +197,7 @@ impl Drop for Run<'_> {
 }
 
 impl Calls {
-    fn start(&mut self, call: u32, answer: impl Future<Output = Answer> + Send + 'static) {
+    fn start(&mut self, call: u32, answer: impl Future<Output = Answered> + Send + 'static) {
         let (handle, registration) = AbortHandle::new_pair();
         self.handles.push((call, handle));
         self.running.push(Box::pin(Abortable::new(answer, registration)));

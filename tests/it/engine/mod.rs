@@ -13,6 +13,7 @@ mod nodes;
 mod order;
 mod poison;
 mod scim;
+mod secrets;
 mod statuses;
 mod sweeps;
 mod trial;
