@@ -135,3 +135,40 @@ async fn only_what_may_be_kept_is_kept() {
     assert_eq!(app.get(&format!("/runs/{}", well["id"].as_str().unwrap())).await["replayable"], false);
     app.post("/runs/1.999999/replay", json!({})).await.expect(404);
 }
+
+/// Sends what it signs with a secret.
+const SIGNING: &str = r#"
+    export default async (ctx) => {
+        const hmac = { name: "HMAC", hash: "SHA-256" };
+        const key = await crypto.subtle.importKey("raw", ctx.connection.secrets.token, hmac, false, ["sign"]);
+        const signed = await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(ctx.account.userName));
+        const proof = Array.from(new Uint8Array(signed), (byte) => byte.toString(16).padStart(2, "0")).join("");
+        const answer = await fetch(ctx.connection.url, { method: "POST", body: JSON.stringify({ proof }) });
+        if (!answer.ok) throw new Error(`refused: ${answer.status}`);
+        return { status: "provisioned" };
+    };
+"#;
+
+#[tokio::test]
+async fn what_is_not_real_signs_like_a_real_run() {
+    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    let store = app.store("people").await;
+    let connection = json!({ "properties": { "url": sink.url }, "secrets": { "token": SECRET } });
+    let settings =
+        settings_with("crm", &sink, json!({ "connection": connection, "retry": { "maxAttempts": 1 } }));
+    sink.answer(Answer::new(400));
+    let target = app.target(&store, settings, SIGNING).await;
+    let ada = app.account(&store, "ada", json!({})).await;
+    app.until_status(&ada, &target, "provisionFailed").await;
+    let sent = sink.calls()[0].json();
+    assert_eq!(sent["proof"].as_str().unwrap().len(), 64);
+    sink.forget();
+    let run = app.runs(&target, &ada).await.remove(0);
+    let replayed =
+        app.post(&format!("/runs/{}/replay", run["id"].as_str().unwrap()), json!({})).await.expect(200);
+    assert_eq!(kinds(&replayed), [""; 0], "{:#}", replayed["differences"]);
+    let tried = super::trial::dry_run(&app, &target, json!({ "accountId": ada })).await;
+    let body = tried["exchanges"][0]["request"]["body"].as_str().unwrap();
+    assert_eq!(serde_json::from_str::<Value>(body).unwrap(), sent);
+    assert!(sink.calls().is_empty());
+}
