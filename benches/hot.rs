@@ -211,6 +211,8 @@ fn completion(claimed: &Claimed) -> Completion {
         finished_at: Utc::now(),
         log: JsonText::empty_list(),
         exchanges: JsonText::of(&json!([{ "request": { "body": claimed.subject.attributes } }])),
+        replay: None,
+        canary: None,
     };
     Completion {
         target: TARGET,

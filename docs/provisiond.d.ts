@@ -69,7 +69,8 @@ declare module "provisiond" {
   /**
    * Stands for a secret, such as `__secret_token_0123456789abcdef__`. Put it
    * into a URL's path or query, a header or a body: the value takes its place
-   * when the request leaves the daemon. There is no way to read the value here.
+   * when the request leaves the daemon. Or give it to `crypto.subtle.importKey`
+   * and sign with the key. There is no way to read the value here.
    */
   export type SecretHandle = string & { readonly __provisiondSecret: true };
 
@@ -548,6 +549,12 @@ interface RequestInit {
   body?: BodyInit | null;
   redirect?: "follow" | "error" | "manual";
   signal?: AbortSignal | null;
+  /**
+   * What the request does, for dry runs, which send only what reads. Needed where
+   * the method says something else: a search by POST reads, a GET that confirms
+   * writes. Given to `fetch` itself; a `Request` does not keep it.
+   */
+  effect?: "read" | "write" | null;
 }
 
 interface Request extends Body {
@@ -705,6 +712,17 @@ interface CryptoKey {
   readonly usages: string[];
 }
 type CryptoBytes = ArrayBuffer | ArrayBufferView;
+/** What a secret can sign with; `encoding` says how its text stands for bytes. */
+type SecretKeyAlgorithm =
+  | {
+      name: "HMAC";
+      hash: "SHA-1" | "SHA-256" | "SHA-384" | "SHA-512";
+      encoding?: "utf8" | "base64" | "hex";
+    }
+  | { name: "RSASSA-PKCS1-v1_5" | "RSA-PSS"; hash: "SHA-256" | "SHA-384" | "SHA-512" }
+  | { name: "ECDSA"; namedCurve: "P-256" | "P-384" | "P-521" }
+  | { name: "Ed25519" }
+  | "Ed25519";
 /** Web Cryptography; the parameters of algorithms are not spelled out. */
 interface SubtleCrypto {
   digest(algorithm: string | { name: string }, data: CryptoBytes): Promise<ArrayBuffer>;
@@ -712,6 +730,18 @@ interface SubtleCrypto {
   verify(algorithm: any, key: CryptoKey, signature: CryptoBytes, data: CryptoBytes): Promise<boolean>;
   encrypt(algorithm: any, key: CryptoKey, data: CryptoBytes): Promise<ArrayBuffer>;
   decrypt(algorithm: any, key: CryptoKey, data: CryptoBytes): Promise<ArrayBuffer>;
+  /**
+   * With the handle of a secret (for HMAC also in more text): a key that signs
+   * and does nothing else. The daemon signs, the key never comes here. `raw`
+   * for HMAC, `pkcs8` for the others.
+   */
+  importKey(
+    format: "raw" | "pkcs8",
+    secret: import("provisiond").SecretHandle | `${string}__secret_${string}`,
+    algorithm: SecretKeyAlgorithm,
+    extractable: false,
+    usages: ["sign"] | string[],
+  ): Promise<CryptoKey>;
   importKey(format: string, data: any, algorithm: any, extractable: boolean, usages: string[]): Promise<CryptoKey>;
   exportKey(format: string, key: CryptoKey): Promise<any>;
   generateKey(algorithm: any, extractable: boolean, usages: string[]): Promise<any>;

@@ -15,7 +15,7 @@
 //! | [`modules`] | what logic imports by name: `provisiond`, `provisiond:mapping`; TypeScript | nothing |
 //! | [`logic`] | drafts, packages, bundling, checks, published versions | domain, config, storage, security, js, modules |
 //! | [`observe`] | logging, health | domain |
-//! | [`engine`] | supervisor, targets, workers, mailboxes, timer, completer, sweeps | domain, plan, storage, security, js, egress, observe |
+//! | [`engine`] | supervisor, targets, workers, mailboxes, timer, completer, sweeps; logic on trial | domain, plan, storage, security, js, egress, observe |
 //! | [`http`] | problem+json, extractors, paging | domain, security, storage, observe |
 //! | [`api`] | the admin REST API, a file per resource | http, domain, plan, storage, security, logic, engine |
 //! | [`cli`] | the command line | app and what it wires |

@@ -13,6 +13,7 @@ pub mod import;
 pub mod openapi;
 mod packages;
 mod provisions;
+mod replay;
 mod runs;
 mod state;
 pub mod stores;
@@ -46,6 +47,7 @@ pub fn endpoints() -> Vec<Endpoint> {
     endpoints.extend(sweeps::endpoints());
     endpoints.extend(held::endpoints());
     endpoints.extend(runs::endpoints());
+    endpoints.extend(replay::endpoints());
     endpoints.extend(provisions::endpoints());
     endpoints.extend(openapi::endpoints());
     endpoints

@@ -13,7 +13,7 @@ use crate::http::path::Id;
 use crate::http::query::Query;
 use crate::http::{Authorized, Kind, List, Page, Problem};
 use crate::storage::runs::{self, Run, RunQuery};
-use crate::storage::targets;
+use crate::storage::{Connection, replays, targets};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![Endpoint::get("/targets/{id}/runs", list), Endpoint::get("/runs/{id}", show)]
@@ -39,6 +39,9 @@ struct RunView {
     logic_version: i32,
     log: Value,
     exchanges: Value,
+    /// Only of a run that is looked at by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replayable: Option<bool>,
 }
 
 impl From<Run> for RunView {
@@ -62,6 +65,7 @@ impl From<Run> for RunView {
             logic_version: run.logic_version,
             log: run.log,
             exchanges: run.exchanges,
+            replayable: None,
         }
     }
 }
@@ -104,8 +108,16 @@ async fn show(
     state: web::Data<ApiState>,
     Id(id): Id<RunId>,
 ) -> Result<HttpResponse, Problem> {
-    let run = state.run(move |connection| runs::find(connection, id)).await?;
-    let run =
-        run.ok_or_else(|| Problem::new(Kind::NotFound, "there is no such run; the log may have been cut"))?;
-    Ok(HttpResponse::Ok().json(RunView::from(run)))
+    let found = state.run(move |connection| {
+        let run = find(connection, id)?;
+        let replayable = replays::is_kept(connection, &run)?;
+        Ok::<_, Problem>(RunView { replayable: Some(replayable), ..RunView::from(run) })
+    });
+    Ok(HttpResponse::Ok().json(found.await?))
+}
+
+/// A run, unless the log was cut.
+pub(super) fn find(connection: &mut Connection, id: RunId) -> Result<Run, Problem> {
+    let run = runs::find(connection, id)?;
+    run.ok_or_else(|| Problem::new(Kind::NotFound, "there is no such run; the log may have been cut"))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::domain::ids::TargetId;
 use crate::engine::EngineHandle;
+use crate::engine::trial::Trials;
 use crate::http::Problem;
 use crate::logic::Workshop;
 use crate::plan::GuardPolicy;
@@ -78,6 +79,8 @@ impl ApiState {
 pub struct EngineState {
     /// The engine.
     pub engine: EngineHandle,
+    /// Runs logic without changing anything.
+    pub trials: Trials,
     /// Where logic is built and tried.
     pub workshop: Arc<Workshop>,
     /// Seals secrets.

@@ -11,6 +11,7 @@ use super::{AppError, sandbox};
 use crate::api::{self, ApiLimits, ApiState, EngineState};
 use crate::config::{Config, Sandbox};
 use crate::egress::Egress;
+use crate::engine::trial::Trials;
 use crate::engine::{self, Deps, EngineHandle, Settings};
 use crate::http::BodyLimit;
 use crate::js::HostProgram;
@@ -95,6 +96,7 @@ async fn run(config: &Config, db: Db, signals: Signals) -> Result<(), AppError> 
                 longest_probe: config.engine.breaker_probe_longest,
             },
             log_retention_days: config.limits.log_retention_days,
+            replay_retention_days: config.limits.replay_retention_days,
             guard: guard(config),
         }),
         before_run: None,
@@ -103,10 +105,11 @@ async fn run(config: &Config, db: Db, signals: Signals) -> Result<(), AppError> 
     let workshop = Arc::new(Workshop::new(program, packages));
     // The address first: nothing is provisioned by a daemon that cannot start.
     let listener = listen(config)?;
+    let trials = Trials::new(deps.clone());
     let engine = engine::start(deps);
     let most_targets = i64::from(config.limits.max_targets);
     let state = ApiState { db, nudge: engine.nudge(), limits: api_limits(config) };
-    let wiring = EngineState { engine: engine.clone(), workshop, sealer, most_targets };
+    let wiring = EngineState { engine: engine.clone(), trials, workshop, sealer, most_targets };
     let server = start_server(listener, state, wiring, config.limits.body)?;
     let handle = server.handle();
     let stopping = tokio::spawn(stop_on_signal(signals, engine, handle, config.server.drain));

@@ -46,6 +46,12 @@ pub enum Command {
     /// Look at targets and act on them
     #[command(subcommand)]
     Target(TargetCommand),
+    /// Try provisioning logic before it is published
+    #[command(subcommand)]
+    Logic(LogicCommand),
+    /// Look into runs
+    #[command(subcommand)]
+    Run(RunCommand),
     /// Decide about removals that a guard holds
     #[command(subcommand)]
     Held(HeldCommand),
@@ -250,6 +256,89 @@ pub enum TargetCommand {
     Resume(TargetName),
     /// Pause, and terminate the JavaScript that runs
     Stop(TargetName),
+}
+
+/// `provisiond logic …`
+#[derive(Debug, Subcommand)]
+pub enum LogicCommand {
+    /// Run the draft without changing anything, and show what it would do
+    ///
+    /// Requests that only read are sent to the external system; those that would
+    /// change something are shown instead. Exit code 1 when the run would fail.
+    Test(TestLogic),
+}
+
+/// `provisiond logic test`
+#[derive(Debug, Args)]
+pub struct TestLogic {
+    /// Which target
+    #[command(flatten)]
+    pub name: TargetName,
+    /// For whom, and for how many
+    #[command(flatten)]
+    pub who: TestWhom,
+    /// provision or deprovision; otherwise what the target's filter says
+    #[arg(long, conflicts_with = "sample")]
+    pub reason: Option<String>,
+    /// Which logic
+    #[command(flatten)]
+    pub logic: LogicChoice,
+    /// Send nothing at all, also no requests that only read
+    #[arg(long)]
+    pub offline: bool,
+    /// File with answers to requests that are not sent (JSON: a list of
+    /// `{method?, url?, status?, headers?, body?, times?}`)
+    #[arg(long, value_name = "FILE")]
+    pub answers: Option<PathBuf>,
+}
+
+/// For whom logic is tried.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
+pub struct TestWhom {
+    /// Account: its id, or its user name
+    #[arg(long, value_name = "ACCOUNT")]
+    pub account: Option<String>,
+    /// File with an account that does not exist (JSON: `{userName, attributes, …}`)
+    #[arg(long, value_name = "FILE")]
+    pub made_up: Option<PathBuf>,
+    /// So many accounts, spread over all (at most 200), or `all`; compares with
+    /// what is published
+    #[arg(long, value_name = "NUMBER")]
+    pub sample: Option<String>,
+}
+
+/// Which logic is tried.
+#[derive(Debug, Clone, Args)]
+pub struct LogicChoice {
+    /// A file instead of the draft; it is not saved
+    #[arg(long, value_name = "FILE")]
+    pub code: Option<PathBuf>,
+    /// `published`, or the number of a version, instead of the draft
+    #[arg(long, value_name = "VERSION", conflicts_with = "code")]
+    pub logic: Option<String>,
+}
+
+/// `provisiond run …`
+#[derive(Debug, Subcommand)]
+pub enum RunCommand {
+    /// Run a failed run again with the draft, offline, and compare
+    ///
+    /// Nothing is sent: each request gets the answer that it got then. Exit code 1
+    /// when the run would fail again.
+    Replay {
+        /// Its id, as the execution log shows it
+        run: String,
+        /// Which logic
+        #[command(flatten)]
+        logic: LogicChoice,
+        /// File with answers to requests that were not recorded (JSON)
+        #[arg(long, value_name = "FILE")]
+        answers: Option<PathBuf>,
+        /// Which daemon
+        #[command(flatten)]
+        remote: Remote,
+    },
 }
 
 /// `provisiond held …`

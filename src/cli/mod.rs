@@ -10,6 +10,8 @@ mod import;
 mod sweep;
 mod target;
 mod token;
+mod trial;
+mod trial_report;
 
 use std::process::ExitCode;
 
@@ -49,6 +51,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Doctor(place) => return exit::all_well(app::doctor(&place.config()?)),
         Command::Token(command) => token::run(command, cli.json)?,
         Command::Import(import) => client::block_on(import::run(import, cli.json))?,
+        Command::Logic(command) => client::block_on(trial::test(command, cli.json))?,
+        Command::Run(command) => client::block_on(trial::replay(command, cli.json))?,
         Command::Held(command) => client::block_on(held::run(command, cli.json))?,
         Command::Target(command) => client::block_on(target::run(command, cli.json))?,
     }

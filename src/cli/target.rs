@@ -97,7 +97,8 @@ async fn list(client: &Client, store: Option<String>, as_json: bool) -> Result<(
     Ok(())
 }
 
-async fn find(name: &TargetName) -> Result<(Client, String), Failure> {
+/// The daemon and the id of a target.
+pub async fn find(name: &TargetName) -> Result<(Client, String), Failure> {
     let client = Client::new(&name.remote)?;
     if name.target.chars().all(|c| c.is_ascii_digit()) {
         return Ok((client, name.target.clone()));

@@ -15,6 +15,7 @@ pub(super) const KEYS: &[&str] = &[
     "limits.deletionGuardWindow",
     "limits.heldExpiry",
     "limits.logRetentionDays",
+    "limits.replayRetentionDays",
 ];
 
 /// `[limits]`
@@ -40,6 +41,9 @@ pub struct LimitsConfig {
     pub held_expiry: Duration,
     /// `logRetentionDays`: how long runs are kept, by default 30.
     pub log_retention_days: u32,
+    /// `replayRetentionDays`: how long failed runs can be replayed, by default 7;
+    /// 0 keeps nothing for it.
+    pub replay_retention_days: u32,
 }
 
 impl LimitsConfig {
@@ -47,6 +51,7 @@ impl LimitsConfig {
         let count = rules::number(0, 1_000_000_000);
         let percent = rules::number(0, 100);
         let days = rules::number(1, 3_650);
+        let replay_days = rules::number(0, 3_650);
         let window = rules::duration("1h", "1s", "30d");
         let expiry = rules::duration("7d", "1s", "365d");
         Ok(Self {
@@ -64,6 +69,7 @@ impl LimitsConfig {
                 .read("limits.heldExpiry", expiry)?
                 .unwrap_or(Duration::from_secs(7 * 86_400)),
             log_retention_days: settings.read("limits.logRetentionDays", days)?.unwrap_or(30),
+            replay_retention_days: settings.read("limits.replayRetentionDays", replay_days)?.unwrap_or(7),
         })
     }
 }

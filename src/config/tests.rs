@@ -43,6 +43,7 @@ fn everything_has_a_default() {
     );
     assert_eq!((config.limits.deletion_guard_count, config.limits.deletion_guard_percent), (50, 5));
     assert_eq!(config.limits.log_retention_days, 30);
+    assert_eq!(config.limits.replay_retention_days, 7);
     assert_eq!((config.security.master_key, config.security.sandbox), (None, Sandbox::Preferred));
 }
 

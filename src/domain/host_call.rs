@@ -68,6 +68,138 @@ pub struct FetchResponse {
     pub body: Bytes,
 }
 
+/// How the text of a secret becomes a key that signs (Web Cryptography §14.3.9,
+/// `importKey`). The key itself never leaves the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct KeyRequest {
+    /// The handle of a secret, or a text with one in it.
+    pub material: String,
+    /// What the key is for.
+    pub algorithm: KeyAlgorithm,
+}
+
+/// The algorithm of a signing key, by the names of Web Cryptography.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all_fields = "camelCase")]
+pub enum KeyAlgorithm {
+    /// RFC 2104.
+    #[serde(rename = "HMAC")]
+    Hmac {
+        /// The hash function within.
+        hash: Digest,
+        /// How the text stands for bytes.
+        encoding: KeyEncoding,
+    },
+    /// RFC 8017 §8.2.
+    #[serde(rename = "RSASSA-PKCS1-v1_5")]
+    RsaPkcs1 {
+        /// Of the message.
+        hash: Digest,
+    },
+    /// RFC 8017 §8.1.
+    #[serde(rename = "RSA-PSS")]
+    RsaPss {
+        /// Of the message and of the mask.
+        hash: Digest,
+    },
+    /// FIPS 186-5 §6.
+    #[serde(rename = "ECDSA")]
+    Ecdsa {
+        /// The curve of the key.
+        named_curve: Curve,
+    },
+    /// RFC 8032.
+    Ed25519,
+}
+
+impl KeyAlgorithm {
+    /// As Web Cryptography calls it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Hmac { .. } => "HMAC",
+            Self::RsaPkcs1 { .. } => "RSASSA-PKCS1-v1_5",
+            Self::RsaPss { .. } => "RSA-PSS",
+            Self::Ecdsa { .. } => "ECDSA",
+            Self::Ed25519 => "Ed25519",
+        }
+    }
+}
+
+/// A hash function (FIPS 180-4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Digest {
+    /// Broken for signatures, still good within an HMAC.
+    #[serde(rename = "SHA-1")]
+    Sha1,
+    /// 256 bits.
+    #[serde(rename = "SHA-256")]
+    Sha256,
+    /// 384 bits.
+    #[serde(rename = "SHA-384")]
+    Sha384,
+    /// 512 bits.
+    #[serde(rename = "SHA-512")]
+    Sha512,
+}
+
+/// An elliptic curve (NIST SP 800-186).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Curve {
+    /// Signs with SHA-256.
+    #[serde(rename = "P-256")]
+    P256,
+    /// Signs with SHA-384.
+    #[serde(rename = "P-384")]
+    P384,
+    /// Signs with SHA-512.
+    #[serde(rename = "P-521")]
+    P521,
+}
+
+/// How the text of a secret stands for the bytes of an HMAC key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyEncoding {
+    /// The bytes of the text itself.
+    #[default]
+    Utf8,
+    /// RFC 4648 §4 or §5.
+    Base64,
+    /// RFC 4648 §8.
+    Hex,
+}
+
+/// What may be known of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyInfo {
+    /// Bits of an RSA modulus.
+    pub modulus_length: Option<u32>,
+    /// The exponent of an RSA key, big-endian.
+    pub public_exponent: Vec<u8>,
+}
+
+/// Data that logic wants signed (Web Cryptography §14.3.3, `sign`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignRequest {
+    /// With what.
+    pub key: KeyRequest,
+    /// What the algorithm leaves to each signature.
+    pub options: SignOptions,
+    /// What to sign, before it is hashed.
+    pub data: Bytes,
+}
+
+/// What an algorithm leaves to each signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SignOptions {
+    /// Bytes of salt in RSA-PSS.
+    pub salt_length: Option<u32>,
+    /// The hash function of ECDSA.
+    pub hash: Option<Digest>,
+}
+
 /// A host call that could not be done. Logic sees it as a thrown error that
 /// carries `errorClass` and `retryAfter`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -89,6 +221,23 @@ pub type HostCallFuture<T> = Pin<Box<dyn Future<Output = Result<T, HostCallError
 pub trait HostCalls: Send + Sync {
     /// Does an HTTP request.
     fn fetch(&self, request: FetchRequest) -> HostCallFuture<FetchResponse>;
+
+    /// Reads a secret as a key, and says what may be known of it.
+    fn inspect_key(&self, _: KeyRequest) -> HostCallFuture<KeyInfo> {
+        Box::pin(std::future::ready(Err(no_keys())))
+    }
+
+    /// Signs with a secret; answers with the signature in the form of Web
+    /// Cryptography.
+    fn sign(&self, _: SignRequest) -> HostCallFuture<Bytes> {
+        Box::pin(std::future::ready(Err(no_keys())))
+    }
+}
+
+/// Of those who have no secrets.
+fn no_keys() -> HostCallError {
+    let message = "there are no secrets to sign with here".to_owned();
+    HostCallError { class: ErrorClass::Permanent, message, retry_after: None }
 }
 
 /// One line that logic wrote with `console`.
@@ -150,8 +299,11 @@ pub struct Exchange {
 pub enum Handling {
     /// It was sent; the external system answered.
     Sent,
-    /// It was not sent; the answer is a plausible one.
+    /// It would change something and was not sent; the answer is a plausible one.
     Recorded,
+    /// It only reads and was not sent; the answer goes with what was recorded
+    /// before, or there is nobody to ask.
+    Pretended,
     /// It was not sent; whoever tries gave the answer.
     Scripted,
     /// It was not sent; the answer is that of an earlier run.

@@ -1,5 +1,6 @@
 //! Provisioning targets: their settings and the rules these follow.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -149,6 +150,9 @@ pub struct TargetSettings {
     pub config: Map<String, Value>,
     /// Handed to logic as `ctx.connection`.
     pub connection: Map<String, Value>,
+    /// Where each secret may go, in the words of `egress_allow`; one without an
+    /// entry goes wherever the target may go.
+    pub secret_hosts: BTreeMap<String, Vec<String>>,
     /// What a run may use up.
     pub limits: Limits,
     /// Who shares a host process.
@@ -174,6 +178,7 @@ impl TargetSettings {
             egress_allow: Vec::new(),
             config: Map::new(),
             connection: Map::new(),
+            secret_hosts: BTreeMap::new(),
             limits: Limits::default(),
             isolation: Isolation::Shared,
             retry: RetryPolicy::default(),

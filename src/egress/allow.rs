@@ -99,7 +99,7 @@ impl AllowList {
             return is_public(address).then_some(()).ok_or_else(refused);
         }
         let mut here = self.entries.iter().filter(|entry| entry.for_port(port));
-        if here.clone().any(|entry| entry.network().is_some_and(|network| network.contains(&address))) {
+        if here.clone().any(|entry| entry.holds(address)) {
             Ok(())
         } else if !here.any(|entry| entry.names(host)) {
             Err(Refused::NotListed { host: host.to_owned(), port })

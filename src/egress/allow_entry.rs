@@ -63,6 +63,11 @@ impl Entry {
         }
     }
 
+    /// Whether it allows the address by a network.
+    pub(super) fn holds(&self, address: IpAddr) -> bool {
+        self.network().is_some_and(|network| network.contains(&canonical(address)))
+    }
+
     /// The network it allows, if it is one.
     pub(super) fn network(&self) -> Option<&IpNet> {
         match &self.place {

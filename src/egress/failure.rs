@@ -8,6 +8,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use super::allow::Refused;
+use super::secret_hosts::NotItsHost;
 use crate::domain::host_call::HostCallError;
 use crate::domain::status::ErrorClass;
 
@@ -27,6 +28,12 @@ pub(super) fn timed_out(host: &str, after: Duration) -> HostCallError {
 
 impl From<Refused> for HostCallError {
     fn from(refused: Refused) -> Self {
+        permanent(refused.to_string())
+    }
+}
+
+impl From<NotItsHost> for HostCallError {
+    fn from(refused: NotItsHost) -> Self {
         permanent(refused.to_string())
     }
 }

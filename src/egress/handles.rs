@@ -7,7 +7,7 @@
 //! filled and encoded again.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aho_corasick::AhoCorasick;
 use base64::Engine as _;
@@ -54,6 +54,9 @@ impl Landing {
     }
 }
 
+/// Names of the secrets that go into a request.
+pub(super) type Used = BTreeSet<String>;
+
 /// The handles of one policy.
 pub(super) struct Handles {
     finder: Option<AhoCorasick>,
@@ -79,18 +82,27 @@ impl Handles {
         Redactor::labelled(self.handles.iter().cloned().zip(values))
     }
 
-    /// Puts values in place of handles; `None` when there is no handle.
-    pub(super) fn fill(&self, bytes: &[u8], landing: Landing) -> Option<Vec<u8>> {
+    /// Puts values in place of handles and adds the names of their secrets to
+    /// `used`; `None` when there is no handle.
+    pub(super) fn fill(&self, bytes: &[u8], landing: Landing, used: &mut Used) -> Option<Vec<u8>> {
+        used.extend(self.names_in(bytes));
         self.replace(bytes, |secret| landing.encode(secret.value.expose()))
     }
 
     /// As [`Handles::fill`] for a header value: also inside `Basic` credentials
     /// (RFC 7617 §2).
-    pub(super) fn fill_header(&self, value: &str) -> Option<Vec<u8>> {
-        self.fill(value.as_bytes(), Landing::Raw).or_else(|| {
-            let filled = self.fill(&basic_credentials(value)?, Landing::Raw)?;
-            Some(format!("Basic {}", STANDARD.encode(filled)).into_bytes())
-        })
+    pub(super) fn fill_header(&self, value: &str, used: &mut Used) -> Option<Vec<u8>> {
+        if let Some(filled) = self.fill(value.as_bytes(), Landing::Raw, used) {
+            return Some(filled);
+        }
+        let filled = self.fill(&basic_credentials(value)?, Landing::Raw, used)?;
+        Some(format!("Basic {}", STANDARD.encode(filled)).into_bytes())
+    }
+
+    /// The secrets whose handles stand in the text.
+    pub(super) fn names_in(&self, bytes: &[u8]) -> Used {
+        let found = self.finder.iter().flat_map(|finder| finder.find_iter(bytes));
+        found.map(|handle| self.secrets[handle.pattern().as_usize()].name.clone()).collect()
     }
 
     /// Puts `[secret:NAME]` in place of handles.
@@ -171,22 +183,24 @@ mod tests {
         let (handles, handle) = handles();
         let fill = |content_type| {
             let landing = Landing::of_content_type(content_type);
-            String::from_utf8(handles.fill(handle.as_bytes(), landing).unwrap()).unwrap()
+            String::from_utf8(handles.fill(handle.as_bytes(), landing, &mut Used::new()).unwrap()).unwrap()
         };
         assert_eq!(fill("text/plain"), "a\"b&c/d é");
         assert_eq!(fill("application/scim+json; charset=utf-8"), "a\\\"b&c/d é");
         assert_eq!(fill("application/x-www-form-urlencoded"), "a%22b%26c%2Fd+%C3%A9");
         assert_eq!(fill("text/xml"), "a&quot;b&amp;c/d é");
-        let url = handles.fill(handle.as_bytes(), Landing::Url).unwrap();
+        let mut used = Used::new();
+        let url = handles.fill(handle.as_bytes(), Landing::Url, &mut used).unwrap();
         assert_eq!(url, b"a%22b%26c%2Fd%20%C3%A9");
-        assert_eq!(handles.fill(b"none", Landing::Raw), None);
+        assert_eq!(handles.fill(b"none", Landing::Raw, &mut used), None);
+        assert_eq!(used, Used::from(["api token".to_owned()]));
     }
 
     #[test]
     fn basic_credentials_are_opened() {
         let (handles, handle) = handles();
         let value = format!("basic {}", STANDARD.encode(format!("user:{handle}")));
-        let filled = handles.fill_header(&value).unwrap();
+        let filled = handles.fill_header(&value, &mut Used::new()).unwrap();
         assert_eq!(filled, format!("Basic {}", STANDARD.encode("user:a\"b&c/d é")).into_bytes());
         assert_eq!(handles.label_header(&value), "Basic [secret:api token]");
         assert_eq!(handles.label_header(&format!("Bearer {handle}")), "Bearer [secret:api token]");

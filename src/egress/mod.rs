@@ -6,8 +6,9 @@
 //!   its mind reaches the inside of a network.
 //! - **How much**: [`EgressLimits`] on time, size and number, checked while
 //!   reading and not after.
-//! - **With what**: secrets are handles until the bytes leave; what comes back
-//!   has values turned into handles again.
+//! - **With what**: secrets are handles until the bytes leave, each for its own
+//!   hosts ([`SecretHosts`]); what comes back has values turned into handles
+//!   again. Signatures with a secret are made here.
 //! - **On record**: each exchange as the run's log shows it, free of secrets.
 //! - **In earnest or not**: a [`Session`] sends everything, a [`DryRun`] sends
 //!   reads alone, a [`Replay`] sends nothing and answers from a recording.
@@ -23,14 +24,18 @@ mod dry_run;
 mod failure;
 mod handles;
 mod hide;
+mod key;
 mod policy;
+mod recorded;
 mod redirect;
 mod replay;
 mod request;
 mod response;
 mod rest;
 mod retry_after;
+mod secret_hosts;
 mod session;
+mod signing;
 mod transcript;
 
 use std::sync::Arc;
@@ -41,6 +46,7 @@ pub use dry_run::{DryRun, Script, ScriptedAnswer, is_read};
 pub use policy::{EgressLimits, TargetPolicy};
 pub use replay::{Difference, DifferenceKind, Replay};
 pub use rest::{Rest, StoredRest};
+pub use secret_hosts::{SecretHosts, SecretHostsError};
 pub use session::Session;
 
 /// The daemon's way out, one for all targets.

@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::allow::AllowList;
 use super::dialer::Clients;
 use super::handles::Handles;
+use super::secret_hosts::SecretHosts;
+use super::signing::Signers;
 use crate::security::{NamedSecret, Redactor};
 
 /// How much one host call may use up.
@@ -58,6 +62,8 @@ pub struct TargetPolicy {
     /// Secret values become their handles: for what logic gets to see.
     pub(super) hide: Redactor,
     pub(super) clients: Clients,
+    pub(super) secret_hosts: SecretHosts,
+    pub(super) signers: Signers,
 }
 
 impl TargetPolicy {
@@ -70,7 +76,21 @@ impl TargetPolicy {
     pub fn with_limits(allow: AllowList, secrets: Vec<NamedSecret>, limits: EgressLimits) -> Self {
         let handles = Handles::issue(secrets);
         let hide = handles.value_redactor();
-        Self { allow: Arc::new(allow), limits, handles, hide, clients: Clients::default() }
+        Self {
+            allow: Arc::new(allow),
+            limits,
+            handles,
+            hide,
+            clients: Clients::default(),
+            secret_hosts: SecretHosts::default(),
+            signers: Signers::default(),
+        }
+    }
+
+    /// The same, with hosts for each secret.
+    #[must_use]
+    pub fn with_secret_hosts(self, secret_hosts: SecretHosts) -> Self {
+        Self { secret_hosts, ..self }
     }
 
     /// The handle of each secret by its name, for `ctx.connection.secrets`.
@@ -83,5 +103,21 @@ impl TargetPolicy {
     /// `[secret:NAME]`. For what logic writes and returns.
     pub fn redact(&self, text: &str) -> String {
         self.handles.label(&self.hide.redact(text)).into_owned()
+    }
+
+    /// The same for every text in a value, names of members included.
+    pub fn redact_value(&self, value: &mut Value) {
+        match value {
+            _ if self.hide.is_empty() => {}
+            Value::String(text) => *text = self.redact(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.redact_value(item)),
+            Value::Object(members) => {
+                for (name, mut member) in std::mem::take(members) {
+                    self.redact_value(&mut member);
+                    members.insert(self.redact(&name), member);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
     }
 }

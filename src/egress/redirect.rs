@@ -42,7 +42,13 @@ pub(super) fn follow(
     if to.origin() != outgoing.url.origin() {
         drop_credentials(outgoing, &to)?;
     }
-    outgoing.shown_url = policy.hide.redact(to.as_str()).into_owned();
+    let shown = policy.hide.redact(to.as_str()).into_owned();
+    // A service that echoes what it was sent may put it into the location.
+    policy
+        .secret_hosts
+        .check(&policy.handles.names_in(shown.as_bytes()), &to)
+        .map_err(|refused| permanent(format!("a redirect was not followed: {refused}")))?;
+    outgoing.shown_url = shown;
     outgoing.url = to;
     Ok(())
 }

@@ -7,16 +7,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::{StatusCode, Url};
 use serde::Serialize;
-use serde_json::Value;
 
 use super::dry_run::{Script, is_read};
 use super::failure::permanent;
+use super::recorded::Body;
 use super::rest::{Rest, StoredRest};
 use super::session::Session;
 use super::transcript::Failure;
 use crate::domain::host_call::{
     Exchange, ExchangeResponse, FetchRequest, FetchResponse, Handling, HostCallError, HostCallFuture,
-    HostCalls, Redirect,
+    HostCalls, KeyInfo, KeyRequest, Redirect, SignRequest,
 };
 use crate::domain::status::ErrorClass;
 
@@ -72,9 +72,8 @@ struct State {
 
 struct Recorded {
     exchange: Exchange,
-    /// Bodies as far as they are known, whole.
-    request_body: Option<String>,
-    response_body: Result<String, ()>,
+    request_body: Body,
+    response_body: Body,
     used: bool,
 }
 
@@ -83,30 +82,27 @@ impl HostCalls for Replay {
         let answer = self.inner.fetch(&request);
         Box::pin(std::future::ready(answer))
     }
+
+    fn inspect_key(&self, request: KeyRequest) -> HostCallFuture<KeyInfo> {
+        self.inner.session.inspect_key(request)
+    }
+
+    fn sign(&self, request: SignRequest) -> HostCallFuture<Bytes> {
+        self.inner.session.sign(request)
+    }
 }
 
 impl Replay {
-    /// Of what the log has of a run and what it left out. `unlabel` puts handles
-    /// of `session` in place of the labels of secrets.
-    pub fn new(
-        session: Session,
-        exchanges: Vec<Exchange>,
-        rest: &StoredRest,
-        script: Script,
-        unlabel: impl Fn(&str) -> String,
-    ) -> Self {
-        let recorded = exchanges.into_iter().enumerate().map(|(place, mut exchange)| {
-            let request_body = rest.request(place).map(str::to_owned).or(exchange.request.body.clone());
+    /// Of what the log has of a run and what it left out.
+    pub fn new(session: Session, exchanges: Vec<Exchange>, rest: &StoredRest, script: Script) -> Self {
+        let recorded = exchanges.into_iter().enumerate().map(|(place, exchange)| {
             let logged = exchange.response.as_ref().and_then(|response| response.body.as_deref());
-            let response_body = match rest.response(place) {
-                Some("") => Err(()),
-                Some(whole) => Ok(unlabel(whole)),
-                None => Ok(unlabel(logged.unwrap_or_default())),
-            };
-            for (_, value) in exchange.response.iter_mut().flat_map(|response| &mut response.headers) {
-                *value = unlabel(value);
+            Recorded {
+                request_body: Body::of(exchange.request.body.as_deref(), rest.request(place)),
+                response_body: Body::of(logged, rest.response(place)),
+                exchange,
+                used: false,
             }
-            Recorded { exchange, request_body, response_body, used: false }
         });
         let state = State { recorded: recorded.collect(), script, differences: Vec::new() };
         Self { inner: Arc::new(Inner { session, state: Mutex::new(state) }) }
@@ -147,8 +143,17 @@ impl Inner {
             return self.session.answer(request, Handling::Scripted, Ok(answer));
         }
         let body = self.session.shown_body(request);
-        let answer = state.answer(request, &url, body);
+        let answer = state.answer(request, &url, body).map(|answer| self.as_seen(answer));
         self.session.answer(request, Handling::Replayed, answer)
+    }
+
+    /// With handles again in place of labels.
+    fn as_seen(&self, mut answer: FetchResponse) -> FetchResponse {
+        let unlabel = |text: &str| self.session.policy().unlabel(text);
+        answer.url = unlabel(&answer.url);
+        answer.headers.iter_mut().for_each(|(_, value)| *value = unlabel(value));
+        answer.body = unlabel(&String::from_utf8_lossy(&answer.body)).into();
+        answer
     }
 }
 
@@ -169,8 +174,8 @@ impl State {
         let recorded = &mut self.recorded[place];
         if std::mem::replace(&mut recorded.used, true) {
             self.differences.push(differs(DifferenceKind::Repeated, None, None));
-        } else if !is_same_body(recorded.request_body.as_deref(), body.as_deref()) {
-            let then = recorded.request_body.clone();
+        } else if !recorded.request_body.is(body.as_deref()) {
+            let then = recorded.request_body.text().map(str::to_owned);
             self.differences.push(differs(DifferenceKind::Body, then, body));
         }
         self.follow(request, place)
@@ -223,11 +228,12 @@ impl Recorded {
                 retry_after: retry_after.map(Duration::from_secs),
             });
         };
-        let Ok(body) = &self.response_body else {
+        if self.response_body == Body::Lost {
             let lost =
                 format!("the recorded answer of {} {} was not kept whole", request.method, request.url);
             return Err(permanent(lost));
-        };
+        }
+        let body = self.response_body.text().unwrap_or_default();
         let reason = StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason());
         Ok(FetchResponse {
             status: *status,
@@ -235,7 +241,7 @@ impl Recorded {
             url: request.url.clone(),
             redirected,
             headers: headers.clone(),
-            body: Bytes::from(body.clone()),
+            body: Bytes::copy_from_slice(body.as_bytes()),
         })
     }
 }
@@ -245,9 +251,81 @@ fn is_same_url(recorded: &str, url: &str) -> bool {
     recorded == url || recorded.strip_suffix('…').is_some_and(|start| url.starts_with(start))
 }
 
-/// JSON is compared as such. A body that was not kept is not compared.
-fn is_same_body(recorded: Option<&str>, now: Option<&str>) -> bool {
-    let (Some(then), Some(now)) = (recorded, now) else { return recorded.is_none() && now.is_none() };
-    let json = |text| serde_json::from_str::<Value>(text).ok();
-    then.is_empty() || then == now || json(then).is_some_and(|then| json(now) == Some(then))
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::egress::{AllowList, Egress, TargetPolicy};
+    use crate::security::NamedSecret;
+
+    fn replay(exchanges: Value, rest: Value) -> (Replay, Arc<TargetPolicy>) {
+        let secrets = vec![NamedSecret::new("token", "hunter22")];
+        let policy = Arc::new(TargetPolicy::new(AllowList::default(), secrets));
+        let exchanges = serde_json::from_value(exchanges).unwrap();
+        let rest = serde_json::from_value(rest).unwrap();
+        let session = Egress::new().session(policy.clone());
+        (Replay::new(session, exchanges, &rest, Script::default()), policy)
+    }
+
+    fn exchange(method: &str, url: &str, status: u16, body: &str) -> Value {
+        let headers = [["location", "/next"], ["x-echo", "[secret:token]"]];
+        json!({
+            "atMs": 0, "durationMs": 1, "request": { "method": method, "url": url, "headers": [] },
+            "response": { "status": status, "headers": headers, "body": body },
+        })
+    }
+
+    fn fetch(replay: &Replay, method: &str, url: &str) -> Result<FetchResponse, HostCallError> {
+        replay.inner.fetch(&FetchRequest {
+            method: method.into(),
+            url: url.into(),
+            headers: Vec::new(),
+            body: None,
+            redirect: Redirect::Follow,
+            effect: None,
+        })
+    }
+
+    #[test]
+    fn redirects_go_where_they_went() {
+        let first = exchange("POST", "https://a.example/users?k=[secret:token]", 303, "");
+        let next = exchange("GET", "https://a.example/next", 200, "there");
+        let (replay, policy) = replay(json!([first, next]), json!({}));
+        let handle = policy.handles()["token"].clone();
+        let answer = fetch(&replay, "POST", &format!("https://a.example/users?k={handle}")).unwrap();
+        assert_eq!((answer.status, answer.redirected, &answer.body[..]), (200, true, &b"there"[..]));
+        assert!(answer.headers.contains(&("x-echo".into(), handle)), "logic gets its handle back");
+        assert_eq!(replay.differences(), []);
+    }
+
+    #[test]
+    fn answers_come_in_their_order_and_reads_again() {
+        let (url, other) = ("https://a.example/users/1", "https://a.example/users/2");
+        let put = |status| exchange("PUT", url, status, "");
+        let (replay, _) = replay(json!([put(503), put(200), exchange("GET", url, 200, "one")]), json!({}));
+        assert_eq!(fetch(&replay, "PUT", url).unwrap().status, 503);
+        assert_eq!(fetch(&replay, "PUT", url).unwrap().status, 200);
+        let missed = fetch(&replay, "PUT", url).unwrap_err();
+        assert_eq!(missed.message, format!("no recorded answer for PUT {url}"));
+        assert!(fetch(&replay, "GET", url).is_ok() && fetch(&replay, "GET", url).is_ok());
+        assert!(fetch(&replay, "GET", other).is_err());
+        let kinds: Vec<_> = replay.differences().iter().map(|difference| difference.kind).collect();
+        use DifferenceKind::{NotRecorded, Repeated};
+        assert_eq!(kinds, [NotRecorded, Repeated, NotRecorded]);
+    }
+
+    #[test]
+    fn what_was_not_kept_whole_is_no_answer() {
+        let url = "https://a.example/";
+        let binary = exchange("GET", url, 200, "<7 bytes>");
+        let long = exchange("GET", "https://a.example/long", 200, "abc… <9999 bytes>");
+        let lost = exchange("GET", "https://a.example/lost", 200, "abc… <99999 bytes>");
+        let rest = json!({ "bodies": { "1": { "response": "abcdef" }, "2": { "response": "" } } });
+        let (replay, _) = replay(json!([binary, long, lost]), rest);
+        let message = |url| fetch(&replay, "GET", url).unwrap_err().message;
+        assert_eq!(message(url), "the recorded answer of GET https://a.example/ was not kept whole");
+        assert!(message("https://a.example/lost").ends_with("was not kept whole"));
+        assert_eq!(&fetch(&replay, "GET", "https://a.example/long").unwrap().body[..], b"abcdef");
+    }
 }

@@ -6,7 +6,7 @@ use reqwest::{Method, Url};
 use url::Host;
 
 use super::failure::permanent;
-use super::handles::Landing;
+use super::handles::{Landing, Used};
 use super::policy::TargetPolicy;
 use crate::domain::host_call::{FetchRequest, HostCallError};
 
@@ -22,6 +22,8 @@ pub(super) struct Outgoing {
     /// Which header fields hold secrets.
     pub secret_headers: Vec<HeaderName>,
     pub secret_body: bool,
+    /// Which secrets it holds.
+    used: Used,
 }
 
 impl Outgoing {
@@ -40,12 +42,13 @@ impl Outgoing {
             body: request.body.clone(),
             secret_headers: Vec::new(),
             secret_body: false,
+            used: Used::new(),
         };
-        let secret_url = outgoing.fill_url(policy)?;
+        outgoing.fill_url(policy)?;
         outgoing.fill_headers(&request.headers, policy)?;
         outgoing.fill_body(policy);
         outgoing.check(policy)?;
-        if secret_url || outgoing.secret_body || !outgoing.secret_headers.is_empty() {
+        if !outgoing.used.is_empty() {
             outgoing.check_secrets(policy)?;
         }
         Ok(outgoing)
@@ -56,14 +59,14 @@ impl Outgoing {
         authority(&self.url)
     }
 
-    fn fill_url(&mut self, policy: &TargetPolicy) -> Result<bool, HostCallError> {
+    fn fill_url(&mut self, policy: &TargetPolicy) -> Result<(), HostCallError> {
         let path_and_query = &self.url[url::Position::BeforePath..];
-        let Some(filled) = policy.handles.fill(path_and_query.as_bytes(), Landing::Url) else {
-            return Ok(false);
-        };
-        let start = &self.url[..url::Position::BeforePath];
-        self.url = parse_url(&format!("{start}{}", String::from_utf8_lossy(&filled)))?;
-        Ok(true)
+        let filled = policy.handles.fill(path_and_query.as_bytes(), Landing::Url, &mut self.used);
+        if let Some(filled) = filled {
+            let start = &self.url[..url::Position::BeforePath];
+            self.url = parse_url(&format!("{start}{}", String::from_utf8_lossy(&filled)))?;
+        }
+        Ok(())
     }
 
     fn fill_headers(
@@ -75,7 +78,7 @@ impl Outgoing {
             if is_forbidden(name) {
                 continue;
             }
-            let filled = policy.handles.fill_header(value);
+            let filled = policy.handles.fill_header(value, &mut self.used);
             let name = HeaderName::from_bytes(name.as_bytes())
                 .map_err(|_| permanent(format!("`{name}` is not a header name")))?;
             let mut field =
@@ -103,7 +106,7 @@ impl Outgoing {
         };
         let content_type = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let landing = content_type.map_or(Landing::Raw, Landing::of_content_type);
-        if let Some(filled) = policy.handles.fill(body, landing) {
+        if let Some(filled) = policy.handles.fill(body, landing, &mut self.used) {
             self.body = Some(filled.into());
             self.secret_body = true;
         }
@@ -118,9 +121,11 @@ impl Outgoing {
             .map_err(|message| permanent(format!("the request has {message}")))
     }
 
-    /// Without an allow list, any host of the Internet may be asked; a secret
-    /// then only goes over TLS, where at least the name is proven.
+    /// Each secret goes only where it may. Without an allow list, any host of
+    /// the Internet may be asked; a secret then only goes over TLS, where at
+    /// least the name is proven.
     fn check_secrets(&self, policy: &TargetPolicy) -> Result<(), HostCallError> {
+        policy.secret_hosts.check(&self.used, &self.url)?;
         if self.url.scheme() == "https" || !policy.allow.is_public_only() {
             return Ok(());
         }

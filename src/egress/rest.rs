@@ -15,23 +15,24 @@ const LONGEST: usize = 64 * 1024;
 /// Bytes of all such bodies of one run.
 const MOST: usize = 512 * 1024;
 
-/// A body that the log does not show whole.
+/// A body that is longer than what the log shows. Whether it is text is found out
+/// when it is needed.
 #[derive(Debug, Clone)]
 pub(super) enum Long {
     /// As it came, and whether it is a form.
     Whole(Bytes, bool),
-    /// No text, or too long.
+    /// Too long.
     Lost,
 }
 
 impl Long {
-    /// `None` for a body that the log shows whole.
+    /// `None` for a body that the log has room for.
     pub(super) fn of(body: &Bytes, headers: &[(String, String)]) -> Option<Self> {
-        if body.len() <= BODY_KEPT {
-            return text_start(body, BODY_KEPT).is_none().then_some(Self::Lost);
+        match body.len() {
+            0..=BODY_KEPT => None,
+            length if length <= LONGEST => Some(Self::Whole(body.clone(), is_form(headers))),
+            _ => Some(Self::Lost),
         }
-        let is_whole = body.len() <= LONGEST && text_start(body, LONGEST).is_some();
-        Some(if is_whole { Self::Whole(body.clone(), is_form(headers)) } else { Self::Lost })
     }
 
     fn size(&self) -> usize {
@@ -41,10 +42,11 @@ impl Long {
         }
     }
 
+    /// Empty for one that is lost, or is no text.
     fn write(&self, policy: &TargetPolicy) -> String {
         match self {
             Self::Whole(body, form) => {
-                shown_text(text_start(body, LONGEST).unwrap_or_default(), *form, &policy.handles)
+                text_start(body, LONGEST).map_or_else(String::new, |text| shown_text(text, *form, policy))
             }
             Self::Lost => String::new(),
         }
@@ -105,6 +107,11 @@ struct StoredBodies {
 }
 
 impl Rest {
+    /// How many exchanges the log does not have.
+    pub fn left_out(&self) -> usize {
+        self.left_out
+    }
+
     /// What to store, with secrets removed as in the log.
     pub fn store(&self, policy: &TargetPolicy) -> StoredRest {
         let written = |long: &Option<Long>| long.as_ref().map(|long| long.write(policy));
@@ -155,7 +162,8 @@ mod tests {
     fn short_texts_are_not_kept_twice() {
         assert!(Long::of(&Bytes::from_static(b"{}"), &[]).is_none());
         assert!(Long::of(&Bytes::new(), &[]).is_none());
-        assert!(matches!(Long::of(&Bytes::from_static(&[0xff]), &[]), Some(Long::Lost)));
+        let binary = Long::of(&Bytes::from(vec![0xff; BODY_KEPT + 1]), &[]).unwrap();
+        assert_eq!(binary.write(&TargetPolicy::new(AllowList::default(), Vec::new())), "");
         let long = Long::of(&Bytes::from(vec![b'x'; LONGEST]), &[]);
         let bodies = LongBodies { request: None, response: long };
         assert_eq!(bodies.clone().within_limits(MOST - LONGEST).size(), LONGEST);

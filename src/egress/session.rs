@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::{Response, Url};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
@@ -16,7 +17,8 @@ use super::response::{check_head, for_logic, is_short, read_body};
 use super::rest::Rest;
 use super::transcript::{Shown, Transcript, is_form, kept, shown_request, shown_text, text_start};
 use crate::domain::host_call::{
-    Exchange, FetchRequest, FetchResponse, Handling, HostCallError, HostCallFuture, HostCalls, Redirect,
+    Exchange, FetchRequest, FetchResponse, Handling, HostCallError, HostCallFuture, HostCalls, KeyInfo,
+    KeyRequest, Redirect, SignRequest,
 };
 use crate::domain::status::ErrorClass;
 
@@ -37,6 +39,22 @@ impl HostCalls for Session {
     fn fetch(&self, request: FetchRequest) -> HostCallFuture<FetchResponse> {
         let inner = self.inner.clone();
         Box::pin(async move { inner.fetch(request).await })
+    }
+
+    fn inspect_key(&self, request: KeyRequest) -> HostCallFuture<KeyInfo> {
+        let inner = self.inner.clone();
+        Box::pin(async move {
+            let TargetPolicy { signers, handles, .. } = &*inner.policy;
+            signers.inspect(handles, request).await.map_err(|error| inner.clean(error))
+        })
+    }
+
+    fn sign(&self, request: SignRequest) -> HostCallFuture<Bytes> {
+        let inner = self.inner.clone();
+        Box::pin(async move {
+            let TargetPolicy { signers, handles, .. } = &*inner.policy;
+            signers.sign(handles, request).await.map_err(|error| inner.clean(error))
+        })
     }
 }
 
@@ -91,6 +109,11 @@ impl Session {
         outcome
     }
 
+    /// Its rules and secrets.
+    pub(super) fn policy(&self) -> &TargetPolicy {
+        &self.inner.policy
+    }
+
     /// `text` without secrets, as the log shows it.
     pub(super) fn redact(&self, text: &str) -> String {
         self.inner.policy.redact(text)
@@ -100,7 +123,7 @@ impl Session {
     pub(super) fn shown_body(&self, request: &FetchRequest) -> Option<String> {
         let body = request.body.as_deref().filter(|body| !body.is_empty())?;
         let text = text_start(body, body.len())?;
-        Some(shown_text(text, is_form(&request.headers), &self.inner.policy.handles))
+        Some(shown_text(text, is_form(&request.headers), &self.inner.policy))
     }
 }
 
@@ -182,7 +205,7 @@ impl Inner {
         let body = if next.is_none() || is_short(response.headers()) {
             read_body(&mut response, limits.response_body, &outgoing.authority()).await?
         } else {
-            bytes::Bytes::new()
+            Bytes::new()
         };
         Ok((for_logic(&response, body, outgoing, hops > 0, &self.policy), next))
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::handles::{Handles, Landing};
+use super::handles::Landing;
 use super::hide;
 use super::policy::TargetPolicy;
 use super::request::is_forbidden;
@@ -17,6 +17,8 @@ use crate::domain::status::ErrorClass;
 
 /// Bytes of a body, a URL or a header value that the log keeps.
 pub(super) const BODY_KEPT: usize = 4096;
+/// Bytes of the longest form of a secret: each of its bytes may take three.
+const LONGEST_SECRET: usize = 3 * 16_384;
 /// Header fields that the log keeps.
 const HEADERS_KEPT: usize = 100;
 /// The first and the latest exchanges are kept, this many of each: the first
@@ -130,7 +132,7 @@ impl Recording {
         let Some(request) = self.request.take() else { return };
         match outcome {
             Ok(response) => {
-                let shown = shown_response(response, &policy.handles);
+                let shown = shown_response(response, policy);
                 let long = Long::of(&response.body, &response.headers);
                 self.write(request, Some((shown, long)), None, failure_of(response));
             }
@@ -177,36 +179,37 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The request as the log shows it: made from what logic asked for, so that it
-/// never held a value.
+/// The request as the log shows it: made from what logic asked for, which holds
+/// handles. Values are looked for all the same.
 pub(super) fn shown_request(request: &FetchRequest, policy: &TargetPolicy) -> Shown {
-    let handles = &policy.handles;
     let long = request.body.as_ref().and_then(|body| Long::of(body, &request.headers));
     let request = ExchangeRequest {
         method: kept(&policy.redact(&request.method)),
         url: kept(&policy.redact(&request.url)),
-        headers: shown_headers(request.headers.iter().filter(|(name, _)| !is_forbidden(name)), handles),
-        body: request.body.as_ref().and_then(|body| shown_body(body, &request.headers, handles)),
+        headers: shown_headers(request.headers.iter().filter(|(name, _)| !is_forbidden(name)), policy),
+        body: request.body.as_ref().and_then(|body| shown_body(body, &request.headers, policy)),
     };
     Shown { request, long }
 }
 
-fn shown_response(response: &FetchResponse, handles: &Handles) -> ExchangeResponse {
+fn shown_response(response: &FetchResponse, policy: &TargetPolicy) -> ExchangeResponse {
     ExchangeResponse {
         status: response.status,
-        headers: shown_headers(response.headers.iter(), handles),
-        body: shown_body(&response.body, &response.headers, handles),
+        headers: shown_headers(response.headers.iter(), policy),
+        body: shown_body(&response.body, &response.headers, policy),
     }
 }
 
 fn shown_headers<'a>(
     headers: impl Iterator<Item = &'a (String, String)>,
-    handles: &Handles,
+    policy: &TargetPolicy,
 ) -> Vec<(String, String)> {
-    headers
-        .take(HEADERS_KEPT)
-        .map(|(name, value)| (kept(name), kept(&hide::header(name, &handles.label_header(value)))))
-        .collect()
+    let shown = |(name, value): &(String, String)| {
+        let labelled = policy.handles.label_header(value);
+        let value = policy.hide.redact(&labelled);
+        (kept(name), kept(&hide::header(name, &policy.handles.label(&value))))
+    };
+    headers.take(HEADERS_KEPT).map(shown).collect()
 }
 
 /// What the log keeps of a text. A request is shown before it is checked, so
@@ -219,12 +222,16 @@ pub(super) fn kept(text: &str) -> String {
 
 /// `None` for an empty body; its size for one that is not text, or that holds
 /// a NUL, which PostgreSQL cannot store.
-fn shown_body(body: &[u8], headers: &[(String, String)], handles: &Handles) -> Option<String> {
+fn shown_body(body: &[u8], headers: &[(String, String)], policy: &TargetPolicy) -> Option<String> {
     if body.is_empty() {
         return None;
     }
     let Some(text) = text_start(body, BODY_KEPT) else { return Some(format!("<{} bytes>", body.len())) };
-    let mut shown = shown_text(text, is_form(headers), handles);
+    // A secret at the end is found before it is cut.
+    let more = text_start(body, BODY_KEPT + LONGEST_SECRET).unwrap_or(text);
+    let redacted = policy.redact(more);
+    let end = redacted.floor_char_boundary(BODY_KEPT);
+    let mut shown = hide::body(&redacted[..end], is_form(headers));
     if text.len() < body.len() {
         shown.push_str(&format!("… <{} bytes>", body.len()));
     }
@@ -237,8 +244,8 @@ pub(super) fn is_form(headers: &[(String, String)]) -> bool {
 }
 
 /// A body's text without secrets and other credentials.
-pub(super) fn shown_text(text: &str, is_form: bool, handles: &Handles) -> String {
-    hide::body(&handles.label(text), is_form)
+pub(super) fn shown_text(text: &str, is_form: bool, policy: &TargetPolicy) -> String {
+    hide::body(&policy.redact(text), is_form)
 }
 
 /// The first `limit` bytes, less the part of a character at the end; `None`
@@ -258,9 +265,16 @@ pub(super) fn text_start(body: &[u8], limit: usize) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::host_call::Redirect;
+    use crate::egress::AllowList;
+    use crate::security::NamedSecret;
 
     fn shown(body: &[u8]) -> Option<String> {
-        shown_body(body, &[], &Handles::issue(Vec::new()))
+        shown_body(body, &[], &policy())
+    }
+
+    fn policy() -> TargetPolicy {
+        TargetPolicy::new(AllowList::default(), vec![NamedSecret::new("token", "correct horse")])
     }
 
     fn request(url: &str) -> Shown {
@@ -277,6 +291,29 @@ mod tests {
         let long = format!("a{}", "é".repeat(3000));
         let cut = shown(long.as_bytes()).unwrap();
         assert_eq!(cut, format!("a{}… <6001 bytes>", "é".repeat(2047)));
+    }
+
+    #[test]
+    fn a_secret_is_found_where_a_body_is_cut() {
+        let body = format!("{}correct horse", "x".repeat(BODY_KEPT - 7));
+        let cut = shown(body.as_bytes()).unwrap();
+        assert!(cut.ends_with("x[secret… <4102 bytes>"), "{cut}");
+    }
+
+    #[test]
+    fn values_are_found_in_requests_too() {
+        let request = FetchRequest {
+            method: "POST".to_owned(),
+            url: "https://a.example/?k=correct%20horse".to_owned(),
+            headers: vec![("x-key".to_owned(), "a correct horse".to_owned())],
+            body: Some("{\"k\":\"correct horse\"}".into()),
+            redirect: Redirect::Follow,
+            effect: None,
+        };
+        let shown = shown_request(&request, &policy()).request;
+        assert_eq!(shown.url, "https://a.example/?k=[secret:token]");
+        assert_eq!(shown.headers[0].1, "a [secret:token]");
+        assert_eq!(shown.body.as_deref(), Some("{\"k\":\"[secret:token]\"}"));
     }
 
     #[test]

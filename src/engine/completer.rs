@@ -185,6 +185,7 @@ fn without_content(mut completion: Completion, error: &str) -> Completion {
     if let Some(run) = &mut completion.run {
         run.log = JsonText::empty_list();
         run.exchanges = JsonText::empty_list();
+        run.replay = None;
     }
     completion
 }

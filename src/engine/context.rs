@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::job::Job;
-use super::runtime::Runtime;
+use super::surroundings::Surroundings;
 use crate::domain::ids::SubjectId;
 use crate::domain::status::{ProvisionStatus, Reason, Trigger};
 use crate::domain::subject::{Container, Subject, SubjectKind, SubjectStatus};
@@ -76,7 +76,7 @@ struct DependencyView<'a> {
 
 /// The JSON text of `ctx` for a claimed subject. The JavaScript side adds
 /// `signal`, and `account` as another name of `subject`.
-pub fn context(runtime: &Runtime, job: &Job) -> Result<String, serde_json::Error> {
+pub fn context(around: &Surroundings, job: &Job) -> Result<String, serde_json::Error> {
     let Job { claimed, reason, trigger, .. } = job;
     let (reason, trigger) = (*reason, *trigger);
     let subject = &claimed.subject;
@@ -84,7 +84,7 @@ pub fn context(runtime: &Runtime, job: &Job) -> Result<String, serde_json::Error
         reason,
         trigger,
         attempt: claimed.attempt,
-        idempotency_key: idempotency_key(runtime, claimed, reason),
+        idempotency_key: idempotency_key(around, claimed, reason),
         subject: view(subject),
         groups: subject.groups().map(container).collect(),
         organizations: subject.organization().into_iter().map(container).collect(),
@@ -96,8 +96,8 @@ pub fn context(runtime: &Runtime, job: &Job) -> Result<String, serde_json::Error
             metadata: claimed.metadata.as_ref(),
             last_run_at: claimed.last_run_at,
         },
-        target: &runtime.target_json,
-        connection: &runtime.connection_json,
+        target: &around.target_json,
+        connection: &around.connection_json,
         dependencies: job.dependencies.iter().map(dependency).collect(),
     })
 }
@@ -106,9 +106,9 @@ pub fn context(runtime: &Runtime, job: &Job) -> Result<String, serde_json::Error
 /// logic schedules for itself, which continue the same work. A version that was
 /// done before and is run again because a person asks gets a key of its own, or
 /// the external system would take the new run for a repetition.
-fn idempotency_key(runtime: &Runtime, claimed: &Claimed, reason: Reason) -> String {
+fn idempotency_key(around: &Surroundings, claimed: &Claimed, reason: Reason) -> String {
     let Subject { id, version, .. } = claimed.subject;
-    let key = format!("{}-{id}-{version}-{reason}", runtime.target.id);
+    let key = format!("{}-{id}-{version}-{reason}", around.target.id);
     if claimed.known.done_version >= version { format!("{key}-{}", claimed.change_seq) } else { key }
 }
 

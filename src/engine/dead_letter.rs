@@ -8,12 +8,15 @@ use crate::storage::claim::Claimed;
 
 /// The fingerprint to record, if the conclusion is a dead letter.
 pub(super) fn fingerprint_of(claimed: &Claimed, conclusion: &Conclusion) -> Option<String> {
-    conclusion.dead.then(|| {
-        let mut names = names(&claimed.subject);
-        names.extend(claimed.remote_id.as_deref());
-        names.extend(conclusion.remote_id.as_deref());
-        fingerprint(conclusion.error_class, &conclusion.message, &names)
-    })
+    conclusion.dead.then(|| fingerprint_of_failure(claimed, conclusion))
+}
+
+/// The fingerprint of a failure, dead or not.
+pub(super) fn fingerprint_of_failure(claimed: &Claimed, conclusion: &Conclusion) -> String {
+    let mut names = names(&claimed.subject);
+    names.extend(claimed.remote_id.as_deref());
+    names.extend(conclusion.remote_id.as_deref());
+    fingerprint(conclusion.error_class, &conclusion.message, &names)
 }
 
 /// What the subject is called: its own fields, and attributes that are names

@@ -42,6 +42,8 @@ pub struct Settings {
     pub breaker: Timing,
     /// Days that the execution log is kept.
     pub log_retention_days: u32,
+    /// Days that failed runs can be replayed, 0 for never.
+    pub replay_retention_days: u32,
     /// When removals wait for a person, at targets that do not say.
     pub guard: GuardPolicy,
 }

@@ -27,8 +27,8 @@ pub struct Watch {
 impl Health {
     /// Goes on from what is written down about the target.
     pub fn new(runtime: &Runtime, timing: Timing) -> Self {
-        let (cap, now) = (runtime.target.settings.max_parallel_jobs, Utc::now());
-        let basis = Basis::of(&runtime.target);
+        let (cap, now) = (runtime.around.target.settings.max_parallel_jobs, Utc::now());
+        let basis = Basis::of(&runtime.around.target);
         let breaker = match &runtime.breaker {
             Some(saved) => Breaker::restore(cap, timing, saved, basis, now),
             None => Breaker::new(cap, timing, now),
@@ -70,8 +70,8 @@ impl Health {
     /// Takes new settings over. Whatever changed but a pause is a reason to
     /// give a quarantined target another chance.
     pub fn reload(&self, before: &Runtime, after: &Runtime) {
-        self.breaker().set_cap(after.target.settings.max_parallel_jobs);
-        if Basis::of(&before.target) != Basis::of(&after.target) {
+        self.breaker().set_cap(after.around.target.settings.max_parallel_jobs);
+        if Basis::of(&before.around.target) != Basis::of(&after.around.target) {
             let mut breaker = self.breaker();
             if breaker.view().reason.is_some() {
                 self.dirty.store(true, Ordering::Release);
@@ -83,7 +83,7 @@ impl Health {
     /// What to write down, if it changed since the last call.
     pub fn unsaved(&self, runtime: &Runtime) -> Option<Option<Saved>> {
         let dirty = self.dirty.swap(false, Ordering::AcqRel);
-        dirty.then(|| self.breaker().saved(Basis::of(&runtime.target)))
+        dirty.then(|| self.breaker().saved(Basis::of(&runtime.around.target)))
     }
 
     /// It could not be written down.

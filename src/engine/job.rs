@@ -7,17 +7,18 @@ use chrono::{DateTime, Utc};
 
 use super::context::context;
 use super::dead_letter::fingerprint_of;
+use super::redacted::redacted;
 use super::runtime::Runtime;
-use crate::domain::host_call::ConsoleLine;
+use crate::domain::host_call::{ConsoleLine, Exchange};
 use crate::domain::ids::SubjectId;
 use crate::domain::response::{Response, cut_message};
 use crate::domain::status::{ErrorClass, ProvisionStatus, Reason, Trigger};
-use crate::egress::{Egress, Session};
+use crate::egress::{Egress, Rest};
 use crate::js::{RunEnd, RunOutcome, StartError, Thrown};
-use crate::plan::{Conclusion, Decision, Ending, Kills, RunFacts, Scope, conclude, decide};
+use crate::plan::{Conclusion, Decision, Ending, Kills, Policy, RunFacts, Scope, conclude, decide};
 use crate::storage::JsonText;
 use crate::storage::claim::Claimed;
-use crate::storage::complete::{Completion, RunLog};
+use crate::storage::complete::{Completion, ReplayLog, RunLog};
 use crate::storage::gate::{Candidate, Dependency};
 use crate::storage::guard::{Judged, Removal};
 
@@ -43,6 +44,14 @@ pub enum Planned {
     Run(Box<Job>),
     /// Nothing to run: only to be recorded.
     Record(Box<Completion>),
+}
+
+type Failure = (ErrorClass, Option<Duration>);
+
+impl Job {
+    fn status_before(&self) -> ProvisionStatus {
+        self.claimed.known.status.unwrap_or(ProvisionStatus::Pending)
+    }
 }
 
 impl Judged for Planned {
@@ -75,7 +84,7 @@ pub fn plan(runtime: &Runtime, claimed: Claimed, now: DateTime<Utc>) -> Planned 
     let scope = Scope {
         version: claimed.subject.version,
         deleted: claimed.subject.deleted_at.is_some(),
-        matches: runtime.filter.matches(&claimed.subject, now),
+        matches: runtime.around.filter.matches(&claimed.subject, now),
     };
     let status = claimed.known.status;
     match decide(claimed.work, claimed.known, scope) {
@@ -131,7 +140,7 @@ fn completion(
     run: Option<RunLog>,
 ) -> Completion {
     Completion {
-        target: runtime.target.id,
+        target: runtime.around.target.id,
         subject: claimed.subject.id,
         fence: claimed.fence,
         change_seq: claimed.change_seq,
@@ -147,86 +156,108 @@ fn completion(
 pub async fn run(runtime: &Runtime, egress: &Egress, job: &Job, worker: usize, jitter: f64) -> Completion {
     let started_at = Utc::now();
     let (served, _) = runtime.logic.of(job.claimed.subject.id);
-    let session = Arc::new(egress.session(runtime.egress.clone()));
-    let end = match context(runtime, job) {
+    let session = Arc::new(egress.session(runtime.around.egress.clone()));
+    let end = match context(&runtime.around, job) {
         Ok(context) => served.hosts.run(worker, context, session.clone()).await,
         Err(error) => Err(StartError::Spawn(format!("the context cannot be written: {error}"))),
     };
     let (end, console) = match end {
-        Ok(RunEnd { outcome, console }) => (ending(outcome, job.reason, &session), console),
+        Ok(end) => {
+            let RunEnd { outcome, console } = redacted(end, &runtime.around.egress);
+            (ending(outcome, job.reason, session.last_failure()), console)
+        }
         Err(error) => (start_failed(&error), Vec::new()),
     };
-    let log = Log { started_at, console, session: &session };
-    finish(runtime, job, end, log, jitter)
+    let (exchanges, rest) = session.take();
+    finish(runtime, job, end, Log { started_at, console, exchanges, rest }, jitter)
 }
 
 /// The completion of a job that ended outside logic's power.
 pub fn abandoned(runtime: &Runtime, job: &Job, message: &str) -> Completion {
     let end = Ending::Failed { message: message.into(), class: ErrorClass::Transient, retry_after: None };
-    finish_with(runtime, job, end, Utc::now(), (JsonText::empty_list(), JsonText::empty_list(), false), 0.5)
+    let (console, exchanges, rest) = (Vec::new(), Vec::new(), Rest::default());
+    finish(runtime, job, end, Log { started_at: Utc::now(), console, exchanges, rest }, 0.5)
 }
 
-struct Log<'a> {
+struct Log {
     started_at: DateTime<Utc>,
     console: Vec<ConsoleLine>,
-    session: &'a Arc<Session>,
+    exchanges: Vec<Exchange>,
+    rest: Rest,
 }
 
-fn finish(runtime: &Runtime, job: &Job, end: Ending, log: Log<'_>, jitter: f64) -> Completion {
-    let exchanges = log.session.take_exchanges();
-    let made_calls = !exchanges.is_empty();
-    let written = (JsonText::of(&log.console), JsonText::of(&exchanges), made_calls);
-    finish_with(runtime, job, end, log.started_at, written, jitter)
-}
-
-fn finish_with(
-    runtime: &Runtime,
-    job: &Job,
-    end: Ending,
-    started_at: DateTime<Utc>,
-    (log, exchanges, made_calls): (JsonText, JsonText, bool),
-    jitter: f64,
-) -> Completion {
-    let claimed = &job.claimed;
+fn finish(runtime: &Runtime, job: &Job, end: Ending, log: Log, jitter: f64) -> Completion {
     let now = Utc::now();
+    let made_calls = !log.exchanges.is_empty();
+    let claimed = &job.claimed;
     let (served, canary) = runtime.logic.of(claimed.subject.id);
-    let facts = RunFacts {
-        reason: job.reason,
-        trigger: job.trigger,
-        attempt: claimed.attempt,
-        status_before: claimed.known.status.unwrap_or(ProvisionStatus::Pending),
-        present_before: claimed.known.present,
-        wanted: job.wanted,
-        made_calls,
-        kills: Kills::before(claimed.kills, claimed.subject.version, served.version, job.reason),
-    };
-    let conclusion = conclude(&facts, end, &runtime.policy, now, jitter);
+    let kills = Kills::before(claimed.kills, claimed.subject.version, served.version, job.reason);
+    let conclusion = concluded(&runtime.around.policy, job, end, (made_calls, kills), now, jitter);
+    let failed = conclusion.status == ProvisionStatus::ProvisionFailed;
     let run = RunLog {
         reason: job.reason,
         trigger: job.trigger,
         attempt: claimed.attempt,
-        status_before: facts.status_before,
+        status_before: job.status_before(),
         logic_version: served.version,
         canary,
-        started_at,
-        finished_at: now.max(started_at),
-        log,
-        exchanges,
+        started_at: log.started_at,
+        finished_at: now.max(log.started_at),
+        log: JsonText::of(&log.console),
+        exchanges: JsonText::of(&log.exchanges),
+        replay: if failed && runtime.keeps_replays { replay(runtime, job, &log.rest) } else { None },
     };
     completion(runtime, claimed, job.wanted, conclusion, Some(run))
 }
 
-fn ending(outcome: RunOutcome, reason: Reason, session: &Session) -> Ending {
+/// What the run comes to, by what was known before it: `kills` counts the runs
+/// before it that brought their hosts down.
+pub(super) fn concluded(
+    policy: &Policy,
+    job: &Job,
+    end: Ending,
+    (made_calls, kills): (bool, u32),
+    now: DateTime<Utc>,
+    jitter: f64,
+) -> Conclusion {
+    let facts = RunFacts {
+        reason: job.reason,
+        trigger: job.trigger,
+        attempt: job.claimed.attempt,
+        status_before: job.status_before(),
+        present_before: job.claimed.known.present,
+        wanted: job.wanted,
+        made_calls,
+        kills,
+    };
+    conclude(&facts, end, policy, now, jitter)
+}
+
+/// Only for a run that failed, so that others pay nothing: the context is made
+/// again.
+fn replay(runtime: &Runtime, job: &Job, rest: &Rest) -> Option<ReplayLog> {
+    let context = context(&runtime.around, job).ok()?;
+    let policy = &runtime.around.egress;
+    Some(ReplayLog {
+        context: policy.redact(&context),
+        rest: JsonText::of(&rest.store(policy)),
+        present_before: job.claimed.known.present,
+        wanted: job.wanted,
+    })
+}
+
+/// What a run's end means. `failed` is the class of the exchange that finished
+/// last, and how long the remote asked to wait, when that exchange failed.
+pub(super) fn ending(outcome: RunOutcome, reason: Reason, failed: Option<Failure>) -> Ending {
     match outcome {
         RunOutcome::Returned(value) => match Response::read(&value, reason) {
             Ok(mut response) => {
-                let failed = session.last_failure();
                 response.error_class = response.error_class.or(failed.map(|(class, _)| class));
                 Ending::Answered { response, retry_after: failed.and_then(|(_, wait)| wait) }
             }
             Err(error) => fail(error.to_string(), ErrorClass::Logic, None),
         },
-        RunOutcome::Threw(thrown) => threw(thrown, session),
+        RunOutcome::Threw(thrown) => threw(thrown, failed),
         RunOutcome::Limit(message) => fail(message, ErrorClass::Logic, None),
         RunOutcome::Killed(message) => Ending::Killed(message),
         RunOutcome::Interrupted(message) => Ending::Interrupted(message),
@@ -236,8 +267,7 @@ fn ending(outcome: RunOutcome, reason: Reason, session: &Session) -> Ending {
 /// A host-call error carries its class; any other error gets the class of the
 /// exchange that failed last, since `if (!response.ok) throw …` is how most
 /// logic reports one.
-fn threw(thrown: Thrown, session: &Session) -> Ending {
-    let remote = session.last_failure();
+fn threw(thrown: Thrown, remote: Option<Failure>) -> Ending {
     let class = thrown.error_class.or(remote.map(|(class, _)| class)).unwrap_or(ErrorClass::Logic);
     let retry_after = thrown.retry_after.or(remote.and_then(|(_, wait)| wait));
     let message = match thrown.stack {
@@ -251,7 +281,7 @@ fn fail(message: String, class: ErrorClass, retry_after: Option<Duration>) -> En
     Ending::Failed { message: cut_message(&message), class, retry_after }
 }
 
-fn start_failed(error: &StartError) -> Ending {
+pub(super) fn start_failed(error: &StartError) -> Ending {
     let class = match error {
         StartError::Spawn(_) => ErrorClass::Transient,
         _ => ErrorClass::Logic,

@@ -12,6 +12,9 @@
 //!      └─ Completer               results in batches, fenced
 //! ```
 //!
+//! Beside the actors, [`trial`] runs logic that is not to change anything: dry
+//! runs, plans for many subjects, replays of failed runs.
+//!
 //! Backpressure is by credits: a target never claims more than it has free,
 //! so no mailbox grows without bound.
 
@@ -26,11 +29,14 @@ mod job;
 mod mailbox;
 mod pace;
 mod ready;
+mod redacted;
 mod runtime;
 mod supervisor;
+mod surroundings;
 mod sweeper;
 mod target;
 mod timer;
+pub mod trial;
 mod versions;
 mod worker;
 

@@ -4,35 +4,26 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
-use serde_json::{Value, json, value::to_raw_value};
-
 use super::deps::Deps;
 use super::hosts::{Hosts, Starter};
+use super::surroundings::Surroundings;
 use super::versions::{OnTrial, Served, Versions};
 use crate::domain::canary::Canary;
-use crate::domain::filter::Filter;
 use crate::domain::ids::TargetId;
 use crate::domain::target::Target;
-use crate::egress::{AllowList, TargetPolicy};
 use crate::js::Code;
 use crate::plan::breaker::Saved;
-use crate::plan::{GuardPolicy, Links, Node, Policy};
-use crate::security::NamedSecret;
+use crate::plan::{GuardPolicy, Links, Node};
 use crate::storage::{Connection, Db, DbError, Pool, breakers, canaries, logic, targets};
 
 /// Everything that a run needs and that does not depend on the subject.
 pub struct Runtime {
-    /// Settings.
-    pub target: Target,
-    /// The scope, parsed.
-    pub filter: Filter,
+    /// What does not depend on the logic either.
+    pub around: Surroundings,
     /// What runs for whom.
     pub logic: Versions,
-    /// What egress lets it do.
-    pub egress: Arc<TargetPolicy>,
-    /// What follows a run.
-    pub policy: Policy,
+    /// A run that failed can be replayed.
+    pub keeps_replays: bool,
     /// Which removals wait for a person.
     pub guard: GuardPolicy,
     /// Which targets of its store it has to do with. Only says whether to look:
@@ -40,10 +31,6 @@ pub struct Runtime {
     pub links: Arc<Links>,
     /// What is written down about its breaker.
     pub breaker: Option<Saved>,
-    /// `ctx.target`.
-    pub target_json: Box<RawValue>,
-    /// `ctx.connection`, secrets as handles.
-    pub connection_json: Box<RawValue>,
 }
 
 /// Why a target cannot be served.
@@ -106,56 +93,19 @@ impl Runtime {
     /// secrets, which each policy draws anew.
     pub async fn load(deps: &Deps, id: TargetId, before: Option<&Runtime>) -> Result<Self, RuntimeError> {
         let stored = load(&deps.db, id).await?;
-        let bad = |what: &str, error: String| RuntimeError::Bad(format!("{what} of the target: {error}"));
-        let settings = &stored.target.settings;
-        let filter = Filter::parse(&settings.filter).map_err(|error| bad("the filter", error.to_string()))?;
-        let allow = AllowList::parse(&settings.egress_allow)
-            .map_err(|error| bad("`egressAllow`", error.to_string()))?;
-        let before = before.filter(|before| before.target.version == stored.target.version);
-        let egress = match before.filter(|before| before.logic.hosts_of(stored.main.0).is_some()) {
-            Some(before) => before.egress.clone(),
-            None => Arc::new(TargetPolicy::new(allow, open_secrets(deps, &stored)?)),
-        };
-        let logic = versions(deps, &stored, before.filter(|before| Arc::ptr_eq(&before.egress, &egress)));
-        let raw = |value: Value| to_raw_value(&value).map_err(|error| bad("the settings", error.to_string()));
-        let target_json =
-            raw(json!({ "id": stored.target.id, "name": settings.name, "config": settings.config }))?;
-        let connection_json = raw(connection(&stored.target, &egress))?;
+        let before = before.filter(|before| before.around.target.version == stored.target.version);
+        let before = before.filter(|before| before.logic.hosts_of(stored.main.0).is_some());
+        let logic = versions(deps, &stored, before);
+        let egress = before.map(|before| before.around.egress.clone());
         Ok(Self {
-            filter,
             links: Arc::new(stored.links),
             breaker: stored.breaker,
             logic,
-            egress,
-            policy: Policy {
-                retry: settings.retry,
-                run_again_floor: deps.settings.run_again_floor,
-                poll_interval: deps.settings.poll_interval,
-            },
-            guard: deps.settings.guard.with(settings.guard),
-            target_json,
-            connection_json,
-            target: stored.target,
+            keeps_replays: deps.settings.replay_retention_days > 0,
+            guard: deps.settings.guard.with(stored.target.settings.guard),
+            around: Surroundings::new(deps, stored.target, &stored.secrets, egress)?,
         })
     }
-}
-
-fn open_secrets(deps: &Deps, stored: &Stored) -> Result<Vec<NamedSecret>, RuntimeError> {
-    let owner = format!("target:{}", stored.target.id);
-    let open = |(name, sealed): (&String, &Vec<u8>)| {
-        let value = deps
-            .sealer
-            .open(&owner, name, sealed)
-            .map_err(|error| RuntimeError::Bad(format!("secret `{name}`: {error}")))?;
-        Ok(NamedSecret { name: name.clone(), value })
-    };
-    stored.secrets.iter().map(open).collect()
-}
-
-fn connection(target: &Target, egress: &TargetPolicy) -> Value {
-    let mut members = target.settings.connection.clone();
-    members.insert("secrets".into(), json!(egress.handles()));
-    Value::Object(members)
 }
 
 /// Hosts that run the same version already are kept.

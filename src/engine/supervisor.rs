@@ -144,7 +144,7 @@ impl Supervisor {
             let current = self.children.get(&target).map(|child| child.runtime.clone());
             let same = |runtime: &Arc<Runtime>| {
                 let trial = runtime.logic.canary.as_ref().map(|trial| trial.id);
-                !differs(&runtime.target, settings)
+                !differs(&runtime.around.target, settings)
                     && trial == picture.canaries.get(&target).copied()
                     && *runtime.links == links(settings, &picture.targets)
             };
@@ -199,7 +199,7 @@ impl Supervisor {
             child.actor.do_send(Reload(runtime));
             return;
         }
-        log::info!("target {target} `{}` is served by this node", runtime.target.settings.name);
+        log::info!("target {target} `{}` is served by this node", runtime.around.target.settings.name);
         let arbiter = Arbiter::new();
         let (deps, nudge, shared) = (self.deps.clone(), nudge(&self.registry), runtime.clone());
         let actor = TargetSupervisor::start_in_arbiter(&arbiter.handle(), move |_| {
@@ -239,15 +239,18 @@ async fn look(deps: Deps, held: Vec<TargetId>) -> Result<Picture, DbError> {
 }
 
 async fn upkeep(deps: Deps) -> Result<(), DbError> {
-    let keep = Days::new(u64::from(deps.settings.log_retention_days));
+    let days = deps.settings.log_retention_days;
+    let replay_days = deps.settings.replay_retention_days.min(days);
     deps.db
         .run(Pool::Engine, move |connection| {
             let today = Utc::now().date_naive();
             runs::make_partitions(connection, today)?;
-            let Some(from) = today.checked_sub_days(keep) else { return Ok(()) };
-            let dropped = runs::drop_partitions(connection, from)?;
-            if !dropped.is_empty() {
-                log::info!("dropped {} days of the execution log: {}", dropped.len(), dropped.join(", "));
+            for (table, days) in [(runs::RUNS, days), (runs::REPLAYS, replay_days)] {
+                let Some(from) = today.checked_sub_days(Days::new(u64::from(days))) else { continue };
+                let dropped = runs::drop_partitions(connection, table, from)?;
+                if !dropped.is_empty() {
+                    log::info!("dropped {} days of the execution log: {}", dropped.len(), dropped.join(", "));
+                }
             }
             Ok(())
         })

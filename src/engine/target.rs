@@ -99,7 +99,7 @@ impl TargetSupervisor {
     /// A supervisor for a target that this node owns.
     pub fn new(deps: Deps, nudge: Nudge, runtime: Arc<Runtime>) -> Self {
         Self {
-            paused: runtime.target.paused,
+            paused: runtime.around.target.paused,
             health: Arc::new(Health::new(&runtime, deps.settings.breaker)),
             saving: false,
             deps,
@@ -128,7 +128,7 @@ impl TargetSupervisor {
     }
 
     fn most_workers(&self) -> usize {
-        self.runtime.target.settings.max_parallel_jobs as usize
+        self.runtime.around.target.settings.max_parallel_jobs as usize
     }
 
     fn complete(&self, finished: Finished) {
@@ -160,7 +160,7 @@ impl Actor for TargetSupervisor {
 
     fn started(&mut self, context: &mut Self::Context) {
         let me = context.address();
-        let (db, id) = (self.deps.db.clone(), self.runtime.target.id);
+        let (db, id) = (self.deps.db.clone(), self.runtime.around.target.id);
         self.helpers = Some(Helpers {
             timer: Timer::new(me.clone().recipient()).start(),
             completer: Completer::new(
@@ -245,7 +245,7 @@ impl Handler<Reload> for TargetSupervisor {
     type Result = ();
 
     fn handle(&mut self, Reload(runtime): Reload, context: &mut Self::Context) {
-        self.paused = runtime.target.paused;
+        self.paused = runtime.around.target.paused;
         if !self.paused {
             runtime.logic.allow();
         }
@@ -277,7 +277,8 @@ impl Handler<Certain> for TargetSupervisor {
             self.runtime.logic.allow();
             self.hand_out();
         } else {
-            log::warn!("target {} stops its runs: its ownership cannot be renewed", self.runtime.target.id);
+            let id = self.runtime.around.target.id;
+            log::warn!("target {id} stops its runs: its ownership cannot be renewed");
             self.runtime.logic.stop();
         }
     }

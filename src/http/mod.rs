@@ -15,6 +15,7 @@ pub mod path;
 pub mod problem;
 pub mod query;
 mod shape;
+pub mod slow;
 
 pub use auth::{Authorized, Caller};
 pub use body::{BodyLimit, JsonBody, OptionalJsonBody};

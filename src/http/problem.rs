@@ -51,6 +51,8 @@ kinds! {
     MethodNotAllowed "method-not-allowed" METHOD_NOT_ALLOWED "The method is not allowed here";
     /// Another thing has the name.
     Conflict "conflict" CONFLICT "The name is taken";
+    /// Too much of it goes on already; try again.
+    Busy "busy" TOO_MANY_REQUESTS "Too much goes on at once";
     /// More would be deleted than the guard allows.
     DeletionGuard "deletion-guard" CONFLICT "Nothing was deleted";
     /// The thing is in a state that does not permit it.

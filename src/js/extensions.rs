@@ -15,11 +15,14 @@ const CRYPTO: &[ExtensionFileSource] = &include!(concat!(env!("OUT_DIR"), "/deno
 
 /// The host's own scripts, by the names under which they load each other.
 const HOST: &[ExtensionFileSource] = &[
+    ExtensionFileSource::new("ext:provisiond/calls.js", ascii_str_include!("bootstrap/calls.js")),
     ExtensionFileSource::new("ext:provisiond/console.js", ascii_str_include!("bootstrap/console.js")),
     ExtensionFileSource::new("ext:provisiond/fetch.js", ascii_str_include!("bootstrap/fetch.js")),
     ExtensionFileSource::new("ext:provisiond/freeze.js", ascii_str_include!("bootstrap/freeze.js")),
     ExtensionFileSource::new("ext:provisiond/globals.js", ascii_str_include!("bootstrap/globals.js")),
+    ExtensionFileSource::new("ext:provisiond/intl.js", ascii_str_include!("bootstrap/intl.js")),
     ExtensionFileSource::new("ext:provisiond/run.js", ascii_str_include!("bootstrap/run.js")),
+    ExtensionFileSource::new("ext:provisiond/signing.js", ascii_str_include!("bootstrap/signing.js")),
     ExtensionFileSource::new("ext:provisiond/testing.js", ascii_str_include!("bootstrap/testing.js")),
     ExtensionFileSource::new("ext:provisiond/thrown.js", ascii_str_include!("bootstrap/thrown.js")),
     ExtensionFileSource::new("ext:provisiond/timers.js", ascii_str_include!("bootstrap/timers.js")),

@@ -117,6 +117,12 @@ impl JsHost {
         self.shared.state().tainted
     }
 
+    /// CPU time that the child has used so far, in steps of 10 ms; `None` when it
+    /// is gone.
+    pub fn cpu(&self) -> Option<std::time::Duration> {
+        self.shared.process.cpu().ok()
+    }
+
     /// How many runs are in the host.
     pub fn in_flight(&self) -> usize {
         self.shared.in_flight()

@@ -15,6 +15,8 @@ pub const MAX_CALLS_PER_RUN: u32 = 1_000;
 pub const MAX_REQUEST_HEAD: usize = 1024 * 1024;
 /// Largest request body of a host call.
 pub const MAX_REQUEST_BODY: usize = 10 * 1024 * 1024;
+/// Most bytes that are signed at once.
+pub const MAX_SIGNED: usize = 1024 * 1024;
 /// Most bytes of request bodies that one host may have on their way at once:
 /// the daemon keeps them in memory.
 pub const MAX_BODIES_IN_FLIGHT: usize = 64 * 1024 * 1024;

@@ -58,10 +58,15 @@ pub(super) enum Kind {
     /// From the host, last: what came of an attempt; `call` is the number of the
     /// error, 0 when it worked.
     Tried = 27,
+    /// From the host: what a key is; payload is a `KeyRequest`.
+    InspectKey = 28,
+    /// From the host: a signature is wanted; payload is a [`SignHead`] and the
+    /// data.
+    Sign = 29,
 }
 
 impl Kind {
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 22] = [
         Self::Start,
         Self::Run,
         Self::Reply,
@@ -82,6 +87,8 @@ impl Kind {
         Self::Pong,
         Self::HeapExhausted,
         Self::Tried,
+        Self::InspectKey,
+        Self::Sign,
     ];
 
     fn from_number(number: u8) -> Option<Self> {
@@ -176,6 +183,13 @@ pub(super) struct LoadFailure {
 pub(super) struct Loaded {
     /// The names of the author's tests.
     pub tests: Vec<String>,
+}
+
+/// The head of [`Kind::Sign`].
+#[derive(Debug, serde::Deserialize)]
+pub(super) struct SignHead {
+    pub key: crate::domain::host_call::KeyRequest,
+    pub options: crate::domain::host_call::SignOptions,
 }
 
 /// A failed host call, as the host hands it to logic.

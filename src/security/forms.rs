@@ -6,17 +6,43 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 /// A form of base64 shorter than this is found by chance in ordinary data.
 const SHORTEST_BASE64: usize = 6;
 
+/// Lines of a text taken together are found by chance when they are shorter.
+const SHORTEST_BODY: usize = 16;
+
 /// `value` itself and what encodings make of it, without duplicates.
 pub(super) fn forms_of(value: &str) -> Vec<String> {
     let mut forms = vec![value.to_owned()];
     forms.extend(percent_forms(value));
     forms.extend(json_forms(value));
     forms.push(xml_escape(value));
+    forms.extend(numeric_forms(value));
+    forms.extend(hex_forms(value));
+    forms.extend(line_forms(value));
     for offset in 0..3 {
         forms.extend(base64_forms(value, offset).into_iter().filter(|form| form.len() >= SHORTEST_BASE64));
     }
     forms.sort_unstable();
     forms.dedup();
+    forms
+}
+
+/// In hexadecimal (RFC 4648 §8), either case.
+fn hex_forms(value: &str) -> [String; 2] {
+    let lower: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
+    [lower.to_uppercase(), lower]
+}
+
+/// With other line ends, and as one line: a key in PEM often changes so.
+fn line_forms(value: &str) -> Vec<String> {
+    let lines: Vec<&str> = value.trim_end().lines().collect();
+    if lines.len() < 2 {
+        return Vec::new();
+    }
+    let body: String = lines.iter().filter(|line| !line.starts_with("-----")).copied().collect();
+    let mut forms = ["\r\n", "\n", "\\n", "\\r\\n", " "].map(|end| lines.join(end)).to_vec();
+    // Without the lines that begin and end a PEM text: what is left of one
+    // whose header says nothing of the secret.
+    forms.extend((body.len() >= SHORTEST_BODY).then_some(body));
     forms
 }
 
@@ -57,20 +83,43 @@ fn lower_case_digits(encoded: &str) -> String {
     encoded.chars().map(lower).collect()
 }
 
-/// Escaped for a JSON string (RFC 8259 §7): plain, with `\/`, and in ASCII only.
-fn json_forms(value: &str) -> [String; 3] {
+/// Escaped for a JSON string (RFC 8259 §7): plain, with `\/`, in ASCII only, and
+/// as encoders do it that have a web page in mind (Go's; .NET's, with either
+/// case of digits).
+fn json_forms(value: &str) -> [String; 6] {
     let plain = json_escape(value);
-    let mut ascii = String::new();
-    for c in plain.chars() {
-        if c.is_ascii() {
-            ascii.push(c);
+    let escape = |unit: u16| format!("\\u{unit:04x}");
+    let ascii = escaped(&plain, |c| !c.is_ascii(), escape);
+    let web = escaped(&plain, |c| "<>&".contains(c), escape);
+    // A backslash is the one character that both spell alike.
+    let slashes = value.replace('\\', "\\\\");
+    let special = |c: char| !c.is_ascii() || "\"<>&'+`".contains(c);
+    let strict = escaped(&slashes, special, |unit| format!("\\u{unit:04X}"));
+    [plain.replace('/', "\\/"), plain, ascii, web, escaped(&slashes, special, escape), strict]
+}
+
+/// Escaped for XML with numbers of characters, in decimal and in either case of
+/// hexadecimal digits.
+fn numeric_forms(value: &str) -> [String; 3] {
+    let special = |c: char| "&<>\"'".contains(c);
+    [
+        escaped(value, special, |unit| format!("&#{unit};")),
+        escaped(value, special, |unit| format!("&#x{unit:x};")),
+        escaped(value, special, |unit| format!("&#x{unit:X};")),
+    ]
+}
+
+/// Writes each UTF-16 unit of the characters that are special in another way.
+fn escaped(value: &str, is_special: impl Fn(char) -> bool, write: impl Fn(u16) -> String) -> String {
+    let mut out = String::with_capacity(value.len() + 16);
+    for c in value.chars() {
+        if is_special(c) {
+            out.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| write(*unit)));
         } else {
-            let units =
-                c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect::<String>();
-            ascii.push_str(&units);
+            out.push(c);
         }
     }
-    [plain.replace('/', "\\/"), plain, ascii]
+    out
 }
 
 /// Escapes for the inside of a JSON string.
@@ -116,10 +165,29 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_found_with_other_line_ends() {
+        let forms = forms_of("-----BEGIN X-----\nabcdefghijkl\nmnopqrst\n-----END X-----\n");
+        for text in [
+            "-----BEGIN X-----\r\nabcdefghijkl\r\nmnopqrst\r\n-----END X-----",
+            "-----BEGIN X-----\\nabcdefghijkl\\nmnopqrst\\n-----END X-----",
+            "abcdefghijklmnopqrst",
+        ] {
+            assert!(forms.contains(&text.to_owned()), "{text}");
+        }
+        assert_eq!(hex_forms("aé/"), ["61C3A92F", "61c3a92f"]);
+        assert_eq!(line_forms("one line"), Vec::<String>::new());
+    }
+
+    #[test]
     fn encodings_are_those_of_their_standards() {
         assert_eq!(percent_encode("a b/é!", "!"), "a%20b%2F%C3%A9!");
         assert_eq!(json_escape("a\"\n/é"), "a\\\"\\n/é");
         assert_eq!(xml_escape("<a&'\">"), "&lt;a&amp;&#39;&quot;&gt;");
-        assert_eq!(json_forms("é😀/"), ["é😀\\/", "é😀/", "\\u00e9\\ud83d\\ude00/"]);
+        assert_eq!(json_forms("é😀/")[..3], ["é😀\\/", "é😀/", "\\u00e9\\ud83d\\ude00/"]);
+        assert_eq!(
+            json_forms("\\\"&+")[3..],
+            ["\\\\\\\"\\u0026+", "\\\\\\u0022\\u0026\\u002b", "\\\\\\u0022\\u0026\\u002B"]
+        );
+        assert_eq!(numeric_forms("a'>"), ["a&#39;&#62;", "a&#x27;&#x3e;", "a&#x27;&#x3E;"]);
     }
 }

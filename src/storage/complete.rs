@@ -10,7 +10,7 @@ use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use super::json_text::JsonText;
 use super::prepared::prepared;
 use super::write_back::write_back;
-use super::{DbError, canaries, dead_letters, dependencies, gate, kills};
+use super::{DbError, canaries, dead_letters, dependencies, gate, kills, replays};
 use crate::domain::ids::{SubjectId, TargetId};
 use crate::domain::status::{ProvisionStatus, Reason, Trigger};
 use crate::plan::{Conclusion, Links};
@@ -61,6 +61,21 @@ pub struct RunLog {
     pub log: JsonText,
     /// HTTP exchanges, secrets removed.
     pub exchanges: JsonText,
+    /// What a replay needs beside; of failed runs alone.
+    pub replay: Option<ReplayLog>,
+}
+
+/// What is kept of a failed run, so that it can be run again offline.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReplayLog {
+    /// `ctx` as JSON, secrets as labels.
+    pub context: String,
+    /// What the exchanges of the log leave out.
+    pub rest: JsonText,
+    /// The external system may have held something before.
+    pub present_before: bool,
+    /// The subject was in scope.
+    pub wanted: bool,
 }
 
 /// What a batch of completions did.
@@ -90,6 +105,7 @@ pub fn complete(
         dead_letters::mark(connection, batch, &versions)?;
         canaries::count(connection, batch)?;
         kills::note(connection, batch)?;
+        replays::keep(connection, batch)?;
         if let (false, Some(first)) = (links.is_empty(), batch.first()) {
             let about: Vec<SubjectId> = batch.iter().map(|completion| completion.subject).collect();
             woken.extend(gate::free(connection, first.target, &links.all(), &about)?);

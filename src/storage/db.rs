@@ -125,6 +125,36 @@ impl Db {
             Err(_) => Err(DbError::Stopping.into()),
         }
     }
+
+    /// The same for work that only reads: in a transaction in which PostgreSQL
+    /// refuses to write.
+    pub async fn read<T, E, F>(&self, pool: Pool, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        F: FnOnce(&mut PgConnection) -> Result<T, E> + Send + 'static,
+    {
+        self.run(pool, move |connection| {
+            let mut read = connection.build_transaction().read_only();
+            read.run(|connection| work(connection).map_err(Unread::Work)).map_err(|unread| match unread {
+                Unread::Work(error) => error,
+                Unread::Db(error) => DbError::from(error).into(),
+            })
+        })
+        .await
+    }
+}
+
+/// Why work that only reads was not done.
+enum Unread<E> {
+    Work(E),
+    Db(DieselError),
+}
+
+impl<E> From<DieselError> for Unread<E> {
+    fn from(error: DieselError) -> Self {
+        Self::Db(error)
+    }
 }
 
 /// How long a connection that did its work counts as alive without a test: a

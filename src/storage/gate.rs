@@ -91,6 +91,22 @@ pub(super) fn admit<T: Judged>(
     free(connection, target.id, &others.ids(), &parked)
 }
 
+/// What logic is told about each subject: what the targets have left that this
+/// one depends on.
+pub(super) fn dependencies(
+    connection: &mut PgConnection,
+    target: &Target,
+    about: &[&Subject],
+) -> Result<Vec<Vec<Dependency>>, DbError> {
+    let others = Others::load(connection, target)?;
+    if others.is_empty() {
+        return Ok(vec![Vec::new(); about.len()]);
+    }
+    let ids: Vec<SubjectId> = about.iter().map(|subject| subject.id).collect();
+    let facts = others.facts(connection, &ids)?;
+    Ok(about.iter().map(|subject| others.dependencies(&facts, subject)).collect())
+}
+
 /// The candidates that have to wait. Only for those is anything locked, and
 /// read again under the lock.
 fn stop<T: Judged>(

@@ -25,6 +25,7 @@ mod passed;
 mod prepared;
 pub mod preview;
 pub mod queue;
+pub mod replays;
 pub mod runs;
 #[allow(missing_docs)]
 pub mod schema;
@@ -36,6 +37,7 @@ pub mod subjects;
 pub mod sweeps;
 pub mod targets;
 pub mod tokens;
+pub mod trial;
 mod write_back;
 
 pub use db::{Db, DbError, Pool, connect};

@@ -104,16 +104,25 @@ pub fn find(connection: &mut PgConnection, id: RunId) -> Result<Option<Run>, DbE
 /// began before midnight and for a clock that was set back.
 const AHEAD: std::ops::RangeInclusive<i64> = -2..=7;
 
+/// What is partitioned by day: the log, and what replays need beside it.
+const DAILY: [&str; 2] = [RUNS, REPLAYS];
+/// The execution log.
+pub const RUNS: &str = "runs";
+/// What replays of failed runs need beside it.
+pub const REPLAYS: &str = "run_replays";
+
 /// Makes the partitions around `today`; those that exist stay.
 pub fn make_partitions(connection: &mut PgConnection, today: NaiveDate) -> Result<(), DbError> {
     sql_query("SELECT pg_advisory_lock(7004)").execute(connection)?;
     let made = AHEAD.filter_map(|days| shift(today, days)).try_for_each(|day| {
         let Some(next) = shift(day, 1) else { return Ok(()) };
-        connection.batch_execute(&format!(
-            "CREATE TABLE IF NOT EXISTS {} PARTITION OF runs FOR VALUES FROM ('{day}') TO ('{next}') \
-             WITH (autovacuum_vacuum_insert_scale_factor = 1.0)",
-            partition_name(day)
-        ))
+        DAILY.iter().try_for_each(|table| {
+            connection.batch_execute(&format!(
+                "CREATE TABLE IF NOT EXISTS {} PARTITION OF {table} FOR VALUES FROM ('{day}') TO ('{next}') \
+                 WITH (autovacuum_vacuum_insert_scale_factor = 1.0)",
+                partition_name(table, day)
+            ))
+        })
     });
     sql_query("SELECT pg_advisory_unlock(7004)").execute(connection)?;
     Ok(made?)
@@ -124,8 +133,8 @@ fn shift(day: NaiveDate, days: i64) -> Option<NaiveDate> {
     if days < 0 { day.checked_sub_days(distance) } else { day.checked_add_days(distance) }
 }
 
-fn partition_name(day: NaiveDate) -> String {
-    format!("runs_{}", day.format("%Y%m%d"))
+fn partition_name(table: &str, day: NaiveDate) -> String {
+    format!("{table}_{}", day.format("%Y%m%d"))
 }
 
 #[derive(QueryableByName)]
@@ -134,14 +143,20 @@ struct Name {
     name: String,
 }
 
-/// Drops the partitions of days before `keep_from`; returns their names.
-pub fn drop_partitions(connection: &mut PgConnection, keep_from: NaiveDate) -> Result<Vec<String>, DbError> {
+/// Drops the partitions that a table has of days before `keep_from`; returns
+/// their names.
+pub fn drop_partitions(
+    connection: &mut PgConnection,
+    table: &str,
+    keep_from: NaiveDate,
+) -> Result<Vec<String>, DbError> {
     let names: Vec<Name> = sql_query(
         "SELECT c.relname::text AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
-         WHERE i.inhparent = 'runs'::regclass AND c.relname ~ '^runs_[0-9]{8}$' AND c.relname < $1 \
+         WHERE i.inhparent = $2::regclass AND c.relname ~ ('^' || $2 || '_[0-9]{8}$') AND c.relname < $1 \
          ORDER BY 1",
     )
-    .bind::<Text, _>(partition_name(keep_from))
+    .bind::<Text, _>(partition_name(table, keep_from))
+    .bind::<Text, _>(table)
     .load(connection)?;
     let names: Vec<String> = names.into_iter().map(|row| row.name).collect();
     for name in &names {

@@ -153,6 +153,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    run_replays (target_id, subject_id, started_at) {
+        target_id -> Int8,
+        subject_id -> Int8,
+        started_at -> Timestamptz,
+        context -> Text,
+        rest -> Jsonb,
+        present_before -> Bool,
+        wanted -> Bool,
+    }
+}
+
+diesel::table! {
     runs (target_id, id, started_at) {
         id -> Int8,
         started_at -> Timestamptz,
@@ -271,6 +283,7 @@ diesel::table! {
         guard_count -> Nullable<Int4>,
         guard_percent -> Nullable<Int4>,
         isolation -> Text,
+        secret_hosts -> Jsonb,
     }
 }
 
@@ -306,6 +319,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     memberships,
     pending,
     provision_state,
+    run_replays,
     runs,
     stores,
     subjects,

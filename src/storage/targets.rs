@@ -77,6 +77,7 @@ struct TargetRow {
     egress_allow: Vec<Option<String>>,
     config: Value,
     connection: Value,
+    secret_hosts: Value,
     cpu_limit_ms: i32,
     wall_limit_ms: i32,
     heap_limit_mib: i32,
@@ -109,6 +110,8 @@ impl TargetRow {
             egress_allow: self.egress_allow.into_iter().flatten().collect(),
             config: object(self.config),
             connection: object(self.connection),
+            secret_hosts: serde_json::from_value(self.secret_hosts)
+                .map_err(|error| DbError::Corrupt(format!("secret_hosts: {error}")))?,
             limits: Limits {
                 cpu_ms: self.cpu_limit_ms.unsigned_abs(),
                 wall_ms: self.wall_limit_ms.unsigned_abs(),
@@ -153,6 +156,7 @@ struct SettingsRow<'a> {
     egress_allow: &'a [String],
     config: Value,
     connection: Value,
+    secret_hosts: Value,
     cpu_limit_ms: i32,
     wall_limit_ms: i32,
     heap_limit_mib: i32,
@@ -177,6 +181,7 @@ fn settings_row(settings: &TargetSettings) -> SettingsRow<'_> {
         egress_allow: &settings.egress_allow,
         config: Value::Object(settings.config.clone()),
         connection: Value::Object(settings.connection.clone()),
+        secret_hosts: serde_json::json!(settings.secret_hosts),
         cpu_limit_ms: int(settings.limits.cpu_ms),
         wall_limit_ms: int(settings.limits.wall_ms),
         heap_limit_mib: int(settings.limits.heap_mib),

@@ -16,3 +16,4 @@ mod poison;
 mod storage;
 mod support;
 mod support_works;
+mod wpt;

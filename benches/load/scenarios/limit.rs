@@ -151,6 +151,8 @@ fn completion(target: TargetId, job: &Claimed, started_at: chrono::DateTime<Utc>
         finished_at: Utc::now(),
         log: JsonText::empty_list(),
         exchanges: JsonText::of(&json!([{ "request": { "body": body } }])),
+        replay: None,
+        canary: None,
     };
     Completion {
         target,

@@ -8,8 +8,13 @@ use serde_json::{Map, Value};
 
 use crate::domain::ids::{StoreId, TargetId};
 use crate::domain::subject::FieldError;
-use crate::domain::target::{GuardSettings, Isolation, Limits, Mode, RetryPolicy, Target, TargetSettings};
-use crate::egress::AllowList;
+use crate::domain::target::{
+    GuardSettings, Isolation, Limits, MAX_EGRESS_ENTRIES, Mode, RetryPolicy, Target, TargetSettings,
+};
+use crate::egress::{AllowList, SecretHosts, SecretHostsError};
+
+/// Most secrets of a target.
+const MAX_SECRETS: usize = 32;
 
 /// Secrets by name; `None` removes one.
 pub type PlainSecrets = BTreeMap<String, Option<String>>;
@@ -70,6 +75,9 @@ pub struct TargetBody {
 pub struct ConnectionBody {
     /// Visible to logic and to readers of the API.
     pub properties: Map<String, Value>,
+    /// Where each secret may go, like `egressAllow`; a secret that is not here
+    /// goes wherever the target may go.
+    pub secret_hosts: BTreeMap<String, Vec<String>>,
     /// Write-only: a string sets, `null` removes.
     #[serde(skip_serializing)]
     pub secrets: PlainSecrets,
@@ -101,7 +109,11 @@ impl TargetBody {
             filter: settings.filter.clone(),
             egress_allow: settings.egress_allow.clone(),
             config: settings.config.clone(),
-            connection: ConnectionBody { properties: settings.connection.clone(), secrets: BTreeMap::new() },
+            connection: ConnectionBody {
+                properties: settings.connection.clone(),
+                secret_hosts: settings.secret_hosts.clone(),
+                secrets: BTreeMap::new(),
+            },
             limits: settings.limits,
             isolation: settings.isolation,
             retry: settings.retry,
@@ -123,6 +135,7 @@ impl TargetBody {
             egress_allow: self.egress_allow,
             config: self.config,
             connection: self.connection.properties,
+            secret_hosts: self.connection.secret_hosts,
             limits: self.limits,
             isolation: self.isolation,
             retry: self.retry,
@@ -133,6 +146,7 @@ impl TargetBody {
             errors.push(FieldError::new(format!("egressAllow[{}]", error.index), error.message));
         }
         errors.extend(secret_errors(&self.connection.secrets));
+        errors.extend(host_errors(&settings.secret_hosts));
         if settings.connection.contains_key("secrets") {
             errors.push(FieldError::new("connection.properties.secrets", "is a reserved name"));
         }
@@ -140,21 +154,41 @@ impl TargetBody {
     }
 }
 
+fn name_error(field: &str, name: &str) -> Option<FieldError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let is_bad = name.is_empty() || name.len() > 64 || !name.chars().all(plain);
+    let rule = "must be a name of 1 to 64 ASCII letters, digits and underscores";
+    is_bad.then(|| FieldError::new(format!("connection.{field}.{name}"), rule))
+}
+
+fn host_errors(rules: &BTreeMap<String, Vec<String>>) -> Vec<FieldError> {
+    let mut errors: Vec<FieldError> =
+        rules.keys().filter_map(|name| name_error("secretHosts", name)).collect();
+    for (name, hosts) in rules.iter().filter(|(_, hosts)| hosts.len() > MAX_EGRESS_ENTRIES) {
+        let rule = format!("must not have more than {MAX_EGRESS_ENTRIES} entries, not {}", hosts.len());
+        errors.push(FieldError::new(format!("connection.secretHosts.{name}"), rule));
+    }
+    if rules.len() > MAX_SECRETS {
+        let rule = format!("must not name more than {MAX_SECRETS} secrets");
+        errors.push(FieldError::new("connection.secretHosts", rule));
+    }
+    if let Err(SecretHostsError { secret, index, message }) = SecretHosts::parse(rules) {
+        errors.push(FieldError::new(format!("connection.secretHosts.{secret}[{index}]"), message));
+    }
+    errors
+}
+
 fn secret_errors(secrets: &PlainSecrets) -> Vec<FieldError> {
-    let mut errors = Vec::new();
+    let mut errors: Vec<FieldError> = secrets.keys().filter_map(|name| name_error("secrets", name)).collect();
     for (name, value) in secrets {
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
-            let rule = "must be a name of 1 to 64 ASCII letters, digits and underscores";
-            errors.push(FieldError::new(format!("connection.secrets.{name}"), rule));
-        }
         if value.as_ref().is_some_and(|value| value.is_empty() || value.len() > 16_384) {
             let rule = "must have 1 to 16,384 bytes";
             errors.push(FieldError::new(format!("connection.secrets.{name}"), rule));
         }
     }
-    if secrets.len() > 32 {
-        errors.push(FieldError::new("connection.secrets", "must not hold more than 32 secrets"));
+    if secrets.len() > MAX_SECRETS {
+        let rule = format!("must not hold more than {MAX_SECRETS} secrets");
+        errors.push(FieldError::new("connection.secrets", rule));
     }
     errors
 }

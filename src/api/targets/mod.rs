@@ -4,7 +4,10 @@ mod actions;
 mod body;
 mod dead_letters;
 mod logic;
+mod logic_to_run;
 mod status;
+mod trial;
+mod trial_body;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,6 +16,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value;
 
 use body::{PlainSecrets, TargetBody, TargetView};
+pub(super) use logic_to_run::{ChoiceBody, logic_to_run};
+pub(super) use trial::problem;
+pub(super) use trial_body::{AnswerBody, script};
 
 use super::subject_json::AccountView;
 use super::{ApiState, Endpoint, EngineState};
@@ -42,6 +48,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     endpoints.extend(dead_letters::endpoints());
     endpoints.extend(logic::endpoints());
     endpoints.extend(status::endpoints());
+    endpoints.extend(trial::endpoints());
     endpoints
 }
 
@@ -84,13 +91,14 @@ fn seal(sealer: &Sealer, target: TargetId, secrets: &PlainSecrets) -> Result<Sea
     secrets.iter().map(seal_one).collect()
 }
 
-/// Setting secrets needs a role of its own.
-fn may_set(editor: &Authorized<Editor>, secrets: &PlainSecrets) -> Result<(), Problem> {
+/// Setting secrets, and where they may go, needs a role of its own.
+fn may_set(editor: &Authorized<Editor>, touches_secrets: bool) -> Result<(), Problem> {
     let (needed, role) = (Role::SecretsAdmin, editor.caller.role);
-    if secrets.is_empty() || role.allows(needed) {
+    if !touches_secrets || role.allows(needed) {
         return Ok(());
     }
-    let detail = format!("the role `{needed}` is needed to set secrets, the token has `{role}`");
+    let detail =
+        format!("the role `{needed}` is needed to set secrets and where they may go, the token has `{role}`");
     Err(Problem::new(Kind::Forbidden, detail))
 }
 
@@ -106,7 +114,7 @@ async fn create(
         let rule = "cannot be true on creation: publish logic first, then enable the target";
         return Err(Problem::validation(vec![FieldError::new("enabled", rule)]));
     }
-    may_set(&editor, &secrets)?;
+    may_set(&editor, !secrets.is_empty() || !settings.secret_hosts.is_empty())?;
     let (sealer, most) = (engine.sealer.clone(), engine.most_targets);
     let target = state
         .run(move |connection| {
@@ -150,11 +158,13 @@ async fn change(
     let changed = state
         .run(move |connection| {
             let secrets = patched(&targets::find(connection, id)?.settings, &patch)?.1;
-            may_set(&editor, &secrets)?;
+            may_set(&editor, !secrets.is_empty())?;
             let sealed = seal(&sealer, id, &secrets)?;
             let target =
                 targets::update::<Problem>(connection, id, if_match.versions(), &sealed, |settings| {
-                    *settings = patched(settings, &patch)?.0;
+                    let after = patched(settings, &patch)?.0;
+                    may_set(&editor, after.secret_hosts != settings.secret_hosts)?;
+                    *settings = after;
                     Ok(())
                 })?;
             let beside = beside(connection, target.store)?;

@@ -48,7 +48,7 @@ fn queries(request: &FetchRequest) -> bool {
         return false;
     }
     let body: Value = serde_json::from_slice(request.body.as_deref().unwrap_or_default()).unwrap_or_default();
-    body["query"].as_str().is_some_and(|document| operations_are_queries(document))
+    body["query"].as_str().is_some_and(operations_are_queries)
 }
 
 /// Looks at the words outside of braces; strings and comments stand inside or

@@ -12,10 +12,13 @@ mod script;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
+
 use super::session::Session;
 use super::{Rest, transcript::Failure};
 use crate::domain::host_call::{
-    Exchange, FetchRequest, FetchResponse, Handling, HostCallError, HostCallFuture, HostCalls,
+    Exchange, FetchRequest, FetchResponse, Handling, HostCallError, HostCallFuture, HostCalls, KeyInfo,
+    KeyRequest, SignRequest,
 };
 pub use effect::is_read;
 use plausible::Pretence;
@@ -39,6 +42,14 @@ impl HostCalls for DryRun {
     fn fetch(&self, request: FetchRequest) -> HostCallFuture<FetchResponse> {
         let inner = self.inner.clone();
         Box::pin(async move { inner.fetch(request).await })
+    }
+
+    fn inspect_key(&self, request: KeyRequest) -> HostCallFuture<KeyInfo> {
+        self.inner.session.inspect_key(request)
+    }
+
+    fn sign(&self, request: SignRequest) -> HostCallFuture<Bytes> {
+        self.inner.session.sign(request)
     }
 }
 
@@ -78,7 +89,7 @@ impl Inner {
                 return Ok(answer);
             }
             let answer = remembered.unwrap_or_else(|| plausible::unread(&request));
-            return self.session.answer(&request, Handling::Recorded, Ok(answer));
+            return self.session.answer(&request, Handling::Pretended, Ok(answer));
         }
         let answer = self.pretence().write(&request);
         self.session.answer(&request, Handling::Recorded, Ok(answer))

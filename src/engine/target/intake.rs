@@ -107,7 +107,7 @@ impl TargetSupervisor {
     }
 
     fn failed(&mut self, error: &str, context: &mut Context<Self>) {
-        log::warn!("target {} waits: {error}", self.runtime.target.id);
+        log::warn!("target {} waits: {error}", self.runtime.around.target.id);
         self.counters.last_error = Some(error.to_owned());
         context.notify_later(Wake, REST);
     }
@@ -165,11 +165,11 @@ async fn claim_work(
     deps.db
         .run(Pool::Engine, move |connection| {
             if let Some(known) = known {
-                claim::release_unknown(connection, runtime.target.id, &node, &known)?;
+                claim::release_unknown(connection, runtime.around.target.id, &node, &known)?;
             }
             let now = Utc::now();
             let intake = Intake {
-                target: &runtime.target,
+                target: &runtime.around.target,
                 node: &node,
                 limit: room.all,
                 most_swept: room.swept,
@@ -181,7 +181,7 @@ async fn claim_work(
             let Admitted { rows, claimed, passed, woken } =
                 claim_guarded(connection, intake, |claimed| plan(&runtime, claimed, now))?;
             let next_due = match claimed < room.all && room.swept >= room.all {
-                true => claim::next_due(connection, runtime.target.id, passed)?,
+                true => claim::next_due(connection, runtime.around.target.id, passed)?,
                 false => None,
             };
             // Never at once: a row that is due and was skipped is locked by a

@@ -25,7 +25,7 @@ impl TargetSupervisor {
         if old.is_empty() {
             return;
         }
-        let (db, id) = (self.deps.db.clone(), self.runtime.target.id);
+        let (db, id) = (self.deps.db.clone(), self.runtime.around.target.id);
         let renewal = async move {
             let lease = WORK_LEASE.as_secs_f64();
             db.run(Pool::Engine, move |connection| claim::renew(connection, id, &old, lease)).await
@@ -66,13 +66,13 @@ impl TargetSupervisor {
         if fences.is_empty() {
             return;
         }
-        let (db, id) = (self.deps.db.clone(), self.runtime.target.id);
+        let (db, id) = (self.deps.db.clone(), self.runtime.around.target.id);
         let release = async move {
             db.run(Pool::Engine, move |connection| claim::release(connection, id, &fences)).await
         };
         context.wait(release.into_actor(self).map(|released, target, _| {
             if let Err(error) = released {
-                log::warn!("target {} could not give work back: {error}", target.runtime.target.id);
+                log::warn!("target {} could not give work back: {error}", target.runtime.around.target.id);
             }
         }));
     }

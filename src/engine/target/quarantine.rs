@@ -63,7 +63,7 @@ impl TargetSupervisor {
             return;
         }
         let Some(saved) = self.health.unsaved(&self.runtime) else { return };
-        let (id, name) = (self.runtime.target.id, &self.runtime.target.settings.name);
+        let (id, name) = (self.runtime.around.target.id, &self.runtime.around.target.settings.name);
         match self.health.view().reason {
             Some(reason) => log::warn!("target {id} `{name}`: {reason}"),
             None => log::info!("target {id} `{name}` is well again"),

@@ -67,7 +67,7 @@ impl TargetSupervisor {
             let Some(slot) = self.new_worker(number, context) else { return };
             let dead = std::mem::replace(&mut self.workers[number], slot);
             self.counters.worker_restarts += 1;
-            log::error!("worker {number} of target {} died and was replaced", self.runtime.target.id);
+            log::error!("worker {number} of target {} died and was replaced", self.runtime.around.target.id);
             if let Some(job) = dead.job {
                 let message = "the daemon failed while it ran this job: see its log";
                 self.complete(Finished(abandoned(&self.runtime, &job, message)));

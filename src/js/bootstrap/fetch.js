@@ -6,12 +6,10 @@ const {
   ArrayPrototypePush,
   JSONStringify,
   MapPrototypeDelete,
-  MapPrototypeSet,
   ObjectPrototypeIsPrototypeOf,
   Promise,
   PromisePrototypeThen,
   PromiseReject,
-  SafeMap,
   StringPrototypeToLowerCase,
   TypedArrayPrototypeGetByteLength,
   TypeError,
@@ -24,15 +22,15 @@ const { ReadableStreamPrototype, readableStreamCollectIntoUint8Array, TransformS
   "ext:deno_web/06_streams.js",
 );
 const { AbortSignalPrototype, add, remove } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
+const { awaitAnswer, nextCall } = core.loadExtScript("ext:provisiond/calls.js");
 const { current } = core.loadExtScript("ext:provisiond/run.js");
 const { HostCallError } = core.loadExtScript("ext:provisiond/thrown.js");
 
-const { 0: MAX_CALLS, 1: MAX_BODY, 7: MAX_HEAD } = op_limits();
+const { 1: MAX_BODY, 7: MAX_HEAD } = op_limits();
 
 function fetch(input, init = undefined) {
   try {
     const run = current("fetch");
-    if (run.id === 0) throw new TypeError("fetch is only available while a run is in progress");
     const request = plain(input, init) ?? general(input, init);
     if (request.signal?.aborted) throw request.signal.reason;
     const body = request.body;
@@ -128,11 +126,7 @@ function general(input, init) {
 
 function send(run, request) {
   const { method, url, redirect, headers, body, signal, effect } = request;
-  if (run.ended) throw new TypeError("fetch is only available while a run is in progress");
-  if (run.scripted !== null) return run.scripted(request);
-  if (run.callCount >= MAX_CALLS) {
-    throw new HostCallError(`the limit of ${MAX_CALLS} host calls in a run was reached`, "logic");
-  }
+  if (run.scripted !== null && !run.ended) return run.scripted(request);
   if (body !== null && sizeOf(body) > MAX_BODY) {
     throw bodyTooLarge();
   }
@@ -141,11 +135,10 @@ function send(run, request) {
     const what = "the address and header fields of a request";
     throw new HostCallError(`the limit of ${MAX_HEAD / 1048576} MiB for ${what} was reached`, "permanent");
   }
-  const number = ++run.callCount;
+  const number = nextCall(run, "fetch");
   return new Promise((resolve, reject) => {
     const call = new Call(run, number, url, method, signal, resolve, reject);
-    run.calls ??= new SafeMap();
-    MapPrototypeSet(run.calls, number, call);
+    awaitAnswer(run, number, call);
     if (body === null || typeof body === "string") {
       op_call_text(run.id, number, head, body ?? "");
     } else {

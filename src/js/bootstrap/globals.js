@@ -84,8 +84,9 @@ function web() {
   };
 }
 
-// What is there but would outlive a run.
+// What is there but would outlive a run, or get around what the host is for.
 function adjust({ AbortSignal, URL }) {
+  load("ext:provisiond/signing.js").install();
   const { timeout } = load("ext:provisiond/timers.js");
   ReflectDefineProperty(AbortSignal, "timeout", {
     __proto__: null,
@@ -109,6 +110,7 @@ function performance() {
 }
 
 function install(scope) {
+  load("ext:provisiond/intl.js").install(scope);
   const kept = { __proto__: null };
   for (let i = 0; i < LANGUAGE.length; i++) kept[LANGUAGE[i]] = true;
   const added = web();

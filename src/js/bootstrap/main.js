@@ -9,6 +9,18 @@ const run = load("ext:provisiond/run.js");
 const { log, uncaught } = load("ext:provisiond/console.js");
 const events = load("ext:deno_web/02_event.js");
 
+// What the extensions' Rust side throws by these names; unregistered it would
+// arrive as `undefined`.
+const { DOMException } = load("ext:deno_web/01_dom_exception.js");
+for (
+  const name of [
+    "AbortError", "DataError", "IndexSizeError", "InvalidAccessError", "InvalidCharacterError", "InvalidStateError",
+    "NetworkError", "NotSupportedError", "OperationError", "QuotaExceededError", "SyntaxError", "TypeMismatchError",
+  ]
+) {
+  core.registerErrorBuilder(`DOMException${name}`, (message) => new DOMException(message, name));
+}
+
 // An exception that nobody caught is a line of the run's console; it must not
 // end the host.
 core.setReportExceptionCallback((error) => uncaught("uncaught", error));

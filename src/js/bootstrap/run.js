@@ -45,6 +45,8 @@ class Run {
     this.console = null;
     // Answers requests in place of the daemon: in a test of the author's.
     this.scripted = null;
+    // Keys that it has signed with.
+    this.signers = null;
   }
 
   signal() {

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use super::super::code::Code;
 use super::super::limits::{MAX_MESSAGE, MAX_STACK, cut};
 use super::super::outcome::Thrown;
-use super::super::protocol::{Refusal, ThrownText};
-use crate::domain::host_call::{Effect, FetchRequest, FetchResponse, HostCallError, Redirect};
+use super::super::protocol::{Refusal, SignHead, ThrownText};
+use crate::domain::host_call::{
+    Effect, FetchRequest, FetchResponse, HostCallError, KeyInfo, KeyRequest, Redirect, SignRequest,
+};
 
 /// Longest wait that a failure can ask for: a year.
 const MAX_RETRY_AFTER: f64 = 365.0 * 86_400.0;
@@ -25,17 +29,52 @@ pub(super) fn request(head: &[u8], body: Bytes) -> Result<FetchRequest, String> 
     Ok(FetchRequest { method, url, headers, body: has_body.then_some(body), redirect, effect })
 }
 
-/// The head of an answer; its body follows as it is.
-pub(super) fn response_head(response: &FetchResponse) -> Vec<u8> {
-    let FetchResponse { status, status_text, url, redirected, headers, .. } = response;
-    serde_json::to_vec(&(status, status_text, url, redirected, headers)).unwrap_or_default()
+/// Reads which key is asked about.
+pub(super) fn key_request(payload: &[u8]) -> Result<KeyRequest, String> {
+    serde_json::from_slice(payload).map_err(|error| not_signed(&error))
+}
+
+/// Reads what is to be signed.
+pub(super) fn sign_request(head: &[u8], data: Bytes) -> Result<SignRequest, String> {
+    let SignHead { key, options } = serde_json::from_slice(head).map_err(|error| not_signed(&error))?;
+    Ok(SignRequest { key, options, data })
+}
+
+fn not_signed(error: &serde_json::Error) -> String {
+    format!("this is not what secrets can be used for to sign: {error}")
+}
+
+/// What came of a host call.
+pub(super) enum Answer {
+    Response(FetchResponse),
+    Key(KeyInfo),
+    Signature(Bytes),
+}
+
+impl Answer {
+    /// Its head, and the body that follows as it is.
+    pub fn parts(self) -> (Vec<u8>, Bytes) {
+        match self {
+            Self::Response(response) => {
+                let FetchResponse { status, status_text, url, redirected, headers, body } = response;
+                (written(&(status, status_text, url, redirected, headers)), body)
+            }
+            Self::Key(info) => (written(&info), Bytes::new()),
+            // As text: a body that happens to be UTF-8 would arrive as such.
+            Self::Signature(bytes) => (written(&STANDARD.encode(bytes)), Bytes::new()),
+        }
+    }
+}
+
+fn written(head: &impl serde::Serialize) -> Vec<u8> {
+    serde_json::to_vec(head).unwrap_or_default()
 }
 
 /// A failed call.
 pub(super) fn refusal(error: &HostCallError) -> Vec<u8> {
     let retry_after = error.retry_after.map(|wait| wait.as_secs_f64());
     let refusal = Refusal { message: &error.message, error_class: error.class, retry_after };
-    serde_json::to_vec(&refusal).unwrap_or_default()
+    written(&refusal)
 }
 
 /// Reads what logic threw.

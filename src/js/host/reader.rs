@@ -14,7 +14,8 @@ use tokio::task::JoinHandle;
 use super::super::code::{Code, Place};
 use super::super::limits::{
     MAX_BODIES_IN_FLIGHT, MAX_CALLS_PER_RUN, MAX_CONSOLE_BYTES, MAX_CONSOLE_LINES, MAX_EVENTS,
-    MAX_FRAME_FROM_HOST, MAX_MESSAGE, MAX_REQUEST_BODY, MAX_REQUEST_HEAD, MAX_RETURNED, MAX_TESTS, cut,
+    MAX_FRAME_FROM_HOST, MAX_MESSAGE, MAX_REQUEST_BODY, MAX_REQUEST_HEAD, MAX_RETURNED, MAX_SIGNED,
+    MAX_TESTS, cut,
 };
 use super::super::outcome::{CompileError, RunOutcome, StartError};
 use super::super::protocol::{self, Frame, Kind, LoadFailure, Loaded, ProtocolError};
@@ -166,6 +167,11 @@ fn take_event(shared: &Arc<Shared>, frame: Frame) -> Result<(), ProtocolError> {
             let event = fetch(shared, slot.calls, call, payload)?;
             slot.push(event);
         }
+        Kind::InspectKey | Kind::Sign => {
+            slot.calls += 1;
+            let event = signing(shared, kind, slot.calls, call, payload)?;
+            slot.push(event);
+        }
         Kind::Cancel => slot.push(Event::Cancel { call }),
         other => return Err(ProtocolError::UnknownKind(other as u8)),
     }
@@ -181,12 +187,7 @@ fn fetch(shared: &Arc<Shared>, calls: u32, call: u32, payload: Bytes) -> Result<
     if head.len() > MAX_REQUEST_HEAD || body.len() > MAX_REQUEST_BODY {
         return Err(ProtocolError::TooLarge(head.len() + body.len()));
     }
-    let Some(reserved) = shared.reserve_body(body.len()) else {
-        let most = MAX_BODIES_IN_FLIGHT / (1024 * 1024);
-        let message =
-            format!("the limit of {most} MiB for request bodies on their way from a host was reached");
-        return Ok(refused(call, ErrorClass::Transient, message));
-    };
+    let Some(reserved) = shared.reserve_body(body.len()) else { return Ok(too_many_bytes(call)) };
     Ok(match answers::request(&head, body) {
         Ok(request) => Event::Fetch { call, request, reserved },
         Err(message) => refused(call, ErrorClass::Permanent, message),
@@ -195,6 +196,39 @@ fn fetch(shared: &Arc<Shared>, calls: u32, call: u32, payload: Bytes) -> Result<
 
 fn refused(call: u32, class: ErrorClass, message: String) -> Event {
     Event::Refused { call, error: HostCallError { class, message, retry_after: None } }
+}
+
+fn signing(
+    shared: &Arc<Shared>,
+    kind: Kind,
+    calls: u32,
+    call: u32,
+    payload: Bytes,
+) -> Result<Event, ProtocolError> {
+    let (head, data) = match kind {
+        Kind::Sign => protocol::split_body(payload)?,
+        _ => (payload, Bytes::new()),
+    };
+    if calls > MAX_CALLS_PER_RUN {
+        return Err(ProtocolError::TooMany);
+    }
+    if head.len() > MAX_REQUEST_HEAD || data.len() > MAX_SIGNED {
+        return Err(ProtocolError::TooLarge(head.len() + data.len()));
+    }
+    let Some(reserved) = shared.reserve_body(data.len()) else { return Ok(too_many_bytes(call)) };
+    let event = match kind {
+        Kind::Sign => {
+            answers::sign_request(&head, data).map(|request| Event::Sign { call, request, reserved })
+        }
+        _ => answers::key_request(&head).map(|request| Event::InspectKey { call, request }),
+    };
+    Ok(event.unwrap_or_else(|message| refused(call, ErrorClass::Permanent, message)))
+}
+
+fn too_many_bytes(call: u32) -> Event {
+    let most = MAX_BODIES_IN_FLIGHT / (1024 * 1024);
+    let message = format!("the limit of {most} MiB for request bodies on their way from a host was reached");
+    refused(call, ErrorClass::Transient, message)
 }
 
 impl super::shared::Slot {

@@ -7,17 +7,17 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use futures_util::StreamExt;
 use futures_util::future::{AbortHandle, Abortable, Aborted};
 use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt, TryFutureExt};
 
 use super::super::limits::{MAX_FRAME_TO_HOST, MAX_RETURNED_DEPTH, MAX_UNREAD, UNANSWERED};
 use super::super::outcome::{RunEnd, RunOutcome, Thrown};
 use super::super::protocol::{self, Kind};
-use super::answers;
+use super::answers::{self, Answer};
 use super::death::{Death, wall};
-use super::shared::{Event, Shared};
-use crate::domain::host_call::{FetchResponse, HostCallError, HostCalls};
+use super::shared::{Event, Reserved, Shared};
+use crate::domain::host_call::{HostCallError, HostCalls};
 use crate::domain::status::ErrorClass;
 
 /// A run in flight; dropping it gives it up.
@@ -27,8 +27,8 @@ pub(super) struct Run<'a> {
     over: bool,
 }
 
-type Answer = (u32, Result<FetchResponse, HostCallError>);
-type Call = Pin<Box<dyn Future<Output = Result<Answer, Aborted>> + Send>>;
+type Answered = (u32, Result<Answer, HostCallError>);
+type Call = Pin<Box<dyn Future<Output = Result<Answered, Aborted>> + Send>>;
 
 /// The host calls of a run that are being done.
 #[derive(Default)]
@@ -68,12 +68,15 @@ impl<'a> Run<'a> {
                     Event::Returned(value) => break returned(&value),
                     Event::Ended(outcome) => break outcome,
                     Event::Fetch { call, request, reserved } => {
-                        let done = host_calls.fetch(request);
-                        calls.start(call, async move {
-                            let answer = done.await;
-                            drop(reserved);
-                            (call, answer)
-                        });
+                        let done = host_calls.fetch(request).map_ok(Answer::Response);
+                        calls.start(call, Some(reserved), done);
+                    }
+                    Event::InspectKey { call, request } => {
+                        calls.start(call, None, host_calls.inspect_key(request).map_ok(Answer::Key));
+                    }
+                    Event::Sign { call, request, reserved } => {
+                        let done = host_calls.sign(request).map_ok(Answer::Signature);
+                        calls.start(call, Some(reserved), done);
                     }
                     Event::Refused { call, error } => self.answer(call, Err(error)),
                     Event::Cancel { call } => calls.cancel(call),
@@ -112,11 +115,11 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn answer(&self, call: u32, answer: Result<FetchResponse, HostCallError>) {
-        let answer = answer.and_then(|response| {
-            let head = answers::response_head(&response);
-            match head.len() + response.body.len() + 4 <= MAX_FRAME_TO_HOST {
-                true => Ok((head, response.body)),
+    fn answer(&self, call: u32, answer: Result<Answer, HostCallError>) {
+        let answer = answer.and_then(|answer| {
+            let (head, body) = answer.parts();
+            match head.len() + body.len() + 4 <= MAX_FRAME_TO_HOST {
+                true => Ok((head, body)),
                 false => Err(too_large()),
             }
         });
@@ -179,8 +182,17 @@ impl Drop for Run<'_> {
 }
 
 impl Calls {
-    fn start(&mut self, call: u32, answer: impl Future<Output = Answer> + Send + 'static) {
+    /// Begins a call; what it reserved is kept until it is done.
+    fn start<F>(&mut self, call: u32, reserved: Option<Reserved>, done: F)
+    where
+        F: Future<Output = Result<Answer, HostCallError>> + Send + 'static,
+    {
         let (handle, registration) = AbortHandle::new_pair();
+        let answer = async move {
+            let answer = done.await;
+            drop(reserved);
+            (call, answer)
+        };
         self.handles.push((call, handle));
         self.running.push(Box::pin(Abortable::new(answer, registration)));
     }

@@ -17,7 +17,7 @@ use super::super::protocol::{self, Kind};
 use super::super::sandbox::InForce;
 use super::death::Death;
 use super::process::Process;
-use crate::domain::host_call::{ConsoleLine, FetchRequest, HostCallError};
+use crate::domain::host_call::{ConsoleLine, FetchRequest, HostCallError, KeyRequest, SignRequest};
 use crate::domain::target::Limits;
 
 /// A run's number is its slot in the low bits and a count above, within the
@@ -33,7 +33,8 @@ pub(super) struct Shared {
     pub limits: Limits,
     pub permits: Semaphore,
     pub outbox: Outbox,
-    /// Bytes of request bodies whose calls are being done.
+    /// Bytes of request bodies, and of data to be signed, whose calls are being
+    /// done.
     pub bodies_in_flight: AtomicUsize,
     /// Somebody began a run, the host answered, or it ended.
     pub stirred: Notify,
@@ -102,6 +103,8 @@ pub(super) enum Event {
     Returned(Bytes),
     Ended(RunOutcome),
     Fetch { call: u32, request: FetchRequest, reserved: Reserved },
+    InspectKey { call: u32, request: KeyRequest },
+    Sign { call: u32, request: SignRequest, reserved: Reserved },
     Refused { call: u32, error: HostCallError },
     Cancel { call: u32 },
 }

@@ -22,16 +22,18 @@ deno_core::extension!(
         op_limits,
         op_parse_url,
         op_elapsed,
+        op_inspect_key,
         op_run_broke,
         op_run_returned,
         op_run_threw,
+        op_sign,
         op_take_body,
     ],
 );
 
 /// The figures that the scripts enforce: calls a run, body bytes, console
 /// lines, console bytes, returned bytes, message and stack characters, bytes of
-/// a call's head.
+/// a call's head, bytes to be signed.
 #[op2]
 #[serde]
 fn op_limits() -> Vec<usize> {
@@ -44,6 +46,7 @@ fn op_limits() -> Vec<usize> {
         limits::MAX_MESSAGE,
         limits::MAX_STACK,
         limits::MAX_REQUEST_HEAD,
+        limits::MAX_SIGNED,
     ]
 }
 
@@ -120,6 +123,22 @@ fn op_call_bytes(
     #[buffer] body: &[u8],
 ) {
     state.borrow::<Outbox>().put_with_body(Kind::Fetch, run, call, head.as_bytes(), body);
+}
+
+#[op2(fast)]
+fn op_inspect_key(state: &mut OpState, #[smi] run: u32, #[smi] call: u32, #[string] request: &str) {
+    state.borrow::<Outbox>().put(Kind::InspectKey, run, call, &[request.as_bytes()]);
+}
+
+#[op2(fast)]
+fn op_sign(
+    state: &mut OpState,
+    #[smi] run: u32,
+    #[smi] call: u32,
+    #[string] head: &str,
+    #[buffer] data: &[u8],
+) {
+    state.borrow::<Outbox>().put_with_body(Kind::Sign, run, call, head.as_bytes(), data);
 }
 
 #[op2(fast)]

@@ -1,13 +1,17 @@
 //! Secrets go out as values and come back as handles.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use provisiond::domain::host_call::{FetchRequest, HostCalls as _};
 use provisiond::domain::status::ErrorClass;
-use provisiond::egress::EgressLimits;
+use provisiond::egress::{Egress, EgressLimits, SecretHosts, Session, TargetPolicy};
+use provisiond::security::NamedSecret;
 
 use super::server::{Server, answer};
-use super::{SECRET, error_of, get, header, post, session_with, with_header};
+use super::{SECRET, allow, error_of, get, header, post, session_with, with_header};
 
 /// Sends the request to a server that echoes; gives back what the server got,
 /// what logic got and what the log has.
@@ -107,6 +111,99 @@ async fn secrets_do_not_cross_origins() {
     let error = error_of(&session, post(server.url("/"), "text/plain", handle)).await;
     assert!(error.message.contains("it would carry a body with secrets"), "{error}");
     assert_eq!(other.received().len(), 1);
+}
+
+/// A run whose secret may go to `hosts` alone, and the handle.
+fn ruled(allowed: &[String], hosts: &[String]) -> (Session, String) {
+    let rules = BTreeMap::from([("token".to_owned(), hosts.to_vec())]);
+    let policy = TargetPolicy::new(allow(allowed), vec![NamedSecret::new("token", SECRET)])
+        .with_secret_hosts(SecretHosts::parse(&rules).unwrap());
+    let policy = Arc::new(policy);
+    (Egress::new().session(policy.clone()), policy.handles()["token"].clone())
+}
+
+#[tokio::test]
+async fn a_secret_goes_to_its_own_hosts_only() {
+    let own = Server::start(|_| answer("200 OK", "", "")).await;
+    let other = Server::start(|_| answer("200 OK", "", "")).await;
+    let (session, handle) = ruled(&[own.entry(), other.entry()], &[own.entry()]);
+    let basic = format!("Basic {}", STANDARD.encode(format!("admin:{handle}")));
+    let to_other = |path: &str| get(other.url(path));
+    for request in [
+        with_header(to_other("/"), "x-api", &handle),
+        with_header(to_other("/"), "authorization", &basic),
+        to_other(&format!("/?key={handle}")),
+        post(other.url("/"), "text/plain", handle.clone()),
+    ] {
+        let error = error_of(&session, request).await;
+        assert_eq!(error.class, ErrorClass::Permanent);
+        let expected = format!(
+            "secret `token` is not sent to `{0}`: `connection.secretHosts.token` of the target does not name it; add \"{0}\" to allow it",
+            other.entry()
+        );
+        assert_eq!(error.message, expected);
+    }
+    assert_eq!(other.received().len(), 0);
+    session.fetch(with_header(get(own.url("/")), "x-api", &handle)).await.unwrap();
+    assert_eq!(own.received()[0].header("x-api"), Some(SECRET));
+    session.fetch(get(other.url("/"))).await.unwrap();
+    let log = serde_json::to_string(&session.take_exchanges()).unwrap();
+    assert!(!log.contains("hunter2") && !log.contains("__secret_"), "{log}");
+}
+
+#[tokio::test]
+async fn a_redirect_does_not_carry_a_secret_past_its_hosts() {
+    let other = Server::start(|_| answer("200 OK", "", "")).await;
+    let to = other.url("");
+    let own = Server::start(move |request| match request.path() {
+        // An open redirect that echoes what it was sent.
+        "/echo" => answer("302 Found", &format!("location: {to}/?k=hunter2%20%26%22x%22\r\n"), ""),
+        _ => answer("307 Temporary Redirect", &format!("location: {to}/end\r\n"), ""),
+    })
+    .await;
+    let (session, handle) = ruled(&[own.entry(), other.entry()], &[own.entry()]);
+    session.fetch(with_header(get(own.url("/")), "x-api", &handle)).await.unwrap();
+    assert_eq!(other.received()[0].header("x-api"), None);
+    let error = error_of(&session, get(own.url("/echo"))).await;
+    let expected = format!("a redirect was not followed: secret `token` is not sent to `{}`", other.entry());
+    assert!(error.message.starts_with(&expected), "{error}");
+    assert_eq!(other.received().len(), 1);
+    let log = serde_json::to_string(&session.take_exchanges()).unwrap();
+    assert!(!log.contains("hunter2"), "{log}");
+}
+
+/// Whatever a service makes of a secret: neither logic nor log sees it.
+#[tokio::test]
+async fn echoes_are_hidden_in_every_form() {
+    let hex: String = SECRET.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let echoes = [
+        SECRET.to_owned(),
+        STANDARD.encode(SECRET),
+        STANDARD.encode(format!("admin:{SECRET}")),
+        STANDARD.encode(format!("user:{SECRET}:more")),
+        hex.to_uppercase(),
+        hex,
+        "hunter2%20%26%22x%22".to_owned(),
+        "hunter2+%26%22x%22".to_owned(),
+        r#"hunter2 &\"x\""#.to_owned(),
+        r#"hunter2 \u0026\u0022x\u0022"#.to_owned(),
+        "hunter2 &amp;&quot;x&quot;".to_owned(),
+        "hunter2 &#38;&#34;x&#34;".to_owned(),
+    ];
+    for echo in echoes {
+        let said = echo.clone();
+        let server = Server::start(move |_| {
+            answer("400 Bad Request", &format!("x-echo: {said}\r\n"), &format!("<{said}>"))
+        })
+        .await;
+        let (session, _) = session_with(&[server.entry()], EgressLimits::default());
+        let response = session.fetch(get(server.url("/"))).await.unwrap();
+        let body = String::from_utf8(response.body.to_vec()).unwrap();
+        assert!(body.contains("__secret_token_"), "logic sees {echo}: {body}");
+        assert!(header(&response, "x-echo").contains("__secret_token_"), "{echo}");
+        let shown = session.take_exchanges().remove(0).response.unwrap();
+        assert!(shown.body.unwrap().contains("[secret:token]"), "the log has {echo}");
+    }
 }
 
 #[tokio::test]

@@ -81,6 +81,7 @@ impl World {
                 poll_interval: Duration::from_secs(1),
                 breaker: provisiond::plan::breaker::Timing::default(),
                 log_retention_days: 30,
+                replay_retention_days: 7,
                 guard: GuardPolicy::default(),
             }),
             before_run,

@@ -13,8 +13,12 @@ mod nodes;
 mod order;
 mod poison;
 mod scim;
+mod secrets;
 mod statuses;
 mod sweeps;
+mod trial;
+mod trial_plans;
+mod trial_replay;
 mod triggers;
 mod write_back;
 

@@ -7,7 +7,7 @@ use crate::support::scim::ScimServer;
 
 const LOGIC: &str = include_str!("../../../samples/scim-logic.js");
 
-async fn scim_target(app: &TestApp, store: &str, server: &ScimServer) -> TestTarget {
+pub async fn scim_target(app: &TestApp, store: &str, server: &ScimServer) -> TestTarget {
     let settings = json!({
         "name": "scim",
         "filter": r#"status eq "active" and department ne "External""#,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use provisiond::domain::host_call::{
-    FetchRequest, FetchResponse, HostCallError, HostCallFuture, HostCalls, Redirect,
+    Effect, FetchRequest, FetchResponse, HostCallError, HostCallFuture, HostCalls, Redirect,
 };
 use provisiond::domain::status::ErrorClass;
 use provisiond::js::{RunEnd, RunOutcome};
@@ -50,6 +50,23 @@ async fn a_request_is_handed_over_whole() {
     let mut headers = expected.headers.clone();
     headers.sort();
     assert_eq!(seen, [FetchRequest { headers, ..expected }]);
+}
+
+#[tokio::test]
+async fn logic_may_say_what_a_request_does() {
+    let peer = Peer::ok("");
+    let end = with_peer(
+        "const url = 'https://a.example/';
+        await fetch(url, { method: 'POST', effect: 'read' });
+        await fetch(new Request(url), { effect: 'write' });
+        await fetch(new URL(url), { method: 'POST', body: new Uint8Array(2), effect: null });
+        return fetch(url, { effect: 'both' }).catch(String);",
+        peer.clone(),
+    )
+    .await;
+    let effects: Vec<_> = peer.seen().into_iter().map(|request| request.effect).collect();
+    assert_eq!(effects, [Some(Effect::Read), Some(Effect::Write), None]);
+    assert!(value(end).as_str().unwrap().contains("'effect' must be"));
 }
 
 #[tokio::test]

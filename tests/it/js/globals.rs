@@ -180,3 +180,153 @@ async fn code_can_be_made_but_stays_inside() {
     let seen = evaluate("return [eval('1 + 1'), new Function('a', 'return a + 1')(2), typeof new Function('return this')().Deno]").await;
     assert_eq!(seen, json!([2, 3, "undefined"]));
 }
+
+/// What `docs/web-platform.md` says is there, or is not.
+#[tokio::test]
+async fn the_table_of_the_platform_holds() {
+    let wrong = evaluate(
+        r#"const there = [
+            "Array.fromAsync", "Iterator.concat", "Iterator.zip", "Error.isError", "Math.sumPrecise", "Map.prototype.getOrInsert",
+            "JSON.rawJSON", "RegExp.escape", "Uint8Array.fromBase64", "Uint8Array.fromHex", "Uint8Array.prototype.toBase64",
+            "Promise.withResolvers", "Promise.try", "Iterator.prototype.map", "Set.prototype.union", "Object.groupBy",
+            "Array.prototype.toSorted", "ArrayBuffer.prototype.resize", "Float16Array", "ReadableStream.from", "AbortSignal.any",
+            "Response.json", "URL.canParse", "Intl.DateTimeFormat", "/[\\p{L}--[a-z]]/v", "/(?i:a)/", "/(?<a>x)|(?<a>y)/",
+        ];
+        const gone = [
+            "Intl.NumberFormat", "Intl.Collator", "Temporal", "WebAssembly", "SharedArrayBuffer", "Atomics", "DisposableStack", "FileReader", "XMLHttpRequest",
+            "WebSocket", "EventSource", "CompressionStream", "navigator", "location", "process", "Buffer", "Worker",
+            "BroadcastChannel", "MessageChannel", "localStorage", "performance.mark", "URL.createObjectURL",
+        ];
+        const value = (name) => { try { return (0, eval)(name); } catch (error) { return error instanceof ReferenceError ? undefined : error; } };
+        return [
+            ...there.filter((name) => value(name) === undefined || value(name) instanceof Error),
+            ...gone.filter((name) => value(name) !== undefined),
+        ];"#,
+    )
+    .await;
+    assert_eq!(wrong, json!([]));
+}
+
+/// The words are those of a full implementation for en-US (ICU); the engine's own
+/// pretends to know more and has a constant for one choice of options.
+#[tokio::test]
+async fn dates_are_shown_in_the_words_of_one_locale_and_any_zone() {
+    let shown = evaluate(
+        "const date = new Date(Date.UTC(2026, 6, 2, 22, 4, 5, 67));
+        const full = { weekday: 'long', year: 'numeric', month: 'long', day: 'numeric' };
+        const sortable = { year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' };
+        const show = (options) => new Intl.DateTimeFormat('de-DE', options).format(date);
+        const name = (make) => { try { make(); } catch (error) { return error.name; } };
+        return [
+            show(), show(full), show({ ...full, timeZone: 'Europe/Berlin' }), show({ ...sortable, timeZone: 'Asia/Kolkata' }),
+            show({ dateStyle: 'medium', timeStyle: 'short', timeZone: 'America/New_York' }),
+            show({ hour: 'numeric', timeZoneName: 'shortOffset', timeZone: 'Asia/Kolkata' }),
+            date.toLocaleString('de-DE', full), date.toLocaleString(), date.toLocaleDateString(),
+            date.toLocaleTimeString('en', { timeZone: 'Europe/Berlin', hour12: false }), new Date(NaN).toLocaleString(),
+            Intl.DateTimeFormat('de').resolvedOptions().locale, Intl.DateTimeFormat.supportedLocalesOf(['de', 'en-US']),
+            new Intl.DateTimeFormat('en', { timeZone: 'Asia/Calcutta' }).resolvedOptions().timeZone,
+            name(() => show({ timeZone: 'Nowhere/X' })), name(() => show({ month: 'roman' })),
+            name(() => show({ dateStyle: 'full', month: 'long' })), name(() => new Intl.DateTimeFormat().format(NaN)),
+            new Intl.DateTimeFormat('en', { timeZone: 'Europe/Berlin', hour: 'numeric', era: 'short', year: 'numeric' })
+                .formatToParts(date).map((part) => part.type + part.value).join('|'),
+        ];",
+    )
+    .await;
+    assert_eq!(
+        shown,
+        json!([
+            "7/2/2026",
+            "Thursday, July 2, 2026",
+            "Friday, July 3, 2026",
+            "07/03/2026, 03:34",
+            "Jul 2, 2026, 6:04 PM",
+            "3 AM GMT+5:30",
+            "Thursday, July 2, 2026",
+            "7/2/2026, 10:04:05 PM",
+            "7/2/2026",
+            "00:04:05",
+            "Invalid Date",
+            "en-US",
+            ["en-US"],
+            "Asia/Kolkata",
+            "RangeError",
+            "RangeError",
+            "TypeError",
+            "RangeError",
+            "year2026|literal |eraAD|literal, |hour12|literal |dayPeriodAM",
+        ])
+    );
+}
+
+#[tokio::test]
+async fn cryptography_is_there_and_fails_with_its_own_errors() {
+    let found = evaluate(
+        "const { subtle } = crypto, data = new Uint8Array([1, 2, 3]);
+        const round = async (algorithm, key, back = key) =>
+            new Uint8Array(await subtle.decrypt(algorithm, back, await subtle.encrypt(algorithm, key, data))).join();
+        const made = [];
+        for (const name of ['AES-GCM', 'AES-CBC']) {
+            const key = await subtle.generateKey({ name, length: 256 }, false, ['encrypt', 'decrypt']);
+            made.push(await round({ name, iv: crypto.getRandomValues(new Uint8Array(name === 'AES-GCM' ? 12 : 16)) }, key));
+        }
+        const counter = await subtle.generateKey({ name: 'AES-CTR', length: 128 }, false, ['encrypt', 'decrypt']);
+        made.push(await round({ name: 'AES-CTR', counter: new Uint8Array(16), length: 64 }, counter));
+        for (const name of ['HKDF', 'PBKDF2']) {
+            const key = await subtle.importKey('raw', data, name, false, ['deriveBits']);
+            const how = { name, hash: 'SHA-256', salt: data, info: data, iterations: 10 };
+            made.push((await subtle.deriveBits(how, key, 128)).byteLength);
+        }
+        for (const algorithm of [{ name: 'ECDH', namedCurve: 'P-256' }, { name: 'X25519' }]) {
+            const { privateKey, publicKey } = await subtle.generateKey(algorithm, false, ['deriveBits']);
+            made.push((await subtle.deriveBits({ name: algorithm.name, public: publicKey }, privateKey, 256)).byteLength);
+        }
+        const errors = [];
+        const failing = async (doing) => {
+            try { await doing(); } catch (error) { errors.push([error instanceof DOMException, error.name]); }
+        };
+        await failing(() => subtle.importKey('raw', data, 'AES-GCM', false, ['encrypt']));
+        await failing(() => subtle.digest('MD5', data));
+        await failing(() => subtle.encrypt({ name: 'AES-GCM', iv: data }, counter, data));
+        await failing(() => atob('*'));
+        await failing(() => crypto.getRandomValues(new Uint8Array(65537)));
+        return { made, errors };",
+    )
+    .await;
+    assert_eq!(found["made"], json!(["1,2,3", "1,2,3", "1,2,3", 16, 16, 32, 32]));
+    let names = [
+        "DataError",
+        "NotSupportedError",
+        "InvalidAccessError",
+        "InvalidCharacterError",
+        "QuotaExceededError",
+    ];
+    assert_eq!(found["errors"], json!(names.map(|name| json!([true, name]))));
+}
+
+#[tokio::test]
+async fn bodies_are_streams() {
+    let read = evaluate(
+        "const reader = new Response('abc').body.getReader();
+        const first = await reader.read();
+        const text = [];
+        const euro = new Uint8Array([0xe2, 0x82, 0xac]);
+        const split = ReadableStream.from([euro.subarray(0, 1), euro.subarray(1)]);
+        for await (const part of new Response(split).body.pipeThrough(new TextDecoderStream())) text.push(part);
+        const bytes = new Blob(['xyz']).stream().getReader({ mode: 'byob' });
+        const { value } = await bytes.read(new Uint8Array(2));
+        const [one, two] = new Response('tee').body.tee();
+        return {
+            first: [first.done, first.value.length], last: (await reader.read()).done, text: text.join(''),
+            byob: [...value], tee: [await new Response(one).text(), await new Response(two).text()],
+            json: await Response.json({ a: 1 }).json(), any: AbortSignal.any([AbortSignal.abort('x')]).reason,
+        };",
+    )
+    .await;
+    assert_eq!(
+        read,
+        json!({
+            "first": [false, 3], "last": true, "text": "\u{20ac}", "byob": [120, 121],
+            "tee": ["tee", "tee"], "json": { "a": 1 }, "any": "x",
+        })
+    );
+}

@@ -8,4 +8,5 @@ mod load;
 mod old_kernel;
 mod run;
 mod sandbox;
-mod support;
+mod signing;
+pub mod support;

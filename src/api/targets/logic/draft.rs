@@ -12,6 +12,7 @@ use crate::domain::target::Target;
 use crate::http::auth::Editor;
 use crate::http::path::Id;
 use crate::http::{Authorized, JsonBody, OptionalJsonBody, Problem};
+use crate::js::Code;
 use crate::logic::{Built, Dependencies, Language, LogicError, Source, TestResult};
 use crate::storage::logic::{self, Artefact, Draft};
 
@@ -102,6 +103,15 @@ pub(super) async fn make(
     Ok(validated(source, built, &tests, by))
 }
 
+/// Builds what is tried and not kept.
+pub(in crate::api::targets) async fn build(
+    engine: &EngineState,
+    source: &Source,
+    lock: Option<&Value>,
+) -> Result<Code, Problem> {
+    engine.workshop.build(source, lock).await.map(|built| built.code()).map_err(refused)
+}
+
 fn unvalidated(source: &Source, problem: String, by: &str) -> Made {
     let language = source.language.unwrap_or(Language::JavaScript);
     Made { draft: draft(source, language, None, json!({ "problem": problem }), by), artefact: None }
@@ -135,7 +145,10 @@ pub(super) fn source_of(draft: &Draft) -> Source {
 }
 
 /// Which packages were chosen for the draft of before.
-pub(super) async fn lock_of(state: &ApiState, draft: Option<&Draft>) -> Result<Option<Value>, Problem> {
+pub(in crate::api::targets) async fn lock_of(
+    state: &ApiState,
+    draft: Option<&Draft>,
+) -> Result<Option<Value>, Problem> {
     let Some(id) = draft.and_then(|draft| draft.artefact.clone()) else { return Ok(None) };
     let artefact = state.run(move |connection| logic::artefact(connection, &id)).await?;
     Ok(artefact.map(|artefact| artefact.lock))

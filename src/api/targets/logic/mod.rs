@@ -21,6 +21,7 @@ use crate::js::CompileError;
 use crate::logic::LogicError;
 use crate::modules;
 use crate::storage::{canaries, logic, targets};
+pub(super) use draft::{build, lock_of};
 pub(super) use view::CanaryView;
 use view::{DraftView, VersionView};
 
@@ -121,7 +122,7 @@ fn no_draft() -> Problem {
 fn refused(error: LogicError) -> Problem {
     match error {
         LogicError::Fields(errors) => Problem::validation(errors),
-        LogicError::Compile(error) => does_not_load(&error),
+        LogicError::Compile(error) => does_not_load("code", &error),
         LogicError::Limit(_) => Problem::validation(vec![FieldError::new("code", error.to_string())]),
         LogicError::Registry(message) | LogicError::Machine(message) => {
             Problem::new(Kind::Unavailable, message)
@@ -130,8 +131,8 @@ fn refused(error: LogicError) -> Problem {
 }
 
 /// The place in the author's code stands beside the rule.
-fn does_not_load(error: &CompileError) -> Problem {
-    let problem = Problem::validation(vec![FieldError::new("code", error.to_string())]);
+pub(super) fn does_not_load(field: &str, error: &CompileError) -> Problem {
+    let problem = Problem::validation(vec![FieldError::new(field, error.to_string())]);
     let place = [("line", error.line), ("column", error.column)];
     place.into_iter().fold(problem, |problem, (name, number)| match number {
         Some(number) => problem.with_member(name, number.into()),

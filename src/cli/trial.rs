@@ -1,0 +1,168 @@
+//! `provisiond logic test` and `provisiond run replay`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+
+use super::Failure;
+use super::args::{LogicChoice, LogicCommand, RunCommand, TestLogic, TestWhom};
+use super::client::Client;
+use super::exit::say;
+use super::import::percent;
+use super::target::find;
+use super::trial_report::{tell_plan, tell_replay, tell_run};
+
+/// How often a plan is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Runs a logic command.
+pub async fn test(command: LogicCommand, as_json: bool) -> Result<(), Failure> {
+    let LogicCommand::Test(test) = command;
+    let (client, id) = find(&test.name).await?;
+    let body = body(&client, &id, &test).await?;
+    let request =
+        client.request(Method::POST, &format!("/targets/{id}/logic/test")).json(&Value::Object(body));
+    let mut answer = client.send(request).await?;
+    if answer["state"] == "running" {
+        answer = follow(&client, &id, &answer).await?;
+    }
+    let is_plan = answer["plan"].is_object();
+    match (as_json, is_plan) {
+        (true, _) => say(&answer.to_string()),
+        (false, true) => tell_plan(&answer),
+        (false, false) => tell_run(&answer),
+    }
+    if is_plan { well_planned(&answer) } else { well_run(&answer) }
+}
+
+/// Runs a run command.
+pub async fn replay(command: RunCommand, as_json: bool) -> Result<(), Failure> {
+    let RunCommand::Replay { run, logic, answers, remote } = command;
+    let client = Client::new(&remote)?;
+    let mut body = Map::new();
+    choose(&mut body, &logic)?;
+    add_answers(&mut body, answers.as_deref())?;
+    let path = format!("/runs/{}/replay", percent(&run));
+    let answer = client.send(client.request(Method::POST, &path).json(&Value::Object(body))).await?;
+    if as_json {
+        say(&answer.to_string());
+    } else {
+        tell_replay(&answer);
+    }
+    well_run(&answer["replayed"])
+}
+
+fn well_run(run: &Value) -> Result<(), Failure> {
+    match run["outcome"]["status"].as_str() {
+        Some("provisionFailed") => Err(Failure::Failed("the run would fail".into())),
+        _ => Ok(()),
+    }
+}
+
+fn well_planned(plan: &Value) -> Result<(), Failure> {
+    let failures = plan["plan"]["failures"].as_u64().unwrap_or(0);
+    match plan["state"].as_str() {
+        Some("finished") if failures == 0 => Ok(()),
+        Some("finished") => Err(Failure::Failed(format!("{failures} of the runs would fail"))),
+        _ => Err(Failure::Failed(plan["reason"].as_str().unwrap_or("the plan was not finished").to_owned())),
+    }
+}
+
+async fn body(client: &Client, target: &str, test: &TestLogic) -> Result<Map<String, Value>, Failure> {
+    let mut body = Map::new();
+    choose(&mut body, &test.logic)?;
+    add_answers(&mut body, test.answers.as_deref())?;
+    let TestWhom { account, made_up, sample } = &test.who;
+    if let Some(account) = account {
+        body.insert("accountId".into(), account_id(client, target, account).await?.into());
+    }
+    if let Some(file) = made_up {
+        body.insert("account".into(), read_json(file)?);
+    }
+    if let Some(sample) = sample {
+        body.insert(
+            "sample".into(),
+            sample.parse::<i64>().map_or_else(|_| json!(sample), |number| json!(number)),
+        );
+    }
+    if let Some(reason) = &test.reason {
+        body.insert("reason".into(), json!(reason));
+    }
+    if test.offline {
+        body.insert("reads".into(), json!(false));
+    }
+    Ok(body)
+}
+
+fn choose(body: &mut Map<String, Value>, choice: &LogicChoice) -> Result<(), Failure> {
+    if let Some(file) = &choice.code {
+        body.insert("code".into(), read(file)?.into());
+        if file.extension().is_some_and(|extension| extension == "ts") {
+            body.insert("language".into(), json!("typescript"));
+        }
+    }
+    if let Some(logic) = &choice.logic {
+        body.insert(
+            "logic".into(),
+            logic.parse::<i64>().map_or_else(|_| json!(logic), |number| json!(number)),
+        );
+    }
+    Ok(())
+}
+
+fn add_answers(body: &mut Map<String, Value>, file: Option<&Path>) -> Result<(), Failure> {
+    if let Some(file) = file {
+        body.insert("answers".into(), read_json(file)?);
+    }
+    Ok(())
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file)
+        .map_err(|error| Failure::Usage(format!("cannot read `{}`: {error}", file.display())))
+}
+
+fn read_json(file: &Path) -> Result<Value, Failure> {
+    serde_json::from_str(&read(file)?)
+        .map_err(|error| Failure::Usage(format!("`{}` is not JSON: {error}", file.display())))
+}
+
+/// An id stays; a user name is looked up in the target's store.
+async fn account_id(client: &Client, target: &str, account: &str) -> Result<String, Failure> {
+    if account.chars().all(|c| c.is_ascii_digit()) {
+        return Ok(account.to_owned());
+    }
+    let settings = client.get(&format!("/targets/{target}")).await?;
+    let store = settings["storeId"].as_str().unwrap_or_default();
+    let found = client.get(&format!("/stores/{store}/accounts?userName={}", percent(account))).await?;
+    let id = found["items"][0]["id"].as_str().map(str::to_owned);
+    id.ok_or_else(|| Failure::Failed(format!("the target's store has no account `{account}`")))
+}
+
+/// Shows a bar until a plan has ended; interrupted, the plan is cancelled.
+async fn follow(client: &Client, target: &str, begun: &Value) -> Result<Value, Failure> {
+    let path = format!("/targets/{target}/logic/plans/{}", begun["id"].as_str().unwrap_or_default());
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec} {eta} left");
+    let bar = ProgressBar::new(0).with_style(style.unwrap_or(ProgressStyle::default_bar()));
+    let ended = tokio::select! {
+        ended = until_ended(client, &path, &bar) => ended,
+        _ = tokio::signal::ctrl_c() => client.send(client.request(Method::DELETE, &path)).await,
+    };
+    bar.finish_and_clear();
+    ended
+}
+
+async fn until_ended(client: &Client, path: &str, bar: &ProgressBar) -> Result<Value, Failure> {
+    loop {
+        let plan = client.get(path).await?;
+        bar.set_length(plan["plan"]["total"].as_u64().unwrap_or(0));
+        bar.set_position(plan["plan"]["tried"].as_u64().unwrap_or(0));
+        if plan["state"] != "running" {
+            return Ok(plan);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
