@@ -212,7 +212,6 @@ fn completion(claimed: &Claimed) -> Completion {
         log: JsonText::empty_list(),
         exchanges: JsonText::of(&json!([{ "request": { "body": claimed.subject.attributes } }])),
         replay: None,
-        canary: None,
     };
     Completion {
         target: TARGET,

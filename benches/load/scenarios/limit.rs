@@ -152,7 +152,6 @@ fn completion(target: TargetId, job: &Claimed, started_at: chrono::DateTime<Utc>
         log: JsonText::empty_list(),
         exchanges: JsonText::of(&json!([{ "request": { "body": body } }])),
         replay: None,
-        canary: None,
     };
     Completion {
         target,

@@ -287,7 +287,7 @@ async fn a_token_goes_to_the_registry_and_nowhere_else() {
     let mut info: Value =
         serde_json::from_str(&reqwest_text(&format!("{}/a", registry.sink.url)).await).unwrap();
     info["versions"]["1.0.0"]["dist"]["tarball"] = format!("{}/a/-/1.0.0.tgz", elsewhere.sink.url).into();
-    registry.sink.answer(Answer::new(200).to_exactly("/a").body(&info));
+    registry.sink.answer(Answer::new(200).only_to("/a").body(&info));
     let mut config = registry.config();
     config.token = Some(provisiond::security::Secret::new("npm_secret"));
     workshop(&config).build(&source(USES_A, &[("a", "1")]), None).await.unwrap();

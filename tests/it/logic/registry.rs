@@ -103,7 +103,7 @@ impl FakeRegistry {
         }
         for (name, info) in infos {
             let path = format!("/{}", name.replace('/', "%2f"));
-            self.sink.answer(Answer::new(200).method("GET").to_exactly(&path).body(info));
+            self.sink.answer(Answer::new(200).method("GET").only_to(&path).body(info));
         }
     }
 

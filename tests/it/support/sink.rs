@@ -111,7 +111,7 @@ impl Answer {
     }
 
     /// Only to calls with exactly this path and query.
-    pub fn to_exactly(self, path: &str) -> Self {
+    pub fn only_to(self, path: &str) -> Self {
         Self { path: path.to_owned(), exact: true, ..self }
     }
 

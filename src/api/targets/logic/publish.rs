@@ -1,5 +1,7 @@
 //! Publishing the draft, and going back to an earlier version.
 
+use std::time::{Duration, Instant};
+
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -58,6 +60,7 @@ async fn publish(
     OptionalJsonBody(body): OptionalJsonBody<PublishBody>,
 ) -> Result<HttpResponse, Problem> {
     let target = find(&state, id).await?;
+    may_force(&target, body.force)?;
     let why = note(body.note)?;
     let canary = body.canary.map(|canary| canary.read()).transpose()?;
     if canary.is_some() && body.force {
@@ -65,7 +68,8 @@ async fn publish(
     }
     let by = editor.caller.name.clone();
     let tested = ready(&state, &engine, &target, &by).await?;
-    let (version, trial, after) = state
+    let published = target.clone();
+    let (version, trial) = state
         .run(move |connection| {
             let by = By { who: &by, note: &why };
             let version = publish_tested(connection, &target, &tested, by)?;
@@ -76,14 +80,10 @@ async fn publish(
                     None
                 }
             };
-            let after = after(connection, &target, body.force)?;
-            Ok::<_, Problem>((version, trial, after))
+            Ok::<_, Problem>((version, trial))
         })
         .await?;
-    engine.engine.look_round();
-    if after.get("sweep").is_some() {
-        engine.engine.sweep(id);
-    }
+    let after = follow_up(&state, &engine, published, version.version, body.force).await?;
     answer(version, trial.as_ref().map(CanaryView::of), after)
 }
 
@@ -113,7 +113,7 @@ async fn ready(state: &ApiState, engine: &EngineState, target: &Target, by: &str
 
 async fn found(state: &ApiState, draft: &Draft) -> Result<Option<Artefact>, Problem> {
     let Some(id) = draft.artefact.clone() else { return Ok(None) };
-    state.run(move |connection| logic::artefact(connection, &id)).await.map_err(|error| error)
+    state.run(move |connection| logic::artefact(connection, &id)).await
 }
 
 /// A draft that could not be validated when it was saved.
@@ -168,18 +168,54 @@ fn go_live(connection: &mut Connection, target: &Target, version: i32, by: &str)
     Ok(logic::run_version(connection, target.id, version)?)
 }
 
-/// How many accounts would run if all were forced, or that they do.
-fn after(connection: &mut Connection, target: &Target, force: bool) -> Result<Value, Problem> {
-    if force {
-        if !target.settings.is_served() {
-            return Err(Problem::new(Kind::State, "the target is not enabled: enable it, then force it"));
-        }
-        let sweep = sweeps::start(connection, target, SweepKind::Force, Trigger::Force)?;
-        return Ok(json!({ "sweep": SweepView::new(&sweep) }));
+fn may_force(target: &Target, force: bool) -> Result<(), Problem> {
+    if force && !target.settings.is_served() {
+        return Err(Problem::new(Kind::State, "the target is not enabled: enable it, then force it"));
     }
+    Ok(())
+}
+
+/// Tells the engine, and says how many accounts would run if all were forced;
+/// or forces them, once the engine has the new version.
+async fn follow_up(
+    state: &ApiState,
+    engine: &EngineState,
+    target: Target,
+    version: i32,
+    force: bool,
+) -> Result<Value, Problem> {
+    engine.engine.look_round();
+    let id = target.id;
+    if !force {
+        let counted = state.run(move |connection| count(connection, &target)).await?;
+        return Ok(json!({ "accountsToForce": counted }));
+    }
+    until_served(engine, id, version).await;
+    let start = move |connection: &mut Connection| {
+        sweeps::start(connection, &target, SweepKind::Force, Trigger::Force)
+    };
+    let sweep = state.run(start).await?;
+    engine.engine.sweep(id);
+    Ok(json!({ "sweep": SweepView::new(&sweep) }))
+}
+
+/// Waits for this node's engine to run a version. A target that another node
+/// owns gets it at that node's next look around.
+async fn until_served(engine: &EngineState, target: TargetId, version: i32) {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        match engine.engine.observe(target).await {
+            Some(observed) if observed.logic_version == version => return,
+            Some(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            None => return,
+        }
+    }
+}
+
+fn count(connection: &mut Connection, target: &Target) -> Result<i64, Problem> {
     let filter = Filter::parse(&target.settings.filter).map_err(Problem::internal)?;
-    let preview = preview::preview(connection, target.store, target.id, &filter)?;
-    Ok(json!({ "accountsToForce": preview.total }))
+    Ok(preview::preview(connection, target.store, target.id, &filter)?.total)
 }
 
 /// Publishes an earlier version again, as the next one.
@@ -191,8 +227,10 @@ async fn roll_back(
     OptionalJsonBody(body): OptionalJsonBody<RollbackBody>,
 ) -> Result<HttpResponse, Problem> {
     let target = find(&state, id).await?;
+    may_force(&target, body.force)?;
     let (why, by) = (note(body.note)?, editor.caller.name.clone());
-    let (version, after) = state
+    let published = target.clone();
+    let version = state
         .run(move |connection| {
             let earlier = match body.version {
                 Some(version) => version,
@@ -202,14 +240,10 @@ async fn roll_back(
             let restored = logic::restore(connection, id, earlier, by)?
                 .ok_or_else(|| Problem::new(Kind::NotFound, format!("there is no version {earlier}")))?;
             go_live(connection, &target, restored.version, by.who)?;
-            let after = after(connection, &target, body.force)?;
-            Ok::<_, Problem>((restored, after))
+            Ok::<_, Problem>(restored)
         })
         .await?;
-    engine.engine.look_round();
-    if after.get("sweep").is_some() {
-        engine.engine.sweep(id);
-    }
+    let after = follow_up(&state, &engine, published, version.version, body.force).await?;
     answer(version, None, after)
 }
 
