@@ -251,6 +251,12 @@ impl super::shared::Slot {
     }
 }
 
+/// The last of the signs is a text that the engine could not make for itself.
+fn is_heap_used_up(words: &str) -> bool {
+    let no_text = words.contains("/deno_core-") && words.contains("`Option::unwrap()` on a `None` value");
+    no_text || HEAP_IS_USED_UP.iter().any(|sign| words.contains(sign))
+}
+
 /// How the child ended, when nobody killed it for a reason.
 async fn last_words(shared: &Shared, words: JoinHandle<()>) -> Death {
     let status = shared.process.reap().await;
@@ -260,7 +266,7 @@ async fn last_words(shared: &Shared, words: JoinHandle<()>) -> Death {
         let _ = tokio::time::timeout(PATIENCE_FOR_WORDS, words).await;
     }
     let words = shared.state().last_words.trim().to_owned();
-    if HEAP_IS_USED_UP.iter().any(|sign| words.contains(sign)) {
+    if is_heap_used_up(&words) {
         return Death::Heap;
     }
     let how = match status {

@@ -1,2 +1,2 @@
 // end: killed cpu
-for (let day = 0; ; day++) new Date(day).toLocaleString("de", { timeZone: "Nowhere/Land".repeat(9) });
+for (let day = 0; ; day++) new Date(day).toLocaleString("de", { timeZone: "Europe/Berlin" });
