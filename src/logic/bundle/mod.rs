@@ -86,7 +86,9 @@ pub struct Finding {
     pub line: Option<u32>,
     /// From 1, in UTF-16 code units.
     pub column: Option<u32>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_syntax: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_unresolved: bool,
 }
 
