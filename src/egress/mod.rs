@@ -24,6 +24,7 @@ mod dry_run;
 mod failure;
 mod handles;
 mod hide;
+mod incoming;
 mod key;
 mod policy;
 mod recorded;

@@ -15,8 +15,8 @@ use super::rest::{Rest, StoredRest};
 use super::session::Session;
 use super::transcript::Failure;
 use crate::domain::host_call::{
-    Exchange, ExchangeResponse, FetchRequest, FetchResponse, Handling, HostCallError, HostCallFuture,
-    HostCalls, KeyInfo, KeyRequest, Redirect, SignRequest,
+    Exchange, ExchangeResponse, FetchRequest, FetchResponse, Fetched, Handling, HostCallError,
+    HostCallFuture, HostCalls, KeyInfo, KeyRequest, Redirect, SignRequest,
 };
 use crate::domain::status::ErrorClass;
 
@@ -78,8 +78,8 @@ struct Recorded {
 }
 
 impl HostCalls for Replay {
-    fn fetch(&self, request: FetchRequest) -> HostCallFuture<FetchResponse> {
-        let answer = self.inner.fetch(&request);
+    fn fetch(&self, request: FetchRequest) -> HostCallFuture<Fetched> {
+        let answer = self.inner.fetch(&request).map(Fetched::from);
         Box::pin(std::future::ready(answer))
     }
 
@@ -221,7 +221,9 @@ impl State {
 impl Recorded {
     fn answer(&self, redirected: bool) -> Result<FetchResponse, HostCallError> {
         let Exchange { request, response, error, error_class, retry_after, .. } = &self.exchange;
-        let Some(ExchangeResponse { status, headers, .. }) = response else {
+        // An answer that broke off fails as a whole.
+        let Some(ExchangeResponse { status, headers, .. }) = response.as_ref().filter(|_| error.is_none())
+        else {
             return Err(HostCallError {
                 class: error_class.unwrap_or(ErrorClass::Transient),
                 message: error.clone().unwrap_or_default(),

@@ -2,6 +2,7 @@
 
 mod answers;
 mod attempt;
+mod calls;
 mod death;
 #[cfg(test)]
 mod fuzz;
@@ -19,7 +20,7 @@ use super::outcome::{RunEnd, RunOutcome, RunRequest, StartError};
 use super::protocol::Kind;
 use super::sandbox::{self, InForce};
 use super::{HostProgram, limits};
-use crate::domain::host_call::{FetchRequest, FetchResponse, HostCallError, HostCallFuture, HostCalls};
+use crate::domain::host_call::{FetchRequest, Fetched, HostCallError, HostCallFuture, HostCalls};
 use crate::domain::status::ErrorClass;
 use crate::domain::target::Limits;
 pub use attempt::{AttemptEnd, attempt};
@@ -156,7 +157,7 @@ impl Drop for JsHost {
 struct NoCalls;
 
 impl HostCalls for NoCalls {
-    fn fetch(&self, _request: FetchRequest) -> HostCallFuture<FetchResponse> {
+    fn fetch(&self, _request: FetchRequest) -> HostCallFuture<Fetched> {
         let message = "a test cannot reach anything".to_owned();
         Box::pin(async { Err(HostCallError { class: ErrorClass::Logic, message, retry_after: None }) })
     }

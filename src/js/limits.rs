@@ -45,6 +45,10 @@ pub const MAX_EVENTS: usize = 4 * MAX_CALLS_PER_RUN as usize;
 /// more than a host leaves lying that reads between two turns.
 pub const MAX_UNREAD: usize = 256 * 1024 * 1024;
 
+/// Bytes that wait for a host, above which no more is read of the bodies that its
+/// runs are being sent.
+pub const MAX_UNSENT: usize = 4 * 1024 * 1024;
+
 /// How long a child may take until its globals stand, before any of the
 /// author's code. Far more than needed (0.1 s): a loaded machine is no failure.
 pub const BOOT_LIMIT: Duration = Duration::from_secs(30);

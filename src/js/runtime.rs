@@ -135,6 +135,11 @@ impl Runtime {
             Kind::Refusal => write!(text, "[4,{run},{call},{}],", String::from_utf8_lossy(&frame.payload)),
             Kind::Abort => write!(text, "[5,{run}],"),
             Kind::Reply => self.append_reply(text, frame),
+            Kind::Part => {
+                let number = self.keep(frame.payload.clone());
+                write!(text, "[9,{run},{call},{number}],")
+            }
+            Kind::End => write!(text, "[10,{run},{call}],"),
             _ => Ok(()),
         };
     }
@@ -146,14 +151,15 @@ impl Runtime {
         write!(text, "[3,{},{},{},", frame.run, frame.call, String::from_utf8_lossy(&head))?;
         match inline(&body) {
             Some(body) => text.push_str(&body),
-            None => {
-                let state = self.js.op_state();
-                let number = state.borrow_mut().borrow_mut::<Bodies>().keep(body);
-                write!(text, "{number}")?;
-            }
+            None => write!(text, "{}", self.keep(body))?,
         }
         text.push_str("],");
         Ok(())
+    }
+
+    /// Keeps bytes until a script takes them, and says under which number.
+    fn keep(&mut self, bytes: Bytes) -> u32 {
+        self.js.op_state().borrow_mut().borrow_mut::<Bodies>().keep(bytes)
     }
 
     fn deliver_text(&mut self, text: &str) -> bool {

@@ -16,7 +16,9 @@ function nextCall(run, what) {
   return ++run.callCount;
 }
 
-// `call` has `reply(head, body)`, `refuse(refusal)` and `reject(reason)`.
+// `call` has `reply(head, body)`, `refuse(refusal)` and `reject(reason)`; one
+// whose answer comes in parts also has `part(body)` and `end()`, answers true
+// while more is to come, and has `cut(reason)` for when its run has ended.
 function awaitAnswer(run, number, call) {
   run.calls ??= new SafeMap();
   MapPrototypeSet(run.calls, number, call);

@@ -5,6 +5,7 @@
 const { core, primordials } = __bootstrap;
 const { getAsyncContext, setAsyncContext, cancelTimer } = core;
 const {
+  op_drop_body,
   op_limits,
   op_elapsed,
   op_run_broke,
@@ -17,6 +18,7 @@ const {
   MapPrototypeDelete,
   MapPrototypeForEach,
   MapPrototypeGet,
+  MapPrototypeGetSize,
   MapPrototypeSet,
   ObjectDefineProperty,
   ObjectKeys,
@@ -174,7 +176,13 @@ function end(run) {
     MapPrototypeForEach(run.timers, cancelTimer);
     run.timers = null;
   }
+  const calls = run.calls;
   run.calls = null;
+  // A body that another run reads on would never come to its end.
+  if (calls !== null && MapPrototypeGetSize(calls) > 0) {
+    const reason = ended();
+    MapPrototypeForEach(calls, (call) => call.cut?.(reason));
+  }
 }
 
 // The daemon gave the run up.
@@ -194,13 +202,15 @@ function abort(id) {
   }
 }
 
-function settle(message, how) {
-  const run = MapPrototypeGet(runs, message[1]);
-  if (run === undefined || run.calls === null) return;
-  const call = MapPrototypeGet(run.calls, message[2]);
-  if (call === undefined) return;
-  MapPrototypeDelete(run.calls, message[2]);
-  how(call);
+// `how` answers whether more is to come of the call. `body` is what it is given.
+function settle(message, body, how) {
+  const calls = MapPrototypeGet(runs, message[1])?.calls ?? null;
+  const call = calls === null ? undefined : MapPrototypeGet(calls, message[2]);
+  if (call === undefined) {
+    if (typeof body === "number") op_drop_body(body);
+    return;
+  }
+  if (!how(call)) MapPrototypeDelete(calls, message[2]);
 }
 
 const RUN = 2;
@@ -208,6 +218,8 @@ const REPLY = 3;
 const REFUSAL = 4;
 const ABORT = 5;
 const TEST = 8;
+const PART = 9;
+const END = 10;
 
 // Called by the host with the messages of one batch, a JSON array.
 function deliver(text) {
@@ -222,10 +234,16 @@ function deliver(text) {
         beginTest(message[1], message[2]);
         break;
       case REPLY:
-        settle(message, (call) => call.reply(message[3], message[4]));
+        settle(message, message[4], (call) => call.reply(message[3], message[4]));
+        break;
+      case PART:
+        settle(message, message[3], (call) => call.part?.(message[3]));
+        break;
+      case END:
+        settle(message, null, (call) => call.end?.());
         break;
       case REFUSAL:
-        settle(message, (call) => call.refuse(message[3]));
+        settle(message, null, (call) => call.refuse(message[3]));
         break;
       case ABORT:
         abort(message[1]);

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore};
 
 use super::super::code::Code;
-use super::super::limits::{MAX_BODIES_IN_FLIGHT, MAX_IN_FLIGHT, UNANSWERED};
+use super::super::limits::{MAX_BODIES_IN_FLIGHT, MAX_IN_FLIGHT, MAX_UNSENT, UNANSWERED};
 use super::super::outcome::{RunOutcome, StartError};
 use super::super::protocol::{self, Kind};
 use super::super::sandbox::InForce;
@@ -114,6 +114,9 @@ pub(super) enum Event {
 pub(super) struct Outbox {
     buffer: Mutex<Vec<u8>>,
     pub filled: Notify,
+    /// Bytes that were taken and are being written.
+    writing: AtomicUsize,
+    written: Notify,
 }
 
 impl Outbox {
@@ -122,7 +125,7 @@ impl Outbox {
     }
 
     pub fn with<T>(&self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buffer = self.buffer();
         let was_empty = buffer.is_empty();
         let result = write(&mut buffer);
         drop(buffer);
@@ -132,9 +135,30 @@ impl Outbox {
         result
     }
 
-    /// Takes everything, leaving an empty buffer to be filled.
+    /// Takes everything, leaving an empty buffer to be filled; what was taken
+    /// before has been written.
     pub fn swap(&self, empty: &mut Vec<u8>) {
-        std::mem::swap(&mut *self.buffer.lock().unwrap_or_else(PoisonError::into_inner), empty);
+        let mut buffer = self.buffer();
+        std::mem::swap(&mut *buffer, empty);
+        self.writing.store(empty.len(), Ordering::Relaxed);
+        drop(buffer);
+        self.written.notify_waiters();
+    }
+
+    /// Waits until the host has taken so much that more of a body may be read.
+    pub async fn room(&self) {
+        loop {
+            let written = self.written.notified();
+            let unsent = self.buffer().len() + self.writing.load(Ordering::Relaxed);
+            if unsent < MAX_UNSENT {
+                return;
+            }
+            written.await;
+        }
+    }
+
+    fn buffer(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

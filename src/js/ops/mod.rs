@@ -19,6 +19,7 @@ deno_core::extension!(
         op_call_text,
         op_cancel_call,
         op_console,
+        op_drop_body,
         op_limits,
         op_parse_url,
         op_elapsed,
@@ -151,4 +152,10 @@ fn op_cancel_call(state: &mut OpState, #[smi] run: u32, #[smi] call: u32) {
 fn op_take_body(state: &mut OpState, #[smi] number: u32) -> Uint8Array {
     let body = state.borrow_mut::<Bodies>().take(number);
     Vec::from(body).into()
+}
+
+/// One that nobody waits for any more.
+#[op2(fast)]
+fn op_drop_body(state: &mut OpState, #[smi] number: u32) {
+    state.borrow_mut::<Bodies>().take(number);
 }

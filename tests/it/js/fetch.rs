@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use provisiond::domain::host_call::{
-    Effect, FetchRequest, FetchResponse, HostCallError, HostCallFuture, HostCalls, Redirect,
+    Effect, FetchRequest, Fetched, HostCallError, HostCallFuture, HostCalls, Redirect,
 };
 use provisiond::domain::status::ErrorClass;
 use provisiond::js::{RunEnd, RunOutcome};
@@ -274,7 +274,7 @@ impl Drop for Dropped {
 }
 
 impl HostCalls for Silence {
-    fn fetch(&self, _: FetchRequest) -> HostCallFuture<FetchResponse> {
+    fn fetch(&self, _: FetchRequest) -> HostCallFuture<Fetched> {
         self.begun.fetch_add(1, Ordering::SeqCst);
         let dropped = Dropped(self.dropped.clone());
         Box::pin(async move {

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use provisiond::domain::host_call::{FetchRequest, FetchResponse, HostCallFuture, HostCalls};
+use provisiond::domain::host_call::{FetchRequest, Fetched, HostCallFuture, HostCalls};
 use provisiond::domain::target::Limits;
 use provisiond::js::{HostProgram, JsHost, RunEnd, RunOutcome, StartError};
 use serde_json::json;
@@ -74,7 +74,7 @@ async fn end_of(script: &str) -> RunEnd {
 struct Nobody;
 
 impl HostCalls for Nobody {
-    fn fetch(&self, _: FetchRequest) -> HostCallFuture<FetchResponse> {
+    fn fetch(&self, _: FetchRequest) -> HostCallFuture<Fetched> {
         Box::pin(std::future::pending())
     }
 }
@@ -176,9 +176,9 @@ async fn what_a_host_writes_is_cut() {
 struct Generous;
 
 impl HostCalls for Generous {
-    fn fetch(&self, request: FetchRequest) -> HostCallFuture<FetchResponse> {
+    fn fetch(&self, request: FetchRequest) -> HostCallFuture<Fetched> {
         let answer = response(&request, 200, &vec![0; 4 << 20]);
-        Box::pin(std::future::ready(Ok(answer)))
+        Box::pin(std::future::ready(Ok(answer.into())))
     }
 }
 

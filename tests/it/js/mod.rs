@@ -9,4 +9,5 @@ mod old_kernel;
 mod run;
 mod sandbox;
 mod signing;
+mod streams;
 pub mod support;
