@@ -138,18 +138,19 @@ impl Session {
 
 impl Inner {
     async fn fetch(&self, request: FetchRequest) -> Result<Fetched, HostCallError> {
-        // The semaphore is never closed.
+        // Before it waits: what is over the limits does not wait in memory.
+        let prepared = Outgoing::prepare(&request, &self.policy);
+        let refused = |error| {
+            let error = self.policy.clean(error);
+            self.transcript.begin(shown_request(&request, &self.policy)).fail(error.clone());
+            error
+        };
+        let outgoing = prepared.map_err(refused)?;
         let turn = self.turns.clone().acquire_owned().await;
+        // The semaphore is never closed.
         let turn = turn.map_err(|_| permanent("the run has ended"))?;
         let shown = shown_request(&request, &self.policy);
-        match Outgoing::prepare(&request, &self.policy) {
-            Ok(outgoing) => self.follow(outgoing, shown, request.redirect, turn).await,
-            Err(error) => {
-                let error = self.policy.clean(error);
-                self.transcript.begin(shown).fail(error.clone());
-                Err(error)
-            }
-        }
+        self.follow(outgoing, shown, request.redirect, turn).await
     }
 
     /// Sends the request and goes where the answers send it.

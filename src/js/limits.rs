@@ -17,9 +17,9 @@ pub const MAX_REQUEST_HEAD: usize = 1024 * 1024;
 pub const MAX_REQUEST_BODY: usize = 10 * 1024 * 1024;
 /// Most bytes that are signed at once.
 pub const MAX_SIGNED: usize = 1024 * 1024;
-/// Most bytes of request bodies that one host may have on their way at once:
-/// the daemon keeps them in memory.
-pub const MAX_BODIES_IN_FLIGHT: usize = 64 * 1024 * 1024;
+/// Most bytes of requests, heads and bodies, that one host may have on their way
+/// at once: the daemon keeps them in memory.
+pub const MAX_REQUESTS_IN_FLIGHT: usize = 64 * 1024 * 1024;
 /// Most console lines of one run.
 pub const MAX_CONSOLE_LINES: usize = 200;
 /// Most console bytes of one run.

@@ -100,6 +100,7 @@ impl Runtime {
     }
 
     fn deliver(&mut self, frames: &[Frame]) {
+        let mark = self.bodies(|bodies| bodies.mark());
         let mut text = String::from("[");
         for frame in frames {
             self.append(&mut text, frame);
@@ -108,6 +109,7 @@ impl Runtime {
         text.pop();
         text.push(']');
         if !self.deliver_text(&text) && !self.is_heap_exhausted() {
+            self.bodies(|bodies| bodies.forget_since(mark));
             self.deliver_one_by_one(frames);
         }
     }
@@ -159,7 +161,11 @@ impl Runtime {
 
     /// Keeps bytes until a script takes them, and says under which number.
     fn keep(&mut self, bytes: Bytes) -> u32 {
-        self.js.op_state().borrow_mut().borrow_mut::<Bodies>().keep(bytes)
+        self.bodies(|bodies| bodies.keep(bytes))
+    }
+
+    fn bodies<T>(&mut self, work: impl FnOnce(&mut Bodies) -> T) -> T {
+        work(self.js.op_state().borrow_mut().borrow_mut())
     }
 
     fn deliver_text(&mut self, text: &str) -> bool {

@@ -17,8 +17,8 @@ function nextCall(run, what) {
 }
 
 // `call` has `reply(head, body)`, `refuse(refusal)` and `reject(reason)`; one
-// whose answer comes in parts also has `part(body)` and `end()`, answers true
-// while more is to come, and has `cut(reason)` for when its run has ended.
+// whose answer comes in parts also has `part(body)` and `end()`, and answers true
+// while more is to come.
 function awaitAnswer(run, number, call) {
   run.calls ??= new SafeMap();
   MapPrototypeSet(run.calls, number, call);

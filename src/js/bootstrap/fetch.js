@@ -38,7 +38,10 @@ function fetch(input, init = undefined) {
       request.body = body.consume();
       return send(run, request);
     }
-    return PromisePrototypeThen(readableStreamCollectIntoUint8Array(upTo(MAX_BODY, body.stream)), (bytes) => {
+    const { signal } = request;
+    const collected = readableStreamCollectIntoUint8Array(upTo(MAX_BODY, body.stream, signal));
+    return PromisePrototypeThen(collected, (bytes) => {
+      if (signal?.aborted) throw signal.reason;
       request.body = bytes;
       return send(run, request);
     });
@@ -47,8 +50,8 @@ function fetch(input, init = undefined) {
   }
 }
 
-// The stream, which fails when it gets too long.
-function upTo(most, stream) {
+// The stream, which fails when it gets too long, and is cancelled by the signal.
+function upTo(most, stream, signal) {
   let size = 0;
   const count = new TransformStream({
     transform(chunk, controller) {
@@ -57,7 +60,7 @@ function upTo(most, stream) {
       controller.enqueue(chunk);
     },
   });
-  return stream.pipeThrough(count);
+  return stream.pipeThrough(count, signal === null ? undefined : { __proto__: null, signal });
 }
 
 function bodyTooLarge() {
@@ -218,11 +221,6 @@ class Call {
     } else {
       this.controller.error(reason);
     }
-  }
-
-  // Its run has ended; a promise of it stays as it is.
-  cut(reason) {
-    if (this.controller !== null) this.controller.error(reason);
   }
 
   settled() {

@@ -30,9 +30,9 @@ const {
 } = primordials;
 const { AbortController } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
-const { describe, toJson } = core.loadExtScript("ext:provisiond/thrown.js");
+const { describe, HostCallError, toJson } = core.loadExtScript("ext:provisiond/thrown.js");
 
-const { 4: MAX_RETURNED } = op_limits();
+const { 4: MAX_RETURNED, 9: MAX_TESTS } = op_limits();
 
 class Run {
   constructor(id) {
@@ -178,10 +178,10 @@ function end(run) {
   }
   const calls = run.calls;
   run.calls = null;
-  // A body that another run reads on would never come to its end.
+  // Whoever else waits for them, in a later run, would wait for ever.
   if (calls !== null && MapPrototypeGetSize(calls) > 0) {
-    const reason = ended();
-    MapPrototypeForEach(calls, (call) => call.cut?.(reason));
+    const reason = new HostCallError("the run that made this call has ended", "transient");
+    MapPrototypeForEach(calls, (call) => call.reject(reason));
   }
 }
 
@@ -189,10 +189,8 @@ function end(run) {
 function abort(id) {
   const run = MapPrototypeGet(runs, id);
   if (run === undefined) return;
-  const calls = run.calls;
   end(run);
   const reason = ended();
-  if (calls !== null) MapPrototypeForEach(calls, (call) => call.reject(reason));
   if (run.controller === null) return;
   setAsyncContext(run);
   try {
@@ -264,7 +262,8 @@ function endLoading() {
 }
 
 const NO_FUNCTION = "logic must have a function as `export default` or `module.exports`";
-const BAD_TESTS = "`tests` must be an object whose members are functions, at most 200";
+const BAD_TESTS = "`tests` must be an object whose members are functions";
+const TOO_MANY_TESTS = `the limit of ${MAX_TESTS} tests was reached`;
 
 // Takes what logic exports: the namespace of a module, or what CommonJS leaves.
 // Answers with JSON, or with the sentence that says what is wrong.
@@ -276,8 +275,9 @@ function adopt(exported) {
   const given = exported.tests ?? main?.tests ?? {};
   if (typeof given !== "object") return BAD_TESTS;
   const names = ObjectKeys(given);
+  if (names.length > MAX_TESTS) return TOO_MANY_TESTS;
   for (let i = 0; i < names.length; i++) {
-    if (typeof given[names[i]] !== "function" || names.length > 200) return BAD_TESTS;
+    if (typeof given[names[i]] !== "function") return BAD_TESTS;
     tests[names[i]] = given[names[i]];
   }
   return toJson({ tests: names });

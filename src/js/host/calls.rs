@@ -25,7 +25,7 @@ pub(super) struct Calls {
 
 impl Calls {
     /// Begins a call with one answer; what it reserved is kept until it is done.
-    pub fn start<F>(&mut self, call: u32, reserved: Option<Reserved>, done: F)
+    pub fn start<F>(&mut self, call: u32, reserved: Reserved, done: F)
     where
         F: Future<Output = Result<Answer, HostCallError>> + Send + 'static,
     {

@@ -8,8 +8,8 @@ use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
 use super::super::limits::{
-    MAX_BODIES_IN_FLIGHT, MAX_CALLS_PER_RUN, MAX_CONSOLE_BYTES, MAX_CONSOLE_LINES, MAX_EVENTS,
-    MAX_FRAME_FROM_HOST, MAX_MESSAGE, MAX_STACK,
+    MAX_CALLS_PER_RUN, MAX_CONSOLE_BYTES, MAX_CONSOLE_LINES, MAX_EVENTS, MAX_FRAME_FROM_HOST, MAX_MESSAGE,
+    MAX_REQUESTS_IN_FLIGHT, MAX_STACK,
 };
 use super::super::protocol::{self, Kind, ProtocolError};
 use super::process::Process;
@@ -149,8 +149,8 @@ fn nothing_beyond_its_limit_is_kept(shared: &Arc<Shared>) -> Result<(), TestCase
     let calls = slot.events.iter().filter(|event| matches!(event, Event::Fetch { .. })).count();
     prop_assert!(calls <= MAX_CALLS_PER_RUN as usize);
     drop(state);
-    let bodies = shared.bodies_in_flight.load(std::sync::atomic::Ordering::Relaxed);
-    prop_assert!(bodies <= MAX_BODIES_IN_FLIGHT, "{bodies}");
+    let bodies = shared.bytes_in_flight.load(std::sync::atomic::Ordering::Relaxed);
+    prop_assert!(bodies <= MAX_REQUESTS_IN_FLIGHT, "{bodies}");
     Ok(())
 }
 

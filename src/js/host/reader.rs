@@ -13,9 +13,8 @@ use tokio::task::JoinHandle;
 
 use super::super::code::{Code, Place};
 use super::super::limits::{
-    MAX_BODIES_IN_FLIGHT, MAX_CALLS_PER_RUN, MAX_CONSOLE_BYTES, MAX_CONSOLE_LINES, MAX_EVENTS,
-    MAX_FRAME_FROM_HOST, MAX_MESSAGE, MAX_REQUEST_BODY, MAX_REQUEST_HEAD, MAX_RETURNED, MAX_SIGNED,
-    MAX_TESTS, cut,
+    MAX_CALLS_PER_RUN, MAX_CONSOLE_BYTES, MAX_CONSOLE_LINES, MAX_EVENTS, MAX_FRAME_FROM_HOST, MAX_MESSAGE,
+    MAX_REQUEST_BODY, MAX_REQUEST_HEAD, MAX_REQUESTS_IN_FLIGHT, MAX_RETURNED, MAX_SIGNED, MAX_TESTS, cut,
 };
 use super::super::outcome::{CompileError, RunOutcome, StartError};
 use super::super::protocol::{self, Frame, Kind, LoadFailure, Loaded, ProtocolError};
@@ -187,7 +186,8 @@ fn fetch(shared: &Arc<Shared>, calls: u32, call: u32, payload: Bytes) -> Result<
     if head.len() > MAX_REQUEST_HEAD || body.len() > MAX_REQUEST_BODY {
         return Err(ProtocolError::TooLarge(head.len() + body.len()));
     }
-    let Some(reserved) = shared.reserve_body(body.len()) else { return Ok(too_many_bytes(call)) };
+    let size = head.len() + body.len();
+    let Some(reserved) = shared.reserve(size) else { return Ok(too_many_bytes(call)) };
     Ok(match answers::request(&head, body) {
         Ok(request) => Event::Fetch { call, request, reserved },
         Err(message) => refused(call, ErrorClass::Permanent, message),
@@ -215,19 +215,20 @@ fn signing(
     if head.len() > MAX_REQUEST_HEAD || data.len() > MAX_SIGNED {
         return Err(ProtocolError::TooLarge(head.len() + data.len()));
     }
-    let Some(reserved) = shared.reserve_body(data.len()) else { return Ok(too_many_bytes(call)) };
+    let size = head.len() + data.len();
+    let Some(reserved) = shared.reserve(size) else { return Ok(too_many_bytes(call)) };
     let event = match kind {
         Kind::Sign => {
             answers::sign_request(&head, data).map(|request| Event::Sign { call, request, reserved })
         }
-        _ => answers::key_request(&head).map(|request| Event::InspectKey { call, request }),
+        _ => answers::key_request(&head).map(|request| Event::InspectKey { call, request, reserved }),
     };
     Ok(event.unwrap_or_else(|message| refused(call, ErrorClass::Permanent, message)))
 }
 
 fn too_many_bytes(call: u32) -> Event {
-    let most = MAX_BODIES_IN_FLIGHT / (1024 * 1024);
-    let message = format!("the limit of {most} MiB for request bodies on their way from a host was reached");
+    let most = MAX_REQUESTS_IN_FLIGHT / (1024 * 1024);
+    let message = format!("the limit of {most} MiB for requests on their way from a host was reached");
     refused(call, ErrorClass::Transient, message)
 }
 

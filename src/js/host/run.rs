@@ -57,12 +57,12 @@ impl<'a> Run<'a> {
                     Event::Fetch { call, request, reserved } => {
                         calls.start_fetch(call, reserved, host_calls.fetch(request), self.shared);
                     }
-                    Event::InspectKey { call, request } => {
-                        calls.start(call, None, host_calls.inspect_key(request).map_ok(Answer::Key));
+                    Event::InspectKey { call, request, reserved } => {
+                        calls.start(call, reserved, host_calls.inspect_key(request).map_ok(Answer::Key));
                     }
                     Event::Sign { call, request, reserved } => {
                         let done = host_calls.sign(request).map_ok(Answer::Signature);
-                        calls.start(call, Some(reserved), done);
+                        calls.start(call, reserved, done);
                     }
                     Event::Refused { call, error } => self.answer(call, Err(error)),
                     Event::Cancel { call } => calls.cancel(call),

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore};
 
 use super::super::code::Code;
-use super::super::limits::{MAX_BODIES_IN_FLIGHT, MAX_IN_FLIGHT, MAX_UNSENT, UNANSWERED};
+use super::super::limits::{MAX_IN_FLIGHT, MAX_REQUESTS_IN_FLIGHT, MAX_UNSENT, UNANSWERED};
 use super::super::outcome::{RunOutcome, StartError};
 use super::super::protocol::{self, Kind};
 use super::super::sandbox::InForce;
@@ -33,9 +33,8 @@ pub(super) struct Shared {
     pub limits: Limits,
     pub permits: Semaphore,
     pub outbox: Outbox,
-    /// Bytes of request bodies, and of data to be signed, whose calls are being
-    /// done.
-    pub bodies_in_flight: AtomicUsize,
+    /// Bytes of what the calls that are being done brought with them.
+    pub bytes_in_flight: AtomicUsize,
     /// Somebody began a run, the host answered, or it ended.
     pub stirred: Notify,
     /// The start took a step.
@@ -103,7 +102,7 @@ pub(super) enum Event {
     Returned(Bytes),
     Ended(RunOutcome),
     Fetch { call: u32, request: FetchRequest, reserved: Reserved },
-    InspectKey { call: u32, request: KeyRequest },
+    InspectKey { call: u32, request: KeyRequest, reserved: Reserved },
     Sign { call: u32, request: SignRequest, reserved: Reserved },
     Refused { call: u32, error: HostCallError },
     Cancel { call: u32 },
@@ -184,7 +183,7 @@ impl Shared {
             limits,
             permits: Semaphore::new(MAX_IN_FLIGHT),
             outbox: Outbox::default(),
-            bodies_in_flight: AtomicUsize::new(0),
+            bytes_in_flight: AtomicUsize::new(0),
             stirred: Notify::new(),
             started: Notify::new(),
             state: Mutex::new(state),
@@ -249,15 +248,15 @@ impl Shared {
         self.outbox.filled.notify_one();
     }
 
-    /// Takes the bytes of a body into account, `None` when there are too many.
-    pub fn reserve_body(self: &Arc<Self>, size: usize) -> Option<Reserved> {
-        let before = self.bodies_in_flight.fetch_add(size, Ordering::Relaxed);
+    /// Takes the bytes of a call into account, `None` when there are too many.
+    pub fn reserve(self: &Arc<Self>, size: usize) -> Option<Reserved> {
+        let before = self.bytes_in_flight.fetch_add(size, Ordering::Relaxed);
         let reserved = Reserved { shared: self.clone(), size };
-        (before == 0 || before + size <= MAX_BODIES_IN_FLIGHT).then_some(reserved)
+        (before == 0 || before + size <= MAX_REQUESTS_IN_FLIGHT).then_some(reserved)
     }
 }
 
-/// Bytes of a body that are taken into account until this is dropped.
+/// Bytes of a call that are taken into account until this is dropped.
 #[derive(Debug)]
 pub(super) struct Reserved {
     shared: Arc<Shared>,
@@ -266,7 +265,7 @@ pub(super) struct Reserved {
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        self.shared.bodies_in_flight.fetch_sub(self.size, Ordering::Relaxed);
+        self.shared.bytes_in_flight.fetch_sub(self.size, Ordering::Relaxed);
     }
 }
 

@@ -34,7 +34,7 @@ deno_core::extension!(
 
 /// The figures that the scripts enforce: calls a run, body bytes, console
 /// lines, console bytes, returned bytes, message and stack characters, bytes of
-/// a call's head, bytes to be signed.
+/// a call's head, bytes to be signed, tests.
 #[op2]
 #[serde]
 fn op_limits() -> Vec<usize> {
@@ -48,6 +48,7 @@ fn op_limits() -> Vec<usize> {
         limits::MAX_STACK,
         limits::MAX_REQUEST_HEAD,
         limits::MAX_SIGNED,
+        limits::MAX_TESTS,
     ]
 }
 
