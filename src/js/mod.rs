@@ -42,6 +42,9 @@ use std::path::PathBuf;
 
 pub use child::main;
 pub use code::Code;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use host::hostile;
 pub use host::{AttemptEnd, JsHost, attempt};
 pub use outcome::{CompileError, RunEnd, RunOutcome, RunRequest, StartError, Thrown};
 
