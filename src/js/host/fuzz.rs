@@ -1,10 +1,11 @@
 //! Frames of a host that was taken over: whatever it says, the daemon neither
 //! panics nor keeps more than its limits, and what is no protocol is named.
 
+use bytes::BytesMut;
 use proptest::prelude::*;
 
 use super::super::protocol::{self, Kind};
-use super::hostile::{self, RUN, take, taken_over};
+use super::hostile::{self, RUN, hear, taken_over};
 use super::run::Run;
 
 /// What an honest host says, from its start to the end of a run.
@@ -109,7 +110,8 @@ fn what_an_honest_host_says_is_taken() {
     let _run = Run::begin(&shared, Kind::Run, "{}").unwrap();
     let frames = honest();
     let said: Vec<u8> = [0, 1, 3, 4, 5, 6, 9].iter().flat_map(|frame| frames[*frame].clone()).collect();
-    take(&shared, &said, 7).unwrap();
+    let mut buffer = BytesMut::new();
+    said.chunks(7).try_for_each(|piece| hear(&shared, &mut buffer, piece)).unwrap();
     assert_eq!(shared.code.place(5, 1).unwrap().file, "a/x.js");
     let mut state = shared.state();
     let slot = state.slot(RUN).unwrap();

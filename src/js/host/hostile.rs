@@ -51,13 +51,8 @@ pub(super) fn taken_over() -> Arc<Shared> {
     Arc::new(Shared::new(process, Code::mapped("export default () => 1", MAP), Limits::default()))
 }
 
-/// Takes what was said in pieces, as a socket gives it; an error ends the host.
-pub(super) fn take(shared: &Arc<Shared>, said: &[u8], piece: usize) -> Result<(), ProtocolError> {
-    let mut buffer = BytesMut::new();
-    said.chunks(piece).try_for_each(|piece| hear(shared, &mut buffer, piece))
-}
-
-fn hear(shared: &Arc<Shared>, buffer: &mut BytesMut, piece: &[u8]) -> Result<(), ProtocolError> {
+/// Takes a piece of what was said, as a socket gives it; an error ends the host.
+pub(super) fn hear(shared: &Arc<Shared>, buffer: &mut BytesMut, piece: &[u8]) -> Result<(), ProtocolError> {
     buffer.extend_from_slice(piece);
     let heard = take_frames(shared, buffer);
     assert!(buffer.capacity() <= 2 * (MAX_FRAME_FROM_HOST + 64 * 1024), "{}", buffer.capacity());
