@@ -68,7 +68,11 @@ pub enum Command {
     },
     /// The bundler process; the daemon starts it
     #[command(hide = true)]
-    Bundle,
+    Bundle {
+        /// Without its sandbox
+        #[arg(long)]
+        unconfined: bool,
+    },
 }
 
 /// Where the daemon lives; for commands that open the database themselves.

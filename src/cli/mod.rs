@@ -41,7 +41,7 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::JsHost { unconfined } => return exit::from_code(crate::js::main(!unconfined)),
-        Command::Bundle => return exit::from_code(crate::logic::bundle::main()),
+        Command::Bundle { unconfined } => return exit::from_code(crate::logic::bundle::main(!unconfined)),
         Command::Serve(serve) => app::serve(&serve.config()?)?,
         Command::Migrate(place) => {
             for name in app::migrate(&place.config()?)? {

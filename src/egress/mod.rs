@@ -24,6 +24,9 @@ mod dry_run;
 mod failure;
 mod handles;
 mod hide;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod hostile;
 mod incoming;
 mod key;
 mod policy;

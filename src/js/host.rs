@@ -6,6 +6,8 @@ mod calls;
 mod death;
 #[cfg(test)]
 mod fuzz;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 mod process;
 mod reader;
 mod run;

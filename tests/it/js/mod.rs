@@ -6,6 +6,7 @@ mod hostile;
 mod limits;
 mod load;
 mod old_kernel;
+mod platform;
 mod run;
 mod sandbox;
 mod signing;

@@ -42,6 +42,7 @@ async fn both_kinds_of_modules_run() {
         "module.exports = async () => ({ status: 'provisioned' }); module.exports.tests = { async a(t) { await t.run() } };",
         "exports.default = () => 1; exports.tests = { a: (t) => t.run() };",
         "const { log } = require('provisiond'); module.exports = () => log('x'); module.exports.tests = { a(t) { return t.run() } };",
+        "export default () => { using a = { [Symbol.dispose]() {} } }; export const tests = { a: (t) => t.run() };",
         "import { log } from 'provisiond'; export default (): void => log('x'); export const tests = { a(t: any) { return t.run() } };",
     ] {
         let results = tested(code).await;

@@ -1,6 +1,7 @@
 //! Logic as a thing that people write: building, packages, versions.
 
 mod build;
+mod bundler;
 mod canary;
 mod packages;
 mod publish;
