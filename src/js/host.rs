@@ -120,6 +120,14 @@ impl JsHost {
         self.shared.state().tainted
     }
 
+    /// Whether nothing of any run is left to be done in it; false also when it
+    /// does not say so at once.
+    pub async fn is_at_rest(&self) -> bool {
+        self.shared.outbox.put(Kind::Rest, 0, 0, &[]);
+        let said = tokio::time::timeout(limits::UNANSWERED, self.shared.rested.notified()).await;
+        said.is_ok() && self.shared.state().at_rest
+    }
+
     /// CPU time that the child has used so far, in steps of 10 ms; `None` when it
     /// is gone.
     pub fn cpu(&self) -> Option<std::time::Duration> {

@@ -56,6 +56,8 @@ pub const BOOT_LIMIT: Duration = Duration::from_secs(30);
 pub const PING_INTERVAL: Duration = Duration::from_millis(100);
 /// How often an unanswered ping is looked at.
 pub const WATCH_INTERVAL: Duration = Duration::from_millis(50);
+/// How often a host without runs is looked at.
+pub const IDLE_INTERVAL: Duration = Duration::from_secs(2);
 /// A host whose ping is older than this is held up by one of its runs.
 pub const UNANSWERED: Duration = Duration::from_millis(250);
 

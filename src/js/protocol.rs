@@ -35,6 +35,8 @@ pub(super) enum Kind {
     Part = 9,
     /// To the host: the body has come to its end.
     End = 10,
+    /// To the host: say whether anything is left to be done.
+    Rest = 11,
 
     /// From the host: the globals stand, the author's code comes next; payload
     /// is what of the sandbox is in force, as JSON.
@@ -68,10 +70,12 @@ pub(super) enum Kind {
     /// From the host: a signature is wanted; payload is a [`SignHead`] and the
     /// data.
     Sign = 29,
+    /// From the host: nothing of any run is left to be done, when `call` is 1.
+    Rested = 30,
 }
 
 impl Kind {
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 26] = [
         Self::Start,
         Self::Run,
         Self::Reply,
@@ -82,6 +86,7 @@ impl Kind {
         Self::Test,
         Self::Part,
         Self::End,
+        Self::Rest,
         Self::Booted,
         Self::Ready,
         Self::Failed,
@@ -96,6 +101,7 @@ impl Kind {
         Self::Tried,
         Self::InspectKey,
         Self::Sign,
+        Self::Rested,
     ];
 
     fn from_number(number: u8) -> Option<Self> {

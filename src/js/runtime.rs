@@ -51,8 +51,8 @@ pub(super) struct Scripts {
 
 /// What came of a turn.
 pub(super) enum Turn {
-    /// Nothing is left to do for now.
-    Idle,
+    /// Nothing is left to do for now, or at all.
+    Idle { at_rest: bool },
     /// The engine gave up on its heap.
     HeapExhausted,
     /// The event loop failed, which no script should be able to cause.
@@ -89,7 +89,7 @@ impl Runtime {
         }
         match polled {
             Poll::Ready(Err(error)) => Turn::Broken(error.to_string()),
-            _ => Turn::Idle,
+            polled => Turn::Idle { at_rest: polled.is_ready() },
         }
     }
 

@@ -71,6 +71,10 @@ pub(super) fn take_frames(shared: &Arc<Shared>, buffer: &mut BytesMut) -> Result
         match frame.kind {
             Kind::Booted | Kind::Ready | Kind::Failed => take_startup(shared, &frame)?,
             Kind::Pong => take_pong(shared, frame.call),
+            Kind::Rested => {
+                shared.state().at_rest = frame.call == 1;
+                shared.rested.notify_one();
+            }
             Kind::HeapExhausted => shared.kill(Death::Heap),
             _ => take_event(shared, frame)?,
         }
@@ -137,6 +141,7 @@ fn take_pong(shared: &Shared, number: u32) {
     let mut state = shared.state();
     if state.ping.is_some_and(|ping| ping.number == number) {
         state.ping = None;
+        shared.stirred.notify_one();
     }
 }
 

@@ -32,9 +32,13 @@ impl<'a> Run<'a> {
             return None;
         }
         let was_idle = state.in_flight() == 0;
+        if was_idle {
+            // What an ended run has left behind may hold the host up: then this
+            // stays without an answer, and the run that comes after it is not to
+            // blame.
+            shared.ping(&mut state);
+        }
         let number = state.occupy()?;
-        // Under the lock, so that pings and runs are written in the order of
-        // their times.
         shared.outbox.put(kind, number, 0, &[payload.as_bytes()]);
         drop(state);
         if was_idle {

@@ -39,6 +39,8 @@ pub(super) struct Shared {
     pub stirred: Notify,
     /// The start took a step.
     pub started: Notify,
+    /// The host said whether anything is left to be done.
+    pub rested: Notify,
     state: Mutex<State>,
 }
 
@@ -55,6 +57,8 @@ pub(super) struct State {
     pub tainted: bool,
     pub ping: Option<Ping>,
     pub pings: u32,
+    /// What the host said last: nothing of any run is left to be done.
+    pub at_rest: bool,
     slots: Vec<Slot>,
     free: Vec<u32>,
     /// The last lines that the child wrote to its standard error.
@@ -79,7 +83,8 @@ pub(super) enum Startup {
 pub(super) struct Ping {
     pub number: u32,
     pub sent_at: Instant,
-    pub cpu: Duration,
+    /// CPU time of the child when it was first looked at after that.
+    pub cpu: Option<Duration>,
 }
 
 /// A place for a run.
@@ -171,6 +176,7 @@ impl Shared {
             tainted: false,
             ping: None,
             pings: 0,
+            at_rest: true,
             slots: (0..MAX_IN_FLIGHT).map(|_| Slot::default()).collect(),
             free: (0..MAX_IN_FLIGHT as u32).rev().collect(),
             last_words: String::new(),
@@ -186,6 +192,7 @@ impl Shared {
             bytes_in_flight: AtomicUsize::new(0),
             stirred: Notify::new(),
             started: Notify::new(),
+            rested: Notify::new(),
             state: Mutex::new(state),
         }
     }
@@ -214,7 +221,21 @@ impl Shared {
     /// Whether the child used CPU time since a ping; one that did not waits for a
     /// CPU, and nobody in it is to blame.
     pub fn is_busy_since(&self, ping: Ping) -> bool {
-        self.process.cpu().unwrap_or_default().saturating_sub(ping.cpu) > UNANSWERED / 2
+        let Some(before) = ping.cpu else { return false };
+        self.process.cpu().unwrap_or_default().saturating_sub(before) > UNANSWERED / 2
+    }
+
+    /// Asks the host to answer, unless it already has to.
+    pub fn ping(&self, state: &mut State) {
+        if state.ping.is_some() {
+            return;
+        }
+        state.pings = state.pings.wrapping_add(1);
+        let number = state.pings;
+        state.ping = Some(Ping { number, sent_at: Instant::now(), cpu: None });
+        // Under the lock, so that pings and runs are written in the order of
+        // their times.
+        self.outbox.put(Kind::Ping, 0, number, &[]);
     }
 
     /// Kills the child; its runs end when its socket closes. The first reason

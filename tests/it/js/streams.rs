@@ -162,7 +162,7 @@ async fn a_body_ends_with_its_run() {
     assert_eq!(value(run_with(&host, json!({}), story.clone()).await), json!("kept"));
     assert_eq!(story.dropped.load(Ordering::SeqCst), 1);
     let end = run(&host, json!({ "later": true })).await;
-    assert_eq!(value(end), json!(["TimeoutError", "the run has ended"]));
+    assert_eq!(value(end), json!(["HostCallError", "the run that made this call has ended"]));
 }
 
 /// Answers with many parts of one MiB.
