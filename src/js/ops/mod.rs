@@ -10,6 +10,8 @@ pub(super) use outbox::{Bodies, Outbox};
 
 use super::limits;
 use super::protocol::Kind;
+use crate::domain::response::Response;
+use crate::domain::status::Reason;
 
 deno_core::extension!(
     provisiond,
@@ -18,6 +20,7 @@ deno_core::extension!(
         op_call_bytes,
         op_call_text,
         op_cancel_call,
+        op_check_response,
         op_console,
         op_drop_body,
         op_limits,
@@ -159,4 +162,17 @@ fn op_take_body(state: &mut OpState, #[smi] number: u32) -> Uint8Array {
 #[op2(fast)]
 fn op_drop_body(state: &mut OpState, #[smi] number: u32) {
     state.borrow_mut::<Bodies>().take(number);
+}
+
+/// What the daemon would say of a response to a test's run, empty when nothing is
+/// wrong with it.
+#[op2]
+#[string]
+fn op_check_response(#[string] reason: &str, #[string] response: &str) -> String {
+    let Ok(reason) = reason.parse::<Reason>() else { return format!("`{reason}` is no reason to run") };
+    let value = match serde_json::from_str(response) {
+        Ok(value) => value,
+        Err(error) => return format!("the returned value cannot be read: {error}"),
+    };
+    Response::read(&value, reason).err().map_or_else(String::new, |problem| problem.to_string())
 }
