@@ -8,11 +8,15 @@ use std::time::Duration;
 pub const MAX_IN_FLIGHT: usize = 64;
 /// Most tests that come with one piece of logic.
 pub const MAX_TESTS: usize = 1_000;
+/// Most bytes of their names, as JSON.
+pub const MAX_TEST_NAMES: usize = 256 * 1024;
 /// Most host calls of one run.
 pub const MAX_CALLS_PER_RUN: u32 = 1_000;
 /// Longest head of a host call, as JSON: method, address and header fields. What
 /// egress allows of them is less.
 pub const MAX_REQUEST_HEAD: usize = 1024 * 1024;
+/// Most header fields of a host call. What egress allows of them is less.
+pub const MAX_REQUEST_HEADERS: usize = 1_000;
 /// Largest request body of a host call.
 pub const MAX_REQUEST_BODY: usize = 10 * 1024 * 1024;
 /// Most bytes that are signed at once.

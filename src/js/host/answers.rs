@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use super::super::code::Code;
-use super::super::limits::{MAX_FRAME_TO_HOST, MAX_MESSAGE, MAX_STACK, cut};
+use super::super::limits::{MAX_FRAME_TO_HOST, MAX_MESSAGE, MAX_REQUEST_HEADERS, MAX_STACK, cut};
 use super::super::outcome::Thrown;
 use super::super::protocol::{self, Kind, Refusal, SignHead, ThrownText};
 use crate::domain::host_call::{
@@ -23,6 +23,9 @@ pub(super) fn request(head: &[u8], body: Bytes) -> Result<FetchRequest, String> 
     type Head = (String, String, Redirect, Vec<(String, String)>, bool, Option<Effect>);
     let (method, url, redirect, mut headers, has_body, effect) =
         serde_json::from_slice::<Head>(head).map_err(|error| format!("the request is malformed: {error}"))?;
+    if headers.len() > MAX_REQUEST_HEADERS {
+        return Err(format!("the limit of {MAX_REQUEST_HEADERS} header fields in a request was reached"));
+    }
     for (name, _) in &mut headers {
         name.make_ascii_lowercase();
     }

@@ -1,12 +1,16 @@
 //! Frames of a host that was taken over: whatever it says, the daemon neither
 //! panics nor keeps more than its limits, and what is no protocol is named.
 
+use std::sync::atomic::Ordering;
+
 use bytes::BytesMut;
 use proptest::prelude::*;
 
+use super::super::limits::{MAX_MESSAGE, MAX_REQUEST_HEADERS, MAX_TEST_NAMES};
 use super::super::protocol::{self, Kind};
 use super::hostile::{self, RUN, hear, taken_over};
 use super::run::Run;
+use super::shared::{Event, Startup};
 
 /// What an honest host says, from its start to the end of a run.
 fn honest() -> Vec<Vec<u8>> {
@@ -116,6 +120,81 @@ fn what_an_honest_host_says_is_taken() {
     let mut state = shared.state();
     let slot = state.slot(RUN).unwrap();
     assert_eq!((slot.events.len(), slot.console.len()), (3, 1));
+}
+
+/// A fetch with this head and body.
+fn fetch(call: u32, head: &str, body: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    protocol::put_with_body(&mut frame, Kind::Fetch, RUN, call, head.as_bytes(), body);
+    frame
+}
+
+/// What comes of frames, all read at once.
+fn events_of(said: &[u8]) -> (usize, Vec<Event>) {
+    let shared = taken_over();
+    let run = Run::begin(&shared, Kind::Run, "{}").unwrap();
+    hear(&shared, &mut BytesMut::new(), said).unwrap();
+    let bytes = shared.bytes_in_flight.load(Ordering::Relaxed);
+    let events = shared.state().slot(RUN).unwrap().events.drain(..).collect();
+    drop(run);
+    (bytes, events)
+}
+
+fn refusal(said: &[u8]) -> String {
+    match events_of(said).1.pop() {
+        Some(Event::Refused { error, .. }) => error.message,
+        other => panic!("it was not refused: {other:?}"),
+    }
+}
+
+#[test]
+fn heads_count_as_bodies_do() {
+    let head = format!(r#"["GET","https://a.example/{}","follow",[],false,null]"#, "x".repeat(1_000_000));
+    let said: Vec<u8> = (1..80).flat_map(|call| fetch(call, &head, b"")).collect();
+    let (bytes, events) = events_of(&said);
+    let refused = events.iter().filter(|event| matches!(event, Event::Refused { .. })).count();
+    assert_eq!((refused, bytes), (79 - 67, 67 * head.len()));
+}
+
+#[test]
+fn a_request_keeps_nothing_but_itself() {
+    let head = r#"["PUT","https://a.example/","follow",[],true,null]"#;
+    let mut said = fetch(1, head, b"a");
+    protocol::put(&mut said, Kind::Pong, 0, 1, &[&[0; 1 << 20]]);
+    let (_, events) = events_of(&said);
+    let [Event::Fetch { request, .. }] = &events[..] else { panic!("{events:?}") };
+    assert!(request.body.as_ref().unwrap().is_unique());
+}
+
+#[test]
+fn refusals_are_short() {
+    let head = format!(r#"["GET","https://a.example/","{}",[],false,null]"#, "x".repeat(100_000));
+    assert_eq!(refusal(&fetch(1, &head, b"")).len(), MAX_MESSAGE);
+    let headers = vec![r#"["a","b"]"#; MAX_REQUEST_HEADERS + 1].join(",");
+    let head = format!(r#"["GET","https://a.example/","follow",[{headers}],false,null]"#);
+    assert_eq!(refusal(&fetch(1, &head, b"")), "the limit of 1000 header fields in a request was reached");
+}
+
+#[test]
+fn a_run_ends_once() {
+    let mut said = Vec::new();
+    for kind in [Kind::Returned, Kind::Returned, Kind::Broke, Kind::Cancel] {
+        protocol::put(&mut said, kind, RUN, 0, &[b"null"]);
+    }
+    let (_, events) = events_of(&said);
+    assert!(matches!(&events[..], [Event::Returned(_)]), "{events:?}");
+}
+
+#[test]
+fn names_of_tests_are_limited() {
+    let shared = taken_over();
+    let mut said = Vec::new();
+    protocol::put(&mut said, Kind::Booted, 0, 0, &[]);
+    let names = format!(r#"{{"tests":["{}"]}}"#, "x".repeat(MAX_TEST_NAMES));
+    protocol::put(&mut said, Kind::Ready, 0, 0, &[names.as_bytes()]);
+    hear(&shared, &mut BytesMut::new(), &said).unwrap();
+    let Startup::Failed(error) = shared.state().startup.clone() else { panic!("it was taken") };
+    assert_eq!(error.to_string(), "the limit of 256 KiB for names of tests was reached");
 }
 
 proptest! {

@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 
 use super::super::limits::{
     MAX_CALLS_PER_RUN, MAX_CONSOLE_BYTES, MAX_CONSOLE_LINES, MAX_EVENTS, MAX_FRAME_FROM_HOST, MAX_MESSAGE,
-    MAX_REQUESTS_IN_FLIGHT, MAX_STACK, MAX_TESTS, MAX_UNREAD,
+    MAX_REQUEST_HEADERS, MAX_REQUESTS_IN_FLIGHT, MAX_STACK, MAX_TESTS, MAX_UNREAD,
 };
 use super::super::protocol::{self, Kind, ProtocolError};
 use super::process::Process;
@@ -71,6 +71,21 @@ fn nothing_beyond_its_limit_is_kept(shared: &Arc<Shared>) {
     assert!(written <= 20 * MAX_CONSOLE_BYTES, "{written}");
     let calls = slot.events.iter().filter(|event| matches!(event, Event::Fetch { .. })).count();
     assert!(calls <= MAX_CALLS_PER_RUN as usize);
+    let ends =
+        slot.events.iter().filter(|event| matches!(event, Event::Returned(_) | Event::Ended(_))).count();
+    assert!(ends <= 1);
+    for event in &slot.events {
+        match event {
+            Event::Refused { error, .. } => assert!(error.message.len() <= MAX_MESSAGE),
+            // It must not keep more than is counted.
+            Event::Fetch { request, .. } => {
+                assert!(request.body.as_ref().is_none_or(|body| body.is_empty() || body.is_unique()));
+                assert!(request.headers.len() <= MAX_REQUEST_HEADERS);
+            }
+            Event::Returned(value) => assert!(value.is_empty() || value.is_unique()),
+            _ => {}
+        }
+    }
     drop(state);
     let bodies = shared.bytes_in_flight.load(Ordering::Relaxed);
     assert!(bodies <= MAX_REQUESTS_IN_FLIGHT, "{bodies}");

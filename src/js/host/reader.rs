@@ -14,7 +14,8 @@ use tokio::task::JoinHandle;
 use super::super::code::{Code, Place};
 use super::super::limits::{
     MAX_CALLS_PER_RUN, MAX_CONSOLE_BYTES, MAX_CONSOLE_LINES, MAX_EVENTS, MAX_FRAME_FROM_HOST, MAX_MESSAGE,
-    MAX_REQUEST_BODY, MAX_REQUEST_HEAD, MAX_REQUESTS_IN_FLIGHT, MAX_RETURNED, MAX_SIGNED, MAX_TESTS, cut,
+    MAX_REQUEST_BODY, MAX_REQUEST_HEAD, MAX_REQUESTS_IN_FLIGHT, MAX_RETURNED, MAX_SIGNED, MAX_TEST_NAMES,
+    MAX_TESTS, cut,
 };
 use super::super::outcome::{CompileError, RunOutcome, StartError};
 use super::super::protocol::{self, Frame, Kind, LoadFailure, Loaded, ProtocolError};
@@ -24,6 +25,8 @@ use super::shared::{Event, Shared, Startup};
 use crate::domain::host_call::{ConsoleLevel, ConsoleLine, HostCallError};
 use crate::domain::status::ErrorClass;
 
+/// A buffer that grew beyond this is not kept.
+const KEPT: usize = 1024 * 1024;
 /// How much of the child's standard error is kept for its obituary.
 const LAST_WORDS: usize = 2 * 1024;
 /// How long they are waited for when the child has ended.
@@ -46,6 +49,9 @@ pub(super) async fn read(shared: Arc<Shared>, mut socket: OwnedReadHalf, words: 
         if let Err(error) = take_frames(&shared, &mut buffer) {
             shared.kill(Death::Exited(format!("it broke the protocol ({error})")));
             break;
+        }
+        if buffer.is_empty() && buffer.capacity() > KEPT {
+            buffer = BytesMut::with_capacity(64 * 1024);
         }
         buffer.reserve(16 * 1024);
     }
@@ -92,17 +98,13 @@ fn take_startup(shared: &Shared, frame: &Frame) -> Result<(), ProtocolError> {
             let cpu = shared.process.cpu().unwrap_or_default();
             Startup::Loading { since: std::time::Instant::now(), cpu }
         }
-        (Startup::Loading { .. }, Kind::Ready) => {
-            // What a host offers that it was not asked for is nothing.
-            let loaded: Loaded = serde_json::from_slice(&frame.payload).unwrap_or_default();
-            if loaded.tests.len() > MAX_TESTS {
-                let sentence = format!("the limit of {MAX_TESTS} tests was reached");
-                Startup::Failed(StartError::Limit(sentence))
-            } else {
-                state.tests = loaded.tests;
+        (Startup::Loading { .. }, Kind::Ready) => match tests_of(&frame.payload) {
+            Ok(tests) => {
+                state.tests = tests;
                 Startup::Ready
             }
-        }
+            Err(sentence) => Startup::Failed(StartError::Limit(sentence)),
+        },
         (Startup::Loading { .. }, Kind::Failed) => {
             Startup::Failed(load_failure(&shared.code, &frame.payload))
         }
@@ -112,6 +114,19 @@ fn take_startup(shared: &Shared, frame: &Frame) -> Result<(), ProtocolError> {
     drop(state);
     shared.started.notify_one();
     Ok(())
+}
+
+/// The names of the author's tests, or the limit that they break.
+fn tests_of(payload: &[u8]) -> Result<Vec<String>, String> {
+    if payload.len() > MAX_TEST_NAMES {
+        return Err(format!("the limit of {} KiB for names of tests was reached", MAX_TEST_NAMES / 1024));
+    }
+    // What a host offers that it was not asked for is nothing.
+    let loaded: Loaded = serde_json::from_slice(payload).unwrap_or_default();
+    match loaded.tests.len() {
+        0..=MAX_TESTS => Ok(loaded.tests),
+        _ => Err(format!("the limit of {MAX_TESTS} tests was reached")),
+    }
 }
 
 /// The innermost of the author's own lines is the place; what was thrown in a
@@ -154,11 +169,16 @@ fn take_event(shared: &Arc<Shared>, frame: Frame) -> Result<(), ProtocolError> {
     if slot.events.len() >= MAX_EVENTS {
         return Err(ProtocolError::TooMany);
     }
+    if kind == Kind::Console {
+        slot.write(call, &payload);
+        return Ok(());
+    }
+    if slot.has_ended() {
+        return Ok(());
+    }
+    // As it is it would keep all of the buffer that it came in.
+    let payload = Bytes::copy_from_slice(&payload);
     match kind {
-        Kind::Console => {
-            slot.write(call, &payload);
-            return Ok(());
-        }
         Kind::Returned if payload.len() <= MAX_RETURNED => slot.push(Event::Returned(payload)),
         Kind::Returned => return Err(ProtocolError::TooLarge(payload.len())),
         Kind::Threw => slot.push(Event::Ended(RunOutcome::Threw(answers::thrown(&shared.code, &payload)))),
@@ -200,6 +220,8 @@ fn fetch(shared: &Arc<Shared>, calls: u32, call: u32, payload: Bytes) -> Result<
 }
 
 fn refused(call: u32, class: ErrorClass, message: String) -> Event {
+    // It may quote what it refuses.
+    let message = cut(&message, MAX_MESSAGE).to_owned();
     Event::Refused { call, error: HostCallError { class, message, retry_after: None } }
 }
 

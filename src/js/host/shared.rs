@@ -351,6 +351,11 @@ impl State {
 }
 
 impl Slot {
+    /// Whether the run has ended, and has not heard of it yet.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.events.back(), Some(Event::Returned(_) | Event::Ended(_)))
+    }
+
     pub fn push(&mut self, event: Event) {
         self.events.push_back(event);
         if let Some(waker) = self.waker.take() {
