@@ -1,9 +1,13 @@
 //! What the command line takes.
 
+mod logic;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub use logic::*;
 
 use super::Failure;
 use crate::config::{Config, Overrides};
@@ -46,7 +50,7 @@ pub enum Command {
     /// Look at targets and act on them
     #[command(subcommand)]
     Target(TargetCommand),
-    /// Try provisioning logic before it is published
+    /// Write provisioning logic, try it, publish it, go back
     #[command(subcommand)]
     Logic(LogicCommand),
     /// Look into runs
@@ -260,67 +264,6 @@ pub enum TargetCommand {
     Resume(TargetName),
     /// Pause, and terminate the JavaScript that runs
     Stop(TargetName),
-}
-
-/// `provisiond logic …`
-#[derive(Debug, Subcommand)]
-pub enum LogicCommand {
-    /// Run the draft without changing anything, and show what it would do
-    ///
-    /// Requests that only read are sent to the external system; those that would
-    /// change something are shown instead. Exit code 1 when the run would fail.
-    Test(TestLogic),
-}
-
-/// `provisiond logic test`
-#[derive(Debug, Args)]
-pub struct TestLogic {
-    /// Which target
-    #[command(flatten)]
-    pub name: TargetName,
-    /// For whom, and for how many
-    #[command(flatten)]
-    pub who: TestWhom,
-    /// provision or deprovision; otherwise what the target's filter says
-    #[arg(long, conflicts_with = "sample")]
-    pub reason: Option<String>,
-    /// Which logic
-    #[command(flatten)]
-    pub logic: LogicChoice,
-    /// Send nothing at all, also no requests that only read
-    #[arg(long)]
-    pub offline: bool,
-    /// File with answers to requests that are not sent (JSON: a list of
-    /// `{method?, url?, status?, headers?, body?, times?}`)
-    #[arg(long, value_name = "FILE")]
-    pub answers: Option<PathBuf>,
-}
-
-/// For whom logic is tried.
-#[derive(Debug, Clone, Args)]
-#[group(required = true, multiple = false)]
-pub struct TestWhom {
-    /// Account: its id, or its user name
-    #[arg(long, value_name = "ACCOUNT")]
-    pub account: Option<String>,
-    /// File with an account that does not exist (JSON: `{userName, attributes, …}`)
-    #[arg(long, value_name = "FILE")]
-    pub made_up: Option<PathBuf>,
-    /// So many accounts, spread over all (at most 200), or `all`; compares with
-    /// what is published
-    #[arg(long, value_name = "NUMBER")]
-    pub sample: Option<String>,
-}
-
-/// Which logic is tried.
-#[derive(Debug, Clone, Args)]
-pub struct LogicChoice {
-    /// A file instead of the draft; it is not saved
-    #[arg(long, value_name = "FILE")]
-    pub code: Option<PathBuf>,
-    /// `published`, or the number of a version, instead of the draft
-    #[arg(long, value_name = "VERSION", conflicts_with = "code")]
-    pub logic: Option<String>,
 }
 
 /// `provisiond run …`
