@@ -103,17 +103,20 @@ impl Place {
     }
 }
 
+/// Over what says how to reach it, below what is the command's own.
+const DAEMON: &str = "Daemon";
+
 /// How to reach a running daemon.
 #[derive(Debug, Clone, Args)]
 pub struct Remote {
     /// Base URL of the daemon
-    #[arg(long, env = "PROVISIOND_URL", default_value = "http://127.0.0.1:8470", global = true)]
+    #[arg(long, env = "PROVISIOND_URL", default_value = "http://127.0.0.1:8470", global = true, help_heading = DAEMON)]
     pub url: String,
     /// API token
-    #[arg(long, env = "PROVISIOND_TOKEN", hide_env_values = true, global = true)]
+    #[arg(long, env = "PROVISIOND_TOKEN", hide_env_values = true, global = true, help_heading = DAEMON)]
     pub token: Option<String>,
     /// File that holds the API token
-    #[arg(long, value_name = "FILE", env = "PROVISIOND_TOKEN_FILE", global = true)]
+    #[arg(long, value_name = "FILE", env = "PROVISIOND_TOKEN_FILE", global = true, help_heading = DAEMON)]
     pub token_file: Option<PathBuf>,
 }
 
@@ -269,23 +272,51 @@ pub enum TargetCommand {
 /// `provisiond run …`
 #[derive(Debug, Subcommand)]
 pub enum RunCommand {
-    /// Run a failed run again with the draft, offline, and compare
-    ///
-    /// Nothing is sent: each request gets the answer that it got then. Exit code 1
-    /// when the run would fail again.
-    Replay {
-        /// Its id, as the execution log shows it
-        run: String,
-        /// Which logic
+    /// List the newest runs of a target
+    List {
+        /// Which target
         #[command(flatten)]
-        logic: LogicChoice,
-        /// File with answers to requests that were not recorded (JSON)
-        #[arg(long, value_name = "FILE")]
-        answers: Option<PathBuf>,
+        name: TargetName,
+        /// Only those of an account: its id, or its user name
+        #[arg(long, value_name = "ACCOUNT")]
+        account: Option<String>,
+        /// Only those that failed
+        #[arg(long)]
+        failed: bool,
+        /// How many at most
+        #[arg(long, value_name = "NUMBER", default_value = "20")]
+        limit: u32,
+    },
+    /// Show a run: what it was told and answered, its console, its exchanges
+    Show {
+        /// Its id, as `run list` shows it
+        run: String,
         /// Which daemon
         #[command(flatten)]
         remote: Remote,
     },
+    /// Run a failed run again with the draft, offline, and compare
+    ///
+    /// Nothing is sent: each request gets the answer that it got then. Exit code 1
+    /// when the run would fail again.
+    Replay(ReplayRun),
+}
+
+/// `provisiond run replay`
+#[derive(Debug, Args)]
+pub struct ReplayRun {
+    /// Its id, as `run list` shows it
+    pub run: String,
+    /// Which logic
+    #[command(flatten)]
+    pub logic: LogicChoice,
+    /// File with answers to requests that were not recorded (JSON: a list of
+    /// `{method?, url?, status?, headers?, body?, times?}`)
+    #[arg(long, value_name = "FILE")]
+    pub answers: Option<PathBuf>,
+    /// Which daemon
+    #[command(flatten)]
+    pub remote: Remote,
 }
 
 /// `provisiond held …`
@@ -311,4 +342,16 @@ pub struct HeldChoice {
     /// Which daemon
     #[command(flatten)]
     pub remote: Remote,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_of_every_command_fit_together() {
+        Cli::command().debug_assert();
+    }
 }

@@ -56,8 +56,8 @@ fn package_json(logic: &Path) -> Option<PathBuf> {
 /// Of a package.json its `dependencies`; another file may hold them alone.
 fn wishes(file: &Path, mut content: Value) -> Value {
     let is_package = file.file_name().is_some_and(|name| name == "package.json");
-    match content["dependencies"].take() {
-        Value::Object(dependencies) => Value::Object(dependencies),
+    match content.get_mut("dependencies").map(Value::take) {
+        Some(Value::Object(dependencies)) => Value::Object(dependencies),
         _ if is_package => json!({}),
         _ => content,
     }

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::Failure;
-use super::args::{LogicChoice, RunCommand, TestLogic, TestWhom};
+use super::args::{LogicChoice, ReplayRun, TestLogic, TestWhom};
 use super::client::Client;
 use super::exit::say;
 use super::import::percent;
@@ -40,9 +40,9 @@ pub async fn test(test: TestLogic, as_json: bool) -> Result<(), Failure> {
     if is_plan { well_planned(&answer) } else { well_run(&answer) }
 }
 
-/// Runs a run command.
-pub async fn replay(command: RunCommand, as_json: bool) -> Result<(), Failure> {
-    let RunCommand::Replay { run, logic, answers, remote } = command;
+/// Runs a failed run again.
+pub async fn replay(replay: ReplayRun, as_json: bool) -> Result<(), Failure> {
+    let ReplayRun { run, logic, answers, remote } = replay;
     let client = Client::new(&remote)?;
     let mut body = Map::new();
     let file = choose(&mut body, &logic)?;
@@ -123,7 +123,7 @@ fn add_answers(body: &mut Map<String, Value>, file: Option<&Path>) -> Result<(),
 }
 
 /// An id stays; a user name is looked up in the target's store.
-async fn account_id(client: &Client, target: &str, account: &str) -> Result<String, Failure> {
+pub async fn account_id(client: &Client, target: &str, account: &str) -> Result<String, Failure> {
     if account.chars().all(|c| c.is_ascii_digit()) {
         return Ok(account.to_owned());
     }

@@ -53,7 +53,8 @@ pub enum LogicCommand {
         #[command(flatten)]
         name: TargetName,
         /// Its number, as `logic versions` shows it
-        version: Option<u32>,
+        #[arg(value_name = "VERSION")]
+        number: Option<u32>,
         /// Why, in your words
         #[arg(long, value_name = "TEXT")]
         note: Option<String>,
@@ -84,8 +85,8 @@ pub enum LogicCommand {
         #[command(flatten)]
         name: TargetName,
         /// The number of a version, `published` or `draft`
-        #[arg(default_value = "published")]
-        version: String,
+        #[arg(default_value = "published", value_name = "VERSION")]
+        which: String,
         /// What runs instead: one JavaScript module, packages included
         #[arg(long)]
         bundle: bool,

@@ -83,9 +83,9 @@ fn share(canary: &Value) -> String {
 /// Runs and failures of both versions since it began.
 pub fn tell_figures(canary: &Value) {
     for figures in canary["figures"].as_array().into_iter().flatten() {
-        let (runs, failures) =
-            (figures["runs"].as_u64().unwrap_or(0), figures["failures"].as_u64().unwrap_or(0));
-        say(&format!("  version {:<4}  {runs:>8} runs  {failures:>8} failed", figures["version"]));
+        let number = |name: &str| figures[name].as_u64().unwrap_or(0);
+        let (version, runs, failures) = (number("version"), number("runs"), number("failures"));
+        say(&format!("  version {version:<4}  {runs:>8} runs  {failures:>8} failed"));
     }
 }
 

@@ -27,12 +27,12 @@ pub async fn run(command: LogicCommand, as_json: bool) -> Result<(), Failure> {
         LogicCommand::Validate { name, update } => draft::validate(&name, update, as_json).await,
         LogicCommand::Test(test) => trial::test(test, as_json).await,
         LogicCommand::Publish(publish) => publish::publish(publish, as_json).await,
-        LogicCommand::Rollback { name, version, note, force } => {
-            publish::roll_back(&name, version, note, &force, as_json).await
+        LogicCommand::Rollback { name, number, note, force } => {
+            publish::roll_back(&name, number, note, &force, as_json).await
         }
         LogicCommand::Canary(command) => canary::run(command, as_json).await,
         LogicCommand::Diff { name, from, to } => read::diff(&name, &from, &to, as_json).await,
-        LogicCommand::Get { name, version, bundle } => read::get(&name, &version, bundle, as_json).await,
+        LogicCommand::Get { name, which, bundle } => read::get(&name, &which, bundle, as_json).await,
         LogicCommand::Types { remote } => read::types(&remote).await,
     }
 }
@@ -51,10 +51,9 @@ pub async fn submit(
     };
     if as_json {
         say(&refusal.problem.to_string());
-    } else {
-        report::tell_problem(&refusal.problem, file);
+        return Err(refusal.into());
     }
-    Err(refusal.into())
+    Err(report::tell_problem(&refusal.problem, file).unwrap_or_else(|| refusal.into()))
 }
 
 /// The daemon, the id of a target, and what the API says of its logic.

@@ -127,13 +127,14 @@ fn tell_next(made: &Value, settings: &Value, target: &str) {
     }
     if made["canary"].is_object() {
         tell_canary(&made["canary"], target);
-    } else if let Some(total) = made["sweep"]["total"].as_u64() {
+    }
+    if let Some(total) = made["sweep"]["total"].as_u64() {
         let total = HumanCount(total);
         say(&format!("{total} accounts run it now; `provisiond target wait {target}` waits for them"));
     } else if settings["enabled"] == true {
         let total = HumanCount(made["accountsToForce"].as_u64().unwrap_or(0));
         let when = if settings["mode"] == "manual" { "you ask" } else { "something changes" };
-        say(&format!("accounts run it when {when}; `provisiond target force {target}` runs all {total} now"));
+        say(&format!("accounts run when {when}; `provisiond target force {target}` runs all {total} now"));
     }
 }
 

@@ -11,24 +11,31 @@ use super::super::terminal::{Colour, paint};
 /// What the daemon calls the author's file.
 const NAMES: [&str; 2] = ["logic.ts", "logic.js"];
 
-/// What keeps code from being built, or published.
-pub fn tell_problem(problem: &Value, file: Option<&str>) {
-    if let Some(line) = problem["line"].as_u64() {
-        let rule = problem["errors"][0]["rule"].as_str().unwrap_or_default();
-        let message = rule.rsplit_once(" (line ").map_or(rule, |(message, _)| message);
-        let column = problem["column"].as_u64().unwrap_or(1);
-        say(&format!("{}:{line}:{column}: error: {message}", file.unwrap_or("the code")));
+/// Shows where code does not build, or which tests failed, and says so in
+/// short; `None` when something else is wrong.
+pub fn tell_problem(problem: &Value, file: Option<&str>) -> Option<Failure> {
+    let rule = text(&problem["errors"][0], "rule");
+    if problem["tests"].is_array() {
+        tell_tests(&problem["tests"], file);
+        return Some(Failure::Failed(rule.to_owned()));
     }
-    tell_tests(&problem["tests"], file);
+    let line = problem["line"].as_u64()?;
+    let column = problem["column"].as_u64().unwrap_or(1);
+    let message = rule.rsplit_once(" (line ").map_or(rule, |(message, _)| message);
+    say(&format!("{}:{line}:{column}: error: {message}", file.unwrap_or("logic")));
+    let packages = "\nhint: `--dependencies` names a package.json, unless there is one beside the file";
+    let hint = if message.contains("packageDependencies") { packages } else { "" };
+    Some(Failure::Failed(format!("the code does not build; nothing was changed{hint}")))
 }
 
 /// A draft: its packages, warnings, tests.
 pub fn tell_draft(draft: &Value, file: Option<&str>) {
     if let Some(size) = draft["artefact"]["size"].as_u64() {
-        let language = draft["language"].as_str().unwrap_or_default();
-        say(&format!("built: {language}, {} with its packages", HumanBytes(size)));
+        let packages = list(&draft["artefact"]["packages"]);
+        let with = if packages.is_empty() { "" } else { " with its packages" };
+        say(&format!("built: {}, {}{with}", text(draft, "language"), HumanBytes(size)));
+        packages.iter().for_each(tell_package);
     }
-    list(&draft["artefact"]["packages"]).iter().for_each(tell_package);
     for warning in list(&draft["report"]["warnings"]) {
         say(&format!("{}: warning: {}", place(warning, file), text(warning, "message")));
     }
@@ -62,7 +69,7 @@ fn tell_package(package: &Value) {
 
 fn place(finding: &Value, file: Option<&str>) -> String {
     let name = match text(finding, "file") {
-        "" => file.unwrap_or("the code"),
+        "" => file.unwrap_or("logic"),
         name if NAMES.contains(&name) => file.unwrap_or(name),
         name => name,
     };

@@ -16,8 +16,7 @@ pub async fn show(name: &TargetName, as_json: bool) -> Result<(), Failure> {
         say(&logic.to_string());
         return Ok(());
     }
-    let published = version(&logic, &logic["publishedVersion"]);
-    match published {
+    match version(&logic, &logic["publishedVersion"]) {
         Some(version) => say(&format!("published  {}", about(version))),
         None => say("published  nothing"),
     }
@@ -27,7 +26,7 @@ pub async fn show(name: &TargetName, as_json: bool) -> Result<(), Failure> {
     if logic["canary"]["state"] == "running" {
         tell_figures(&logic["canary"]);
     }
-    tell_draft(&logic["draft"], published);
+    tell_draft(&logic);
     Ok(())
 }
 
@@ -54,14 +53,17 @@ fn note(version: &Value) -> String {
     restores.into_iter().chain(note).collect::<Vec<_>>().join("; ")
 }
 
-fn tell_draft(draft: &Value, published: Option<&Value>) {
+fn tell_draft(logic: &Value) {
+    let draft = &logic["draft"];
     if draft.is_null() {
         say("draft      none");
         return;
     }
     let (by, at) = (draft["savedBy"].as_str().unwrap_or_default(), time(&draft["updatedAt"]));
-    let is_same = published.is_some_and(|version| version["artefact"]["id"] == draft["artefact"]["id"]);
-    let same = if is_same { ", the same as what is published" } else { "" };
+    let mut versions = logic["versions"].as_array().into_iter().flatten();
+    let same = versions.find(|version| version["artefact"]["id"] == draft["artefact"]["id"]);
+    let same =
+        same.map_or(String::new(), |version| format!(", as published in version {}", version["version"]));
     say(&format!("draft      saved by {by}, {at}{same}"));
     match draft["report"]["problem"].as_str() {
         Some(problem) => say(&format!("           not built: {problem}")),
@@ -91,13 +93,15 @@ pub async fn versions(name: &TargetName, as_json: bool) -> Result<(), Failure> {
             () if on_trial => "on trial",
             () => "",
         };
-        say(&format!(
-            "{number:>6}  {:<9}  {}  {:<16}  {}",
+        let line = format!(
+            "{:>6}  {:<9}  {}  {:<16}  {}",
+            number.as_i64().unwrap_or(0),
             state,
             time(&version["publishedAt"]),
             version["publishedBy"].as_str().unwrap_or_default(),
             note(version)
-        ));
+        );
+        say(line.trim_end());
     }
     Ok(())
 }

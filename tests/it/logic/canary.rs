@@ -150,6 +150,18 @@ async fn another_publication_ends_it() {
 }
 
 #[tokio::test]
+async fn going_back_passes_over_what_was_only_tried() {
+    let (app, target) = world(1).await;
+    let path = format!("/targets/{}/logic", target.id);
+    publish(&app, &target, FAILS, json!({ "percent": 10 })).await;
+    app.post(&format!("{path}/canary/rollback"), json!({})).await.expect(200);
+    app.put(&path, json!({ "code": says("c") })).await.expect(200);
+    app.post(&format!("{path}/publish"), json!({})).await.expect(200);
+    let back = app.post(&format!("{path}/rollback"), json!({})).await.expect(200);
+    assert_eq!((&back["version"], &back["restores"]), (&json!(4), &json!(1)));
+}
+
+#[tokio::test]
 async fn what_makes_no_trial_is_refused() {
     let app = TestApp::start().await;
     app.store("people").await;
@@ -165,6 +177,7 @@ async fn what_makes_no_trial_is_refused() {
         "canary",
         "there is nothing that the others would run"
     );
+    assert_eq!(app.get(&path).await["versions"], json!([]), "and no version is left behind");
     app.post(&format!("{path}/publish"), json!({})).await.expect(200);
     assert_eq!(refused(json!({})).await, "canary.accounts");
     assert_eq!(refused(json!({ "percent": 100 })).await, "canary.percent");

@@ -115,7 +115,7 @@ async fn find(state: &ApiState, id: TargetId) -> Result<Target, Problem> {
 }
 
 fn no_draft() -> Problem {
-    Problem::new(Kind::State, "there is no draft: PUT some logic first")
+    Problem::new(Kind::State, "there is no draft: save some logic first")
 }
 
 /// What an author is told who wrote something that cannot be used.

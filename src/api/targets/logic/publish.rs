@@ -22,7 +22,7 @@ use crate::js::Code;
 use crate::logic::TestResult;
 use crate::storage::logic::{self, Artefact, By, Draft, Version};
 use crate::storage::sweeps::{self, SweepKind};
-use crate::storage::{Connection, canaries, preview};
+use crate::storage::{Connection, canaries, preview, targets};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -70,9 +70,11 @@ async fn publish(
     let tested = ready(&state, &engine, &target, &by).await?;
     let published = target.clone();
     let (version, trial) = state
-        .run(move |connection| {
+        .change(move |connection| {
             let by = By { who: &by, note: &why };
-            let version = publish_tested(connection, &target, &tested, by)?;
+            let version = publish_tested(connection, id, &tested, by)?;
+            // Locked by now: what it runs stays so until this is done.
+            let target = targets::find(connection, id)?;
             let trial = match canary {
                 Some(canary) => Some(begin(connection, &target, version.version, canary, by.who)?),
                 None => {
@@ -154,11 +156,11 @@ fn passed(tests: &[TestResult]) -> Result<(), Problem> {
 /// Only what was tested is published.
 fn publish_tested(
     connection: &mut Connection,
-    target: &Target,
+    target: TargetId,
     tested: &str,
     by: By<'_>,
 ) -> Result<Version, Problem> {
-    let version = logic::publish(connection, target.id, tested, by)?;
+    let version = logic::publish(connection, target, tested, by)?;
     version.ok_or_else(|| Problem::new(Kind::State, "the draft was changed meanwhile: publish again"))
 }
 
@@ -231,7 +233,7 @@ async fn roll_back(
     let (why, by) = (note(body.note)?, editor.caller.name.clone());
     let published = target.clone();
     let version = state
-        .run(move |connection| {
+        .change(move |connection| {
             let earlier = match body.version {
                 Some(version) => version,
                 None => before_published(connection, &target)?,
@@ -247,15 +249,20 @@ async fn roll_back(
     answer(version, None, after)
 }
 
-/// The version that ran before the published one: what that one restores does
-/// not count, or going back twice would go nowhere.
+/// The version that all ran before the published one: what that one restores
+/// does not count, or going back twice would go nowhere; nor does a version that
+/// was taken back before all ran it.
 fn before_published(connection: &mut Connection, target: &Target) -> Result<i32, Problem> {
     let nothing = || Problem::new(Kind::State, "there is no earlier version to go back to");
     let published = target.logic_version.ok_or_else(nothing)?;
     let versions = logic::versions(connection, target.id)?;
     let current = versions.iter().find(|version| version.version == published).ok_or_else(nothing)?;
     let from = current.restores.unwrap_or(published);
-    let earlier =
-        versions.iter().find(|version| version.version < from && version.artefact != current.artefact);
+    let only_tried = canaries::only_tried(connection, target.id)?;
+    let earlier = versions.iter().find(|version| {
+        version.version < from
+            && version.artefact != current.artefact
+            && !only_tried.contains(&version.version)
+    });
     earlier.map(|version| version.version).ok_or_else(nothing)
 }
