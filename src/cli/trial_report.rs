@@ -190,7 +190,7 @@ pub fn tell_replay(answer: &Value) {
     }
     for difference in differences {
         let text = |name: &str| difference[name].as_str().unwrap_or_default();
-        say(&format!("  {:<11}  {}", text("kind"), text("request")));
+        say(format!("  {:<11}  {}", text("kind"), text("request")).trim_end());
         for side in ["recorded", "replayed"] {
             for line in text(side).lines() {
                 say(&format!("    {side}  {line}"));

@@ -11,7 +11,7 @@ use super::super::args::{CanaryCommand, TargetName};
 use super::super::client::Client;
 use super::super::exit::say;
 use super::super::target::find;
-use super::{logic_of, time};
+use super::{accounts, logic_of, time};
 
 /// How often a trial is looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -64,7 +64,7 @@ pub fn in_short(canary: &Value) -> String {
     let at = time(&canary["endedAt"]);
     match canary["state"].as_str().unwrap_or_default() {
         "running" => format!(
-            "version {version} is on trial at {}, all others run version {}",
+            "version {version} is on trial with {}, all others run version {}",
             share(canary),
             canary["baseVersion"]
         ),
@@ -74,9 +74,9 @@ pub fn in_short(canary: &Value) -> String {
 }
 
 fn share(canary: &Value) -> String {
-    match (canary["percent"].as_u64(), canary["accounts"].as_u64()) {
-        (Some(percent), _) => format!("{percent} % of the accounts"),
-        (None, accounts) => format!("{} accounts", accounts.unwrap_or(0)),
+    match canary["percent"].as_u64() {
+        Some(percent) => format!("{percent} % of the accounts"),
+        None => accounts(&canary["accounts"]),
     }
 }
 

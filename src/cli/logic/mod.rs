@@ -71,3 +71,11 @@ fn time(value: &Value) -> String {
         None => text.to_owned(),
     }
 }
+
+/// `1 account`, `1,200 accounts`.
+fn accounts(count: &Value) -> String {
+    match count.as_u64().unwrap_or(0) {
+        1 => "1 account".into(),
+        count => format!("{} accounts", indicatif::HumanCount(count)),
+    }
+}

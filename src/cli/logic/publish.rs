@@ -1,6 +1,5 @@
 //! `logic publish` and `logic rollback`.
 
-use indicatif::HumanCount;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
@@ -13,7 +12,7 @@ use super::super::target::find;
 use super::super::terminal::agrees;
 use super::canary::tell_canary;
 use super::report::publishable;
-use super::{draft, logic_of, submit};
+use super::{accounts, draft, logic_of, submit};
 
 /// Publishes the draft, or a file that becomes it.
 pub async fn publish(publish: PublishLogic, as_json: bool) -> Result<(), Failure> {
@@ -113,8 +112,8 @@ async fn make_version(
 
 async fn ask(client: &Client, id: &str, target: &str) -> Result<(), Failure> {
     let preview = client.post(&format!("/targets/{id}/filter/preview")).await?;
-    let total = HumanCount(preview["total"].as_u64().unwrap_or(0));
-    if agrees(&format!("All {total} accounts in scope of {target} run at once. Go on?"))? {
+    let all = accounts(&preview["total"]);
+    if agrees(&format!("{all} in scope of {target}: all run at once. Go on?"))? {
         return Ok(());
     }
     Err(Failure::Failed("nothing was published".into()))
@@ -128,13 +127,13 @@ fn tell_next(made: &Value, settings: &Value, target: &str) {
     if made["canary"].is_object() {
         tell_canary(&made["canary"], target);
     }
-    if let Some(total) = made["sweep"]["total"].as_u64() {
-        let total = HumanCount(total);
-        say(&format!("{total} accounts run it now; `provisiond target wait {target}` waits for them"));
+    if made["sweep"].is_object() {
+        let all = accounts(&made["sweep"]["total"]);
+        say(&format!("runs now: {all}; `provisiond target wait {target}` waits for the end"));
     } else if settings["enabled"] == true {
-        let total = HumanCount(made["accountsToForce"].as_u64().unwrap_or(0));
+        let all = accounts(&made["accountsToForce"]);
         let when = if settings["mode"] == "manual" { "you ask" } else { "something changes" };
-        say(&format!("accounts run when {when}; `provisiond target force {target}` runs all {total} now"));
+        say(&format!("accounts run when {when}; `provisiond target force {target}` runs all now: {all}"));
     }
 }
 
