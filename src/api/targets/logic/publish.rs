@@ -1,7 +1,5 @@
 //! Publishing the draft, and going back to an earlier version.
 
-use std::time::{Duration, Instant};
-
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -9,7 +7,7 @@ use serde_json::{Value, json};
 use super::canary::{CanaryBody, begin};
 use super::draft::{lock_of, make, source_of};
 use super::view::VersionView;
-use super::{ApiState, CanaryView, Endpoint, EngineState, find, no_draft, note, refused};
+use super::{ApiState, CanaryView, Endpoint, EngineState, find, no_draft, note, refused, until_served};
 use crate::api::sweeps::SweepView;
 use crate::domain::filter::Filter;
 use crate::domain::ids::TargetId;
@@ -85,7 +83,7 @@ async fn publish(
             Ok::<_, Problem>((version, trial))
         })
         .await?;
-    let after = follow_up(&state, &engine, published, version.version, body.force).await?;
+    let after = follow_up(&state, &engine, published, body.force).await?;
     answer(version, trial.as_ref().map(CanaryView::of), after)
 }
 
@@ -183,36 +181,20 @@ async fn follow_up(
     state: &ApiState,
     engine: &EngineState,
     target: Target,
-    version: i32,
     force: bool,
 ) -> Result<Value, Problem> {
-    engine.engine.look_round();
     let id = target.id;
+    until_served(state, engine, id).await?;
     if !force {
         let counted = state.run(move |connection| count(connection, &target)).await?;
         return Ok(json!({ "accountsToForce": counted }));
     }
-    until_served(engine, id, version).await;
     let start = move |connection: &mut Connection| {
         sweeps::start(connection, &target, SweepKind::Force, Trigger::Force)
     };
     let sweep = state.run(start).await?;
     engine.engine.sweep(id);
     Ok(json!({ "sweep": SweepView::new(&sweep) }))
-}
-
-/// Waits for this node's engine to run a version. A target that another node
-/// owns gets it at that node's next look around.
-async fn until_served(engine: &EngineState, target: TargetId, version: i32) {
-    const PATIENCE: Duration = Duration::from_secs(5);
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
-        match engine.engine.observe(target).await {
-            Some(observed) if observed.logic_version == version => return,
-            Some(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-            None => return,
-        }
-    }
 }
 
 fn count(connection: &mut Connection, target: &Target) -> Result<i64, Problem> {
@@ -245,7 +227,7 @@ async fn roll_back(
             Ok::<_, Problem>(restored)
         })
         .await?;
-    let after = follow_up(&state, &engine, published, version.version, body.force).await?;
+    let after = follow_up(&state, &engine, published, body.force).await?;
     answer(version, None, after)
 }
 
