@@ -126,6 +126,10 @@ impl Refusal {
     fn message(&self) -> String {
         let part = |name: &str| self.problem[name].as_str().unwrap_or_default();
         let errors = self.problem["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if self.status == StatusCode::UNAUTHORIZED {
+            return "the token is unknown, revoked or expired\nhint: `provisiond token create` makes one"
+                .into();
+        }
         match (part("title"), part("detail"), errors) {
             ("", _, _) => format!("the daemon answered {}", self.status),
             (title, "", _) => title.to_owned(),

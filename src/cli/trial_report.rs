@@ -143,7 +143,10 @@ pub fn tell_plan(answer: &Value) {
     }
     if let Some(differs) = answer["differs"].as_object() {
         let against = &answer["against"];
-        say(&format!("{} do something else than with version {against}", differs["count"]));
+        say(&match differs["count"].as_u64() {
+            Some(0) => format!("all do the same as with version {against}"),
+            _ => format!("{} do something else than with version {against}", differs["count"]),
+        });
         for example in differs["examples"].as_array().into_iter().flatten() {
             tell_example(example);
         }

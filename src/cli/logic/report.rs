@@ -97,7 +97,10 @@ fn tell_tests(tests: &Value, file: Option<&str>) {
 /// A line of a stack with the file as the person named it.
 fn named(line: &str, file: Option<&str>) -> String {
     let Some(file) = file else { return line.to_owned() };
-    NAMES.iter().fold(line.to_owned(), |line, name| line.replace(&format!("({name}:"), &format!("({file}:")))
+    let places = NAMES.iter().flat_map(|name| [" ", "("].map(|before| (before, name)));
+    places.fold(line.to_owned(), |line, (before, name)| {
+        line.replace(&format!("{before}{name}:"), &format!("{before}{file}:"))
+    })
 }
 
 /// Fails unless a draft could be published.
@@ -150,6 +153,7 @@ mod tests {
             "node_modules/a/logic.ts"
         );
         assert_eq!(named("at bad (logic.ts:2:3)", Some("x.ts")), "at bad (x.ts:2:3)");
+        assert_eq!(named("at async logic.js:2:3", Some("x.js")), "at async x.js:2:3");
         assert_eq!(named("at bad (a/logic.ts:2:3)", Some("x.ts")), "at bad (a/logic.ts:2:3)");
     }
 
