@@ -7,8 +7,12 @@ mod dead;
 mod exit;
 mod held;
 mod import;
+mod logic;
+mod run;
+mod source;
 mod sweep;
 mod target;
+mod terminal;
 mod token;
 mod trial;
 mod trial_report;
@@ -51,8 +55,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Doctor(place) => return exit::all_well(app::doctor(&place.config()?)),
         Command::Token(command) => token::run(command, cli.json)?,
         Command::Import(import) => client::block_on(import::run(import, cli.json))?,
-        Command::Logic(command) => client::block_on(trial::test(command, cli.json))?,
-        Command::Run(command) => client::block_on(trial::replay(command, cli.json))?,
+        Command::Logic(command) => client::block_on(logic::run(command, cli.json))?,
+        Command::Run(command) => client::block_on(run::run(command, cli.json))?,
         Command::Held(command) => client::block_on(held::run(command, cli.json))?,
         Command::Target(command) => client::block_on(target::run(command, cli.json))?,
     }

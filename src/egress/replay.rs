@@ -140,6 +140,10 @@ impl Inner {
         let mut state = self.state();
         let url = self.session.redact(&request.url);
         if let Some(answer) = state.script.answer(request, &url) {
+            // It was made again, whoever answers it now.
+            if let Some(place) = state.find(&request.method, &url, false) {
+                state.recorded[place].used = true;
+            }
             return self.session.answer(request, Handling::Scripted, Ok(answer));
         }
         let body = self.session.shown_body(request);
@@ -258,7 +262,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::egress::{AllowList, Egress, TargetPolicy};
+    use crate::egress::{AllowList, Egress, ScriptedAnswer, TargetPolicy};
     use crate::security::NamedSecret;
 
     fn replay(exchanges: Value, rest: Value) -> (Replay, Arc<TargetPolicy>) {
@@ -315,6 +319,23 @@ mod tests {
         let kinds: Vec<_> = replay.differences().iter().map(|difference| difference.kind).collect();
         use DifferenceKind::{NotRecorded, Repeated};
         assert_eq!(kinds, [NotRecorded, Repeated, NotRecorded]);
+    }
+
+    #[test]
+    fn a_request_that_a_script_answers_was_made() {
+        let url = "https://a.example/users/1";
+        let (replay, _) = replay(json!([exchange("PUT", url, 503, "")]), json!({}));
+        let answer = ScriptedAnswer {
+            method: None,
+            url: None,
+            status: 200,
+            headers: vec![],
+            body: Bytes::new(),
+            times: 1,
+        };
+        replay.inner.state().script = vec![answer].into();
+        assert_eq!(fetch(&replay, "PUT", url).unwrap().status, 200);
+        assert_eq!(replay.differences(), []);
     }
 
     #[test]

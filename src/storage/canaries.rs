@@ -115,6 +115,13 @@ pub fn latest(connection: &mut PgConnection, target: TargetId) -> Result<Option<
     Ok(latest.select(CanaryRow::as_select()).first(connection).optional()?)
 }
 
+/// The versions of a target that some ran, and that never became the version of
+/// all.
+pub fn only_tried(connection: &mut PgConnection, target: TargetId) -> Result<Vec<i32>, DbError> {
+    let all = logic_canaries::table.filter(logic_canaries::target_id.eq(target.0));
+    Ok(all.filter(logic_canaries::state.ne("promoted")).select(logic_canaries::version).load(connection)?)
+}
+
 /// The number of the running one of each target that has one.
 pub fn all_running(connection: &mut PgConnection) -> Result<Vec<(TargetId, i64)>, DbError> {
     let rows: Vec<(i64, i64)> = logic_canaries::table

@@ -59,7 +59,7 @@ async fn some_accounts_run_it_first_and_then_all() {
     let shown = app.get(&path).await;
     assert_eq!((&shown["publishedVersion"], &shown["canary"]["state"]), (&json!(1), &json!("running")));
 
-    settle(&app, &target).await;
+    // What publishing answered is what the engine does.
     force(&app, &target).await;
     let counts = app.until("all to have run".into(), async || until_figures(&app, &target, 40).await).await;
     assert_eq!(
@@ -72,7 +72,6 @@ async fn some_accounts_run_it_first_and_then_all() {
     let ended = app.post(&format!("{path}/canary/promote"), json!({})).await.expect(200);
     assert_eq!(ended["canary"]["state"], "promoted");
     assert_eq!(app.get(&path).await["publishedVersion"], 2);
-    settle(&app, &target).await;
     force(&app, &target).await;
     app.until("all to run the new one".into(), async || {
         let said = messages(&app, &target).await;
@@ -82,7 +81,7 @@ async fn some_accounts_run_it_first_and_then_all() {
     app.post(&format!("{path}/canary/promote"), json!({})).await.expect(409);
 }
 
-/// The engine sees a publication by itself within its look around.
+/// The engine sees the end of a trial by itself within its look around.
 async fn settle(app: &TestApp, target: &TestTarget) {
     let wanted = app.get(&format!("/targets/{}/logic", target.id)).await;
     let trial = if wanted["canary"]["state"] == "running" {
@@ -111,7 +110,6 @@ async fn too_many_failures_roll_it_back() {
     let (app, target) = world(60).await;
     let path = format!("/targets/{}/logic", target.id);
     publish(&app, &target, FAILS, json!({ "percent": 50, "minRuns": 5, "maxFailurePercent": 20 })).await;
-    settle(&app, &target).await;
     app.post(&format!("/targets/{}/force", target.id), json!({})).await.expect(202);
     let ended = app
         .until("the trial to end".into(), async || {
@@ -150,6 +148,18 @@ async fn another_publication_ends_it() {
 }
 
 #[tokio::test]
+async fn going_back_passes_over_what_was_only_tried() {
+    let (app, target) = world(1).await;
+    let path = format!("/targets/{}/logic", target.id);
+    publish(&app, &target, FAILS, json!({ "percent": 10 })).await;
+    app.post(&format!("{path}/canary/rollback"), json!({})).await.expect(200);
+    app.put(&path, json!({ "code": says("c") })).await.expect(200);
+    app.post(&format!("{path}/publish"), json!({})).await.expect(200);
+    let back = app.post(&format!("{path}/rollback"), json!({})).await.expect(200);
+    assert_eq!((&back["version"], &back["restores"]), (&json!(4), &json!(1)));
+}
+
+#[tokio::test]
 async fn what_makes_no_trial_is_refused() {
     let app = TestApp::start().await;
     app.store("people").await;
@@ -165,6 +175,7 @@ async fn what_makes_no_trial_is_refused() {
         "canary",
         "there is nothing that the others would run"
     );
+    assert_eq!(app.get(&path).await["versions"], json!([]), "and no version is left behind");
     app.post(&format!("{path}/publish"), json!({})).await.expect(200);
     assert_eq!(refused(json!({})).await, "canary.accounts");
     assert_eq!(refused(json!({ "percent": 100 })).await, "canary.percent");

@@ -3,6 +3,7 @@
 mod build;
 mod bundler;
 mod canary;
+mod cli;
 mod packages;
 mod publish;
 mod registry;

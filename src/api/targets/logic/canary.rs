@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{ApiState, CanaryView, Endpoint, EngineState, note};
+use super::{ApiState, CanaryView, Endpoint, EngineState, note, until_served};
 use crate::domain::canary::{Canary, Share};
 use crate::domain::filter::Filter;
 use crate::domain::ids::TargetId;
@@ -120,7 +120,7 @@ async fn promote(
 ) -> Result<HttpResponse, Problem> {
     let by = editor.caller.name.clone();
     let ended = state.run(move |connection| canaries::promote(connection, id, &by)).await?;
-    answer(&engine, id, ended)
+    answer(&state, &engine, id, ended).await
 }
 
 /// No account runs the version on trial any more.
@@ -133,11 +133,16 @@ async fn roll_back(
 ) -> Result<HttpResponse, Problem> {
     let (by, why) = (editor.caller.name.clone(), note(body.note)?);
     let ended = state.run(move |connection| canaries::roll_back(connection, id, &by, &why)).await?;
-    answer(&engine, id, ended)
+    answer(&state, &engine, id, ended).await
 }
 
-fn answer(engine: &EngineState, id: TargetId, ended: Option<CanaryRow>) -> Result<HttpResponse, Problem> {
+async fn answer(
+    state: &ApiState,
+    engine: &EngineState,
+    id: TargetId,
+    ended: Option<CanaryRow>,
+) -> Result<HttpResponse, Problem> {
     let ended = ended.ok_or_else(|| Problem::new(Kind::State, "no version is on trial at this target"))?;
-    engine.engine.look_round();
+    until_served(state, engine, id).await?;
     Ok(HttpResponse::Ok().json(json!({ "targetId": id, "canary": CanaryView::of(&ended) })))
 }

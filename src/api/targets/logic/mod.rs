@@ -6,6 +6,8 @@ mod draft;
 mod publish;
 mod view;
 
+use std::time::{Duration, Instant};
+
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpResponse, web};
 use serde_json::json;
@@ -114,8 +116,32 @@ async fn find(state: &ApiState, id: TargetId) -> Result<Target, Problem> {
     state.run(move |connection| targets::find(connection, id)).await
 }
 
+/// Waits for this node's engine to run what is published and on trial by now:
+/// whoever forces accounts next gets that. A target that another node owns gets it
+/// at that node's next look around.
+async fn until_served(state: &ApiState, engine: &EngineState, id: TargetId) -> Result<(), Problem> {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    engine.engine.look_round();
+    let wanted = state
+        .run(move |connection| {
+            let (target, trial) = (targets::find(connection, id)?, canaries::running(connection, id)?);
+            Ok::<_, Problem>((target.logic_version, trial.map(|trial| trial.canary().version)))
+        })
+        .await?;
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        match engine.engine.observe(id).await {
+            Some(observed) if (Some(observed.logic_version), observed.canary_version) != wanted => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            _ => break,
+        }
+    }
+    Ok(())
+}
+
 fn no_draft() -> Problem {
-    Problem::new(Kind::State, "there is no draft: PUT some logic first")
+    Problem::new(Kind::State, "there is no draft: save some logic first")
 }
 
 /// What an author is told who wrote something that cannot be used.

@@ -1,7 +1,5 @@
 //! Publishing the draft, and going back to an earlier version.
 
-use std::time::{Duration, Instant};
-
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -9,7 +7,7 @@ use serde_json::{Value, json};
 use super::canary::{CanaryBody, begin};
 use super::draft::{lock_of, make, source_of};
 use super::view::VersionView;
-use super::{ApiState, CanaryView, Endpoint, EngineState, find, no_draft, note, refused};
+use super::{ApiState, CanaryView, Endpoint, EngineState, find, no_draft, note, refused, until_served};
 use crate::api::sweeps::SweepView;
 use crate::domain::filter::Filter;
 use crate::domain::ids::TargetId;
@@ -22,7 +20,7 @@ use crate::js::Code;
 use crate::logic::TestResult;
 use crate::storage::logic::{self, Artefact, By, Draft, Version};
 use crate::storage::sweeps::{self, SweepKind};
-use crate::storage::{Connection, canaries, preview};
+use crate::storage::{Connection, canaries, preview, targets};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -70,9 +68,11 @@ async fn publish(
     let tested = ready(&state, &engine, &target, &by).await?;
     let published = target.clone();
     let (version, trial) = state
-        .run(move |connection| {
+        .change(move |connection| {
             let by = By { who: &by, note: &why };
-            let version = publish_tested(connection, &target, &tested, by)?;
+            let version = publish_tested(connection, id, &tested, by)?;
+            // Locked by now: what it runs stays so until this is done.
+            let target = targets::find(connection, id)?;
             let trial = match canary {
                 Some(canary) => Some(begin(connection, &target, version.version, canary, by.who)?),
                 None => {
@@ -83,7 +83,7 @@ async fn publish(
             Ok::<_, Problem>((version, trial))
         })
         .await?;
-    let after = follow_up(&state, &engine, published, version.version, body.force).await?;
+    let after = follow_up(&state, &engine, published, body.force).await?;
     answer(version, trial.as_ref().map(CanaryView::of), after)
 }
 
@@ -154,11 +154,11 @@ fn passed(tests: &[TestResult]) -> Result<(), Problem> {
 /// Only what was tested is published.
 fn publish_tested(
     connection: &mut Connection,
-    target: &Target,
+    target: TargetId,
     tested: &str,
     by: By<'_>,
 ) -> Result<Version, Problem> {
-    let version = logic::publish(connection, target.id, tested, by)?;
+    let version = logic::publish(connection, target, tested, by)?;
     version.ok_or_else(|| Problem::new(Kind::State, "the draft was changed meanwhile: publish again"))
 }
 
@@ -181,36 +181,20 @@ async fn follow_up(
     state: &ApiState,
     engine: &EngineState,
     target: Target,
-    version: i32,
     force: bool,
 ) -> Result<Value, Problem> {
-    engine.engine.look_round();
     let id = target.id;
+    until_served(state, engine, id).await?;
     if !force {
         let counted = state.run(move |connection| count(connection, &target)).await?;
         return Ok(json!({ "accountsToForce": counted }));
     }
-    until_served(engine, id, version).await;
     let start = move |connection: &mut Connection| {
         sweeps::start(connection, &target, SweepKind::Force, Trigger::Force)
     };
     let sweep = state.run(start).await?;
     engine.engine.sweep(id);
     Ok(json!({ "sweep": SweepView::new(&sweep) }))
-}
-
-/// Waits for this node's engine to run a version. A target that another node
-/// owns gets it at that node's next look around.
-async fn until_served(engine: &EngineState, target: TargetId, version: i32) {
-    const PATIENCE: Duration = Duration::from_secs(5);
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
-        match engine.engine.observe(target).await {
-            Some(observed) if observed.logic_version == version => return,
-            Some(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-            None => return,
-        }
-    }
 }
 
 fn count(connection: &mut Connection, target: &Target) -> Result<i64, Problem> {
@@ -231,7 +215,7 @@ async fn roll_back(
     let (why, by) = (note(body.note)?, editor.caller.name.clone());
     let published = target.clone();
     let version = state
-        .run(move |connection| {
+        .change(move |connection| {
             let earlier = match body.version {
                 Some(version) => version,
                 None => before_published(connection, &target)?,
@@ -243,19 +227,24 @@ async fn roll_back(
             Ok::<_, Problem>(restored)
         })
         .await?;
-    let after = follow_up(&state, &engine, published, version.version, body.force).await?;
+    let after = follow_up(&state, &engine, published, body.force).await?;
     answer(version, None, after)
 }
 
-/// The version that ran before the published one: what that one restores does
-/// not count, or going back twice would go nowhere.
+/// The version that all ran before the published one: what that one restores
+/// does not count, or going back twice would go nowhere; nor does a version that
+/// was taken back before all ran it.
 fn before_published(connection: &mut Connection, target: &Target) -> Result<i32, Problem> {
     let nothing = || Problem::new(Kind::State, "there is no earlier version to go back to");
     let published = target.logic_version.ok_or_else(nothing)?;
     let versions = logic::versions(connection, target.id)?;
     let current = versions.iter().find(|version| version.version == published).ok_or_else(nothing)?;
     let from = current.restores.unwrap_or(published);
-    let earlier =
-        versions.iter().find(|version| version.version < from && version.artefact != current.artefact);
+    let only_tried = canaries::only_tried(connection, target.id)?;
+    let earlier = versions.iter().find(|version| {
+        version.version < from
+            && version.artefact != current.artefact
+            && !only_tried.contains(&version.version)
+    });
     earlier.map(|version| version.version).ok_or_else(nothing)
 }
