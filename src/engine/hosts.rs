@@ -59,6 +59,23 @@ impl Nursery {
         }
     }
 
+    /// The same for a run that has the host to itself: when that is killed from
+    /// outside, the run is the likeliest reason.
+    async fn run_by_itself(
+        &self,
+        pass: Pass,
+        host: &JsHost,
+        context: String,
+        calls: Arc<dyn HostCalls>,
+    ) -> RunEnd {
+        let RunEnd { outcome, console } = self.run(pass, host, context, calls).await;
+        let outcome = match outcome {
+            RunOutcome::Interrupted(why) if host.was_killed_from_outside() => RunOutcome::Killed(why),
+            outcome => outcome,
+        };
+        RunEnd { outcome, console }
+    }
+
     fn stop(&self) {
         self.gate.shut();
         let alive = std::mem::take(&mut *self.alive.lock().unwrap_or_else(PoisonError::into_inner));
@@ -178,7 +195,7 @@ impl Hosts {
             return Ok(stopped());
         }
         let host = self.lone_host().await?;
-        let end = self.nursery.run(pass, &host, context, calls).await;
+        let end = self.nursery.run_by_itself(pass, &host, context, calls).await;
         // Those that were only bystanders are quick, and wait less than a new
         // process takes to start.
         if host.is_alive()

@@ -134,6 +134,11 @@ impl JsHost {
         self.shared.process.cpu().ok()
     }
 
+    /// Whether somebody else than the daemon killed the child.
+    pub fn was_killed_from_outside(&self) -> bool {
+        self.shared.state().death == Some(Death::Outside)
+    }
+
     /// How many runs are in the host.
     pub fn in_flight(&self) -> usize {
         self.shared.in_flight()

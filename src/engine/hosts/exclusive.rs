@@ -45,7 +45,7 @@ impl Exclusive {
         calls: Arc<dyn HostCalls>,
     ) -> Result<RunEnd, StartError> {
         let host = self.host(nursery).await?;
-        let end = nursery.run(pass, &host, context, calls).await;
+        let end = nursery.run_by_itself(pass, &host, context, calls).await;
         // What a run has left behind must not go on beside the next one: its host
         // is killed here, when the last handle goes.
         if host.is_alive() && !host.is_tainted() && host.is_at_rest().await {

@@ -301,6 +301,8 @@ async fn last_words(shared: &Shared, words: JoinHandle<()>) -> Death {
     }
     let how = match status {
         Ok(status) => match status.signal() {
+            // Nobody here did: the first reason counts.
+            Some(libc::SIGKILL) => return Death::Outside,
             Some(libc::SIGSYS) => "it asked the kernel for what the sandbox forbids".into(),
             Some(signal) => format!("signal {signal}"),
             None => format!("exit code {}", status.code().unwrap_or_default()),

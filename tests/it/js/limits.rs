@@ -262,3 +262,20 @@ async fn a_host_that_is_busy_without_a_run_is_ended() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
+
+#[tokio::test]
+async fn a_host_that_somebody_else_kills_is_not_its_runs_fault() {
+    let host = start("export default async () => { await new Promise(() => {}); }").await;
+    let pid = nix::unistd::Pid::from_raw(host.pid().try_into().unwrap());
+    let run = run(&host, json!({}));
+    let kill = async {
+        while host.in_flight() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    };
+    let (end, ()) = tokio::join!(run, kill);
+    let why = "the host was killed from outside the daemon; is the system short of memory?";
+    assert_eq!(end.outcome, RunOutcome::Interrupted(why.into()));
+    assert!(host.was_killed_from_outside());
+}
