@@ -101,10 +101,21 @@ fn assemble(bundle: Bundle, installed: Installed) -> Result<Built, LogicError> {
     let packages: Vec<_> =
         installed.packages.into_iter().map(|package| InBundle::new(package, &bundle.modules)).collect();
     let packages = serde_json::to_value(packages).map_err(machine)?;
-    let Bundle { code, map, language, warnings, .. } = bundle;
+    let Bundle { code, map, language, mut warnings, .. } = bundle;
+    warnings.extend(undated(&installed.undated));
     let id = name(&code, map.as_deref(), &installed.lock);
     let artefact = Artefact { id, code, source_map: map, packages, lock: installed.lock };
     Ok(Built { artefact, language, warnings })
+}
+
+/// What nobody could hold against a young release is not passed over in silence.
+fn undated(packages: &[String]) -> Option<Finding> {
+    let list = packages.iter().map(|package| format!("`{package}`")).collect::<Vec<_>>().join(", ");
+    let message = format!(
+        "the registry does not say when {list} came out, so that nobody knows whether that is long enough ago \
+         (`packages.cooldown`)"
+    );
+    (!packages.is_empty()).then(|| Finding::saying("UNDATED_PACKAGES", message))
 }
 
 /// A package, and whether anything of it was left after the shaking.

@@ -154,7 +154,9 @@ fn bundled(output: &BundleOutput, warnings: Vec<Finding>, language: Language, cw
         _ => None,
     });
     let Some(chunk) = chunk else {
-        return Answer::Rejected { findings: vec![Finding::saying("the bundler made nothing of it")] };
+        return Answer::Rejected {
+            findings: vec![Finding::saying("BUNDLER", "the bundler made nothing of it")],
+        };
     };
     Answer::Bundled {
         code: chunk.code.clone(),

@@ -99,18 +99,11 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn saying(message: impl Into<String>) -> Self {
+    /// About no place.
+    pub(super) fn saying(kind: &str, message: impl Into<String>) -> Self {
         let message = message.into();
         let (is_syntax, is_unresolved) = (false, false);
-        Self {
-            kind: "BUNDLER".into(),
-            message,
-            file: None,
-            line: None,
-            column: None,
-            is_syntax,
-            is_unresolved,
-        }
+        Self { kind: kind.into(), message, file: None, line: None, column: None, is_syntax, is_unresolved }
     }
 
     /// It does not parse.

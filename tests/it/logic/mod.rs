@@ -4,6 +4,7 @@ mod build;
 mod bundler;
 mod canary;
 mod cli;
+mod hostile;
 mod kinds;
 mod packages;
 mod publish;
