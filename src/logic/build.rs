@@ -14,6 +14,9 @@ use crate::storage::logic::Artefact;
 
 /// Bundlers at a time: each takes a CPU and some memory.
 const AT_ONCE: usize = 2;
+/// Hosts at a time that run tests: each may keep a CPU busy for as long as it is
+/// let.
+const TRIALS_AT_ONCE: usize = 4;
 /// Largest text that a host is given.
 const MAX_BUNDLE: usize = 16 << 20;
 
@@ -52,12 +55,14 @@ pub struct Workshop {
     pub(super) program: HostProgram,
     packages: Packages,
     turns: Semaphore,
+    pub(super) trials: Semaphore,
 }
 
 impl Workshop {
     /// With a program that becomes a bundler or a host.
     pub fn new(program: HostProgram, packages: Packages) -> Self {
-        Self { program, packages, turns: Semaphore::new(AT_ONCE) }
+        let (turns, trials) = (Semaphore::new(AT_ONCE), Semaphore::new(TRIALS_AT_ONCE));
+        Self { program, packages, turns, trials }
     }
 
     /// The registry, for an editor that offers packages.

@@ -1,6 +1,7 @@
 //! What a registry or a package does that means harm, or is too much.
 
 use provisiond::config::Registry;
+use provisiond::domain::target::Limits;
 use provisiond::logic::{LogicError, Source};
 use provisiond::security::Secret;
 use serde_json::{Value, json};
@@ -230,6 +231,22 @@ async fn releases_without_a_date_are_told_of() {
     assert!(workshop(&config).build(&wishes, None).await.unwrap().warnings.is_empty());
 }
 
+#[tokio::test]
+async fn tests_together_have_a_limit() {
+    let code = "export default () => 1; export const tests = {};
+        for (let n = 0; n < 40; n++) tests[`waits ${n}`] = () => new Promise((done) => setTimeout(done, 250));";
+    let workshop = super::offline();
+    let built = workshop.build(&super::source(code), None).await.unwrap();
+    let limits = Limits { wall_ms: 500, ..Limits::default() };
+    let results = workshop.try_out(&built, &limits).await.unwrap();
+    assert_eq!(results.len(), 40);
+    let last = &results[39];
+    assert_eq!(
+        (last.passed, last.message.as_deref()),
+        (false, Some("the limit of 2000 ms for all tests together was reached before it ended"))
+    );
+}
+
 /// It is no reason to think that the registry is down.
 #[tokio::test]
 async fn an_endless_description_is_the_packages_own_fault() {
@@ -239,4 +256,15 @@ async fn an_endless_description_is_the_packages_own_fault() {
     registry.sink.answer(Answer::new(200).only_to("/a").body(&info));
     let refused = refusal(build(&registry).await.unwrap_err());
     assert_eq!(refused, "packageDependencies.a: is described in more than 64 MiB by the registry");
+}
+
+/// A bundler that its reading has taken over writes without end.
+#[tokio::test]
+async fn no_more_of_an_answer_is_read_than_it_may_have() {
+    use provisiond::js::HostProgram;
+    use provisiond::logic::{Workshop, packages::Packages};
+    let packages = Packages::new(&super::config(Registry::None)).unwrap();
+    let workshop = Workshop::new(HostProgram::new("/usr/bin/yes"), packages);
+    let error = workshop.build(&super::source("export default 1"), None).await.unwrap_err();
+    assert_eq!(error.to_string(), "cannot be loaded: the limit of 64 MiB for a bundle was reached");
 }
