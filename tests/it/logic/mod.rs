@@ -6,6 +6,7 @@ mod canary;
 mod cli;
 mod hostile;
 mod kinds;
+mod outage;
 mod packages;
 mod publish;
 mod registry;
