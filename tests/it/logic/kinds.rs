@@ -62,20 +62,54 @@ async fn a_package_with_a_module_field_can_be_required() {
     assert_eq!(both_variants(b).await.0, "required");
 }
 
-/// `json-bigint` requires `bignumber.js`, which has two variants.
+/// From the real registry. `json-bigint` requires `bignumber.js`, which has two
+/// variants; the CommonJS variant of `@isaacs/cliui` requires packages by names of
+/// its own, from among a list of variants; `ajv-formats` has a peer, and asks for a
+/// file in it; `axios` has a `browser` map.
 #[tokio::test]
-async fn a_real_package_that_requires_one_with_two_variants_works() {
+async fn real_packages_of_every_kind_work() {
     let mut config = config(Registry::Public);
     config.cooldown = std::time::Duration::ZERO;
-    let code = r#"import JSONbig from "json-bigint";
-        export default () => 1;
-        export const tests = { a(t) {
-          t.equal(JSONbig.stringify(JSONbig.parse('{"id":9223372036854775807}')), '{"id":9223372036854775807}');
-        } };"#;
+    let code = r#"
+        const JSONbig = require("json-bigint");
+        const Ajv = require("ajv").default, formats = require("ajv-formats").default;
+        const axios = require("axios").default;
+        module.exports = async ({ connection }) => {
+          const { data } = await axios.post(`${connection.url}/users`, { name: "Ada" }, { adapter: "fetch" });
+          return { status: "provisioned", remoteId: data.id };
+        };
+        module.exports.tests = {
+          bigint(t) {
+            t.equal(JSONbig.stringify(JSONbig.parse('{"id":9223372036854775807}')), '{"id":9223372036854775807}');
+          },
+          cliui(t) {
+            const ui = require("@isaacs/cliui")({ width: 20 });
+            ui.div({ text: "one", width: 10 }, { text: "two", width: 10 });
+            t.equal(ui.toString(), "one       two");
+          },
+          formats(t) {
+            const check = formats(new Ajv()).compile({ type: "string", format: "email" });
+            t.equal([check("ada@example.org"), check("ada")], [true, false]);
+          },
+          async axios(t) {
+            const answers = [{ method: "POST", url: "https://crm.example/users", status: 201, body: { id: "7" } }];
+            const { response, requests } = await t.run({ answers, connection: { url: "https://crm.example" } });
+            t.equal(response.remoteId, "7");
+            t.equal(requests[0].body, { name: "Ada" });
+          },
+        };"#;
+    let wishes = [
+        ("json-bigint", "1.0.0"),
+        ("@isaacs/cliui", "8.0.2"),
+        ("ajv", "8.17.1"),
+        ("ajv-formats", "3.0.1"),
+        ("axios", "1.7.9"),
+    ];
     let workshop = workshop(&config);
-    let built = workshop.build(&source(code, &[("json-bigint", "1.0.0")]), None).await.unwrap();
+    let built = workshop.build(&source(code, &wishes), None).await.unwrap();
     let results = workshop.try_out(&built, &Limits::default()).await.unwrap();
-    assert!(results[0].passed, "{results:?}");
+    let failed: Vec<_> = results.iter().filter(|result| !result.passed).collect();
+    assert!(failed.is_empty() && results.len() == 4, "{failed:#?}");
 }
 
 #[tokio::test]
