@@ -1,16 +1,7 @@
-//! The folder that the bundler reads. Each package lies in a folder of its own
-//! with links to what it depends on, so that it finds that and nothing else:
-//!
-//! ```text
-//! node_modules/lodash                                → .store/lodash@4.18.1/node_modules/lodash
-//! node_modules/.store/ajv@8.20.0/node_modules/ajv/
-//! node_modules/.store/ajv@8.20.0/node_modules/fast-uri → ../../fast-uri@3.0.1/node_modules/fast-uri
-//! ```
+//! From a choice to a folder: what may be unpacked, its download, and its place.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use deno_npm::registry::NpmPackageVersionDistInfo;
@@ -18,9 +9,9 @@ use deno_npm::resolution::NpmResolutionSnapshot;
 use deno_npm::{NpmResolutionPackage, NpmSystemInfo};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::registry::Client;
+use super::store::{Store, folder_of};
 use super::tarball::{self, Room, TarballError};
 use super::{Package, PackageError, names};
 use crate::config::PackagesConfig;
@@ -29,8 +20,6 @@ use crate::config::PackagesConfig;
 const AT_ONCE: usize = 8;
 /// Longest name of a folder, in bytes, that every file system takes.
 const MAX_FOLDER: usize = 255;
-/// Largest package.json that is read.
-const MAX_MANIFEST: u64 = 1 << 20;
 
 /// Downloads and unpacks everything that was chosen.
 pub(super) async fn install(
@@ -44,7 +33,7 @@ pub(super) async fn install(
     let mut archives = futures_util::stream::iter(chosen.clone())
         .map(|package| download(client.clone(), package, room.clone()))
         .buffered(AT_ONCE);
-    let store = Arc::new(Store { folder: folder.join("node_modules") });
+    let store = Arc::new(Store::new(folder));
     let mut left = config.max_size as u64;
     let mut packages = Vec::with_capacity(chosen.len());
     // One is gone from memory before the next is unpacked.
@@ -134,137 +123,17 @@ impl Hashes {
     }
 }
 
-fn refuse(package: &NpmResolutionPackage, why: impl std::fmt::Display) -> PackageError {
+/// The words follow the package's name.
+pub(super) fn refuse(package: &NpmResolutionPackage, why: impl std::fmt::Display) -> PackageError {
     let nv = &package.id.nv;
     PackageError::refused(&nv.name, format!("`{}@{}` {why}", nv.name, nv.version))
 }
 
 /// What is not this package's fault stays what it is.
-fn because(package: &NpmResolutionPackage, error: TarballError) -> PackageError {
+pub(super) fn because(package: &NpmResolutionPackage, error: TarballError) -> PackageError {
     match error {
         TarballError::Other(error) => error,
         TarballError::Io(error) if error.kind() == io::ErrorKind::StorageFull => error.into(),
         error => refuse(package, error),
-    }
-}
-
-/// The name of the folder in `.store`.
-fn folder_of(package: &NpmResolutionPackage) -> String {
-    let nv = &package.id.nv;
-    let copy = if package.copy_index == 0 { String::new() } else { format!("_{}", package.copy_index) };
-    format!("{}@{}{copy}", nv.name.replace("/", "+"), nv.version)
-}
-
-struct Store {
-    /// `node_modules`
-    folder: PathBuf,
-}
-
-impl Store {
-    fn unpack(
-        &self,
-        package: &NpmResolutionPackage,
-        archive: &[u8],
-        left: u64,
-    ) -> Result<Package, PackageError> {
-        let place = self.place(package);
-        fs::create_dir_all(&place)?;
-        let size = tarball::unpack(archive, &place, left).map_err(|error| because(package, error))?;
-        describe(package, archive, &place, size)
-    }
-
-    /// Where a package lies.
-    fn place(&self, package: &NpmResolutionPackage) -> PathBuf {
-        let name = package.id.nv.name.as_str();
-        self.folder.join(".store").join(folder_of(package)).join("node_modules").join(name)
-    }
-
-    fn link(&self, chosen: &[NpmResolutionPackage], snapshot: &NpmResolutionSnapshot) -> io::Result<()> {
-        for package in chosen {
-            let place = self.place(package);
-            // Up from the package, twice for one with a scope.
-            let depth = package.id.nv.name.split('/').count();
-            let beside = place.ancestors().nth(depth).unwrap_or(&place);
-            for (name, id) in &package.dependencies {
-                let Some(needed) = snapshot.package_from_id(id) else { continue };
-                make_link(&self.place(needed), &beside.join(name.as_str()))?;
-            }
-        }
-        for id in snapshot.top_level_packages() {
-            let Some(package) = snapshot.package_from_id(id) else { continue };
-            make_link(&self.place(package), &self.folder.join(package.id.nv.name.as_str()))?;
-        }
-        Ok(())
-    }
-}
-
-fn make_link(to: &Path, from: &Path) -> io::Result<()> {
-    if !to.exists() || from.exists() {
-        return Ok(());
-    }
-    if let Some(folder) = from.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    symlink(to, from)
-}
-
-/// What package.json says.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Manifest {
-    license: Value,
-    licenses: Value,
-}
-
-fn describe(
-    package: &NpmResolutionPackage,
-    archive: &[u8],
-    place: &Path,
-    size: u64,
-) -> Result<Package, PackageError> {
-    let path = place.join("package.json");
-    let readable = fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= MAX_MANIFEST);
-    let manifest: Manifest = match readable.then(|| fs::read(&path)).transpose()? {
-        // Some have a member of another type than everybody's.
-        Some(text) => serde_json::from_slice(&text).unwrap_or_default(),
-        None => return Err(refuse(package, "has no package.json")),
-    };
-    let extra = package.extra.as_ref();
-    Ok(Package {
-        name: package.id.nv.name.to_string(),
-        version: package.id.nv.version.to_string(),
-        licence: licence(&manifest),
-        integrity: tarball::sha512(archive),
-        size,
-        deprecated: extra.and_then(|extra| extra.deprecated.clone()),
-        install_script: package.has_scripts,
-    })
-}
-
-/// `license` is a text, of old an object with a `type`; of older still there is
-/// a list of these in `licenses`.
-fn licence(manifest: &Manifest) -> Option<String> {
-    let one = |value: &Value| value.as_str().or_else(|| value.get("type")?.as_str()).map(str::to_owned);
-    let several = || {
-        let list: Vec<_> = manifest.licenses.as_array()?.iter().filter_map(one).collect();
-        (!list.is_empty()).then(|| list.join(" OR "))
-    };
-    one(&manifest.license).or_else(several)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn licences_of_all_ages_are_read() {
-        let read = |text: &str| licence(&serde_json::from_str(text).unwrap());
-        assert_eq!(read(r#"{"license": "MIT"}"#).as_deref(), Some("MIT"));
-        assert_eq!(read(r#"{"license": {"type": "ISC", "url": "x"}}"#).as_deref(), Some("ISC"));
-        assert_eq!(
-            read(r#"{"licenses": [{"type": "MIT"}, {"type": "GPL"}]}"#).as_deref(),
-            Some("MIT OR GPL")
-        );
-        assert_eq!(read("{}"), None);
     }
 }

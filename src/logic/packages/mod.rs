@@ -4,21 +4,25 @@
 //! |---|---|
 //! | `names.rs` | which names and ranges an author may write |
 //! | `registry.rs` | what is asked of the registry |
+//! | `answer.rs` | reading what it answers |
 //! | `remembered.rs` | what it said lately |
 //! | `look_up.rs` | the same, for one choice |
 //! | `resolve.rs` | which versions, by [deno_npm](https://docs.rs/deno_npm) (MIT) |
 //! | `tarball.rs` | verifying and unpacking |
-//! | `install.rs` | the folder that the bundler reads |
+//! | `install.rs` | downloading what was chosen |
+//! | `store.rs` | the folder that the bundler reads |
 //!
 //! Nothing of a package is ever run here: no install scripts, no native addons.
 //! Nothing is asked of the registry but on publication (and by the editor).
 
+mod answer;
 mod install;
 mod look_up;
 mod names;
 mod registry;
 mod remembered;
 mod resolve;
+mod store;
 mod tarball;
 
 use std::collections::BTreeMap;
