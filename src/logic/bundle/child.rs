@@ -131,9 +131,13 @@ fn options(directory: &str) -> BundlerOptions {
         // The message of a frame names the author's function.
         keep_names: Some(false),
         resolve: Some(ResolveOptions {
-            // What the host is: the web's platform, without a page.
-            condition_names: Some(texts(&["worker", "browser", "import", "require", "module", "default"])),
-            main_fields: Some(texts(&["browser", "module", "main"])),
+            // What the host is: the web's platform, without a page. The bundler adds
+            // `import` or `require`, whichever it is; both would mean that whichever
+            // the package lists first is had by both.
+            condition_names: Some(texts(&["worker", "browser", "module", "default"])),
+            // `module` cannot be required as what `main` is, and these fields are not
+            // by what asks. Node.js knows `main` only, so that this is what works.
+            main_fields: Some(texts(&["browser", "main", "module"])),
             extensions: Some(texts(&[".js", ".mjs", ".cjs", ".ts", ".json"])),
             ..ResolveOptions::default()
         }),
@@ -150,7 +154,9 @@ fn bundled(output: &BundleOutput, warnings: Vec<Finding>, language: Language, cw
         _ => None,
     });
     let Some(chunk) = chunk else {
-        return Answer::Rejected { findings: vec![Finding::saying("the bundler made nothing of it")] };
+        return Answer::Rejected {
+            findings: vec![Finding::saying("BUNDLER", "the bundler made nothing of it")],
+        };
     };
     Answer::Bundled {
         code: chunk.code.clone(),
