@@ -8,11 +8,15 @@ use crate::domain::host_call::{Effect, FetchRequest};
 /// Methods that are safe (RFC 9110 §9.2.1, and the registry of HTTP methods).
 const SAFE: [&str; 7] = ["GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT", "SEARCH", "QUERY"];
 
+/// Header fields that put another method in the place of the request's own.
+const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+
 /// Whether a request only reads: logic says so, its method is safe, or it is a
 /// POST that asks for a token, searches, or is a GraphQL query.
 pub fn is_read(request: &FetchRequest) -> bool {
     match request.effect {
         Some(effect) => effect == Effect::Read,
+        None if is_overridden(request) => false,
         None if SAFE.contains(&request.method.as_str()) => true,
         None => {
             request.method == "POST" && (searches(request) || asks_for_token(request) || queries(request))
@@ -29,6 +33,16 @@ pub(super) fn last_segment(url: &str) -> &str {
 pub(super) fn content_type(request: &FetchRequest) -> &str {
     let field = request.headers.iter().find(|(name, _)| name == "content-type");
     field.map_or("", |(_, value)| value.split(';').next().unwrap_or_default().trim())
+}
+
+/// Whether the server is told to take it for one whose method is not safe.
+fn is_overridden(request: &FetchRequest) -> bool {
+    let unsafe_method = |method: &str| !SAFE.iter().any(|safe| method.trim().eq_ignore_ascii_case(safe));
+    let mut fields = request.headers.iter().filter(|(name, _)| OVERRIDES.contains(&name.as_str()));
+    let query = request.url.split_once('?').map_or("", |(_, query)| query);
+    fields.any(|(_, method)| unsafe_method(method))
+        || url::form_urlencoded::parse(query.as_bytes())
+            .any(|(name, method)| name == "_method" && unsafe_method(&method))
 }
 
 /// SCIM's `/.search` (RFC 7644 §3.4.3) and its like.
@@ -89,6 +103,23 @@ mod tests {
         assert!(!reads("https://a.example/token", "application/json", "grant_type=x"));
         assert!(reads("https://a.example/v2/Users/.search?x=1", "application/scim+json", "{}"));
         assert!(!reads("https://a.example/v2/Users", "application/scim+json", "{}"));
+    }
+
+    #[test]
+    fn a_method_in_a_header_counts() {
+        let reads = |method, name: &str, value: &str| {
+            let mut request = request(method, "https://a.example/Users/search", "application/json", "{}");
+            request.headers.push((name.into(), value.into()));
+            is_read(&request)
+        };
+        for name in OVERRIDES {
+            assert!(!reads("GET", name, "DELETE") && !reads("POST", name, "patch"), "{name}");
+            assert!(reads("GET", name, "get") && reads("POST", name, " GET"), "{name}");
+        }
+        assert!(reads("GET", "x-method", "DELETE"));
+        let reads = |url| is_read(&request("GET", url, "text/plain", ""));
+        assert!(!reads("https://a.example/Users/1?a=b&_method=delete"));
+        assert!(reads("https://a.example/Users/1?_method=GET&method=delete"));
     }
 
     #[test]
