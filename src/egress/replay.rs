@@ -155,7 +155,9 @@ impl Inner {
     fn as_seen(&self, mut answer: FetchResponse) -> FetchResponse {
         let unlabel = |text: &str| self.session.policy().unlabel(text);
         answer.url = unlabel(&answer.url);
-        answer.headers.iter_mut().for_each(|(_, value)| *value = unlabel(value));
+        for (name, value) in &mut answer.headers {
+            (*name, *value) = (unlabel(name), unlabel(value));
+        }
         answer.body = unlabel(&String::from_utf8_lossy(&answer.body)).into();
         answer
     }

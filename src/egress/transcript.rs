@@ -300,7 +300,9 @@ fn shown_headers<'a>(
     let shown = |(name, value): &(String, String)| {
         let labelled = policy.handles.label_header(value);
         let value = policy.hide.redact(&labelled);
-        (kept(name), kept(&hide::header(name, &policy.handles.label(&value))))
+        let shown_name = policy.hide_in_names.redact(name);
+        let value = policy.handles.label(&value);
+        (kept(&policy.handles.label(&shown_name)), kept(&hide::header(name, &value)))
     };
     headers.take(HEADERS_KEPT).map(shown).collect()
 }

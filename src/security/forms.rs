@@ -26,6 +26,19 @@ pub(super) fn forms_of(value: &str) -> Vec<String> {
     forms
 }
 
+/// The forms that may stand in the name of a header field, which is a token and
+/// comes in lower case (RFC 9110 §5.1, §5.6.2).
+pub(super) fn forms_in_names(value: &str) -> Vec<String> {
+    let is_token = |form: &String| {
+        form.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    };
+    let mut forms: Vec<String> =
+        forms_of(value).into_iter().filter(is_token).map(|form| form.to_ascii_lowercase()).collect();
+    forms.sort_unstable();
+    forms.dedup();
+    forms
+}
+
 /// In hexadecimal (RFC 4648 §8), either case.
 fn hex_forms(value: &str) -> [String; 2] {
     let lower: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
