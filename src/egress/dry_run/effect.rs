@@ -11,6 +11,15 @@ const SAFE: [&str; 7] = ["GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT", "SEARCH
 /// Header fields that put another method in the place of the request's own.
 const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
+/// Grants that can be asked for again and again. Others use something up: an
+/// authorization code, a refresh token that the answer replaces.
+const GRANTS: [&str; 4] = [
+    "client_credentials",
+    "password",
+    "urn:ietf:params:oauth:grant-type:jwt-bearer",
+    "urn:ietf:params:oauth:grant-type:saml2-bearer",
+];
+
 /// Whether a request only reads: logic says so, its method is safe, or it is a
 /// POST that asks for a token, searches, or is a GraphQL query.
 pub fn is_read(request: &FetchRequest) -> bool {
@@ -50,11 +59,22 @@ fn searches(request: &FetchRequest) -> bool {
     matches!(last_segment(&request.url), ".search" | "search")
 }
 
-/// A token request (RFC 6749 §4).
-fn asks_for_token(request: &FetchRequest) -> bool {
+/// The grants of a token request (RFC 6749 §4), which is a form or, with some
+/// servers, JSON.
+pub(super) fn grants(request: &FetchRequest) -> Vec<String> {
     let body = request.body.as_deref().unwrap_or_default();
-    content_type(request).eq_ignore_ascii_case("application/x-www-form-urlencoded")
-        && url::form_urlencoded::parse(body).any(|(name, _)| name == "grant_type")
+    if content_type(request).eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        let fields = url::form_urlencoded::parse(body).filter(|(name, _)| name == "grant_type");
+        return fields.map(|(_, grant)| grant.into_owned()).collect();
+    }
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    body["grant_type"].as_str().map(str::to_owned).into_iter().collect()
+}
+
+/// Asks for a token that uses no other one up.
+fn asks_for_token(request: &FetchRequest) -> bool {
+    let grants = grants(request);
+    !grants.is_empty() && grants.iter().all(|grant| GRANTS.contains(&grant.as_str()))
 }
 
 /// A GraphQL request whose document has queries alone.
@@ -100,9 +120,33 @@ mod tests {
         let reads = |url, content_type, body| is_read(&request("POST", url, content_type, body));
         assert!(reads("https://a.example/token", form, "client_id=a&grant_type=client_credentials"));
         assert!(!reads("https://a.example/token", form, "client_id=grant_type"));
-        assert!(!reads("https://a.example/token", "application/json", "grant_type=x"));
+        assert!(!reads("https://a.example/token", "application/json", "grant_type=client_credentials"));
         assert!(reads("https://a.example/v2/Users/.search?x=1", "application/scim+json", "{}"));
         assert!(!reads("https://a.example/v2/Users", "application/scim+json", "{}"));
+    }
+
+    #[test]
+    fn only_tokens_that_use_nothing_up_are_asked_for() {
+        let form = "application/x-www-form-urlencoded";
+        for (grant, reads) in [
+            ("client_credentials", true),
+            ("password", true),
+            ("urn:ietf:params:oauth:grant-type:jwt-bearer", true),
+            ("urn:ietf:params:oauth:grant-type:saml2-bearer", true),
+            ("refresh_token", false),
+            ("authorization_code", false),
+            ("urn:ietf:params:oauth:grant-type:token-exchange", false),
+        ] {
+            let is_read = |content_type, body: &str| {
+                is_read(&request("POST", "https://a.example/token", content_type, body))
+            };
+            let grant_type = url::form_urlencoded::byte_serialize(grant.as_bytes()).collect::<String>();
+            assert_eq!(is_read(form, &format!("a=b&grant_type={grant_type}")), reads, "{grant}");
+            let json = serde_json::json!({ "grant_type": grant, "client_id": "a" }).to_string();
+            assert_eq!(is_read("application/json; charset=utf-8", &json), reads, "{grant}");
+        }
+        let twice = "grant_type=client_credentials&grant_type=refresh_token";
+        assert!(!is_read(&request("POST", "https://a.example/token", form, twice)));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::effect::{content_type, last_segment};
+use super::effect::{content_type, grants, last_segment};
 use crate::domain::host_call::{FetchRequest, FetchResponse};
 use crate::domain::json::merge_patch;
 
@@ -63,6 +63,7 @@ impl Pretence {
     pub(super) fn write(&mut self, request: &FetchRequest) -> FetchResponse {
         let body = serde_json::from_slice::<Value>(request.body.as_deref().unwrap_or_default()).ok();
         match (request.method.as_str(), body) {
+            ("POST", _) if !grants(request).is_empty() => token(request),
             ("POST", Some(Value::Object(members))) => self.create(request, members),
             ("POST", _) => with_json(request, 200, &json!({ "id": self.new_id() })),
             ("DELETE", _) => {
@@ -139,13 +140,14 @@ pub(super) fn unread(request: &FetchRequest) -> FetchResponse {
         "GET" | "HEAD" if path_only => {
             with_json(request, 404, &json!({ "status": "404", "detail": "not read in this dry run" }))
         }
-        "POST" if content_type(request).ends_with("x-www-form-urlencoded") => with_json(
-            request,
-            200,
-            &json!({ "access_token": "dryrun", "token_type": "Bearer", "expires_in": 3600 }),
-        ),
+        "POST" if !grants(request).is_empty() => token(request),
         _ => with_json(request, 200, &json!({ "totalResults": 0, "Resources": [] })),
     }
+}
+
+fn token(request: &FetchRequest) -> FetchResponse {
+    let token = json!({ "access_token": "dryrun", "token_type": "Bearer", "expires_in": 3600 });
+    with_json(request, 200, &token)
 }
 
 fn key(url: &str) -> &str {
@@ -239,5 +241,12 @@ mod tests {
             (status("https://a.example/users/7"), status("https://a.example/users?filter=x")),
             (404, 200)
         );
+        let grant = json!({ "grant_type": "client_credentials" });
+        let token = parsed(&unread(&request("POST", "https://a.example/token", grant)));
+        assert_eq!(token["access_token"], "dryrun");
+        let refresh = request("POST", "https://a.example/token", json!({ "grant_type": "refresh_token" }));
+        assert_eq!(parsed(&Pretence::default().write(&refresh)), token);
+        let search = parsed(&unread(&request("POST", "https://a.example/search", json!({}))));
+        assert_eq!(search["totalResults"], 0);
     }
 }
