@@ -239,7 +239,10 @@ mod tests {
         assert!(redactor.redact(&STANDARD_NO_PAD.encode("Hunter22!x").to_lowercase()).starts_with("[token]"));
         assert_eq!(redactor.redact("content-type"), "content-type");
         let spaced = Secret::new("a b/c\"");
-        assert_eq!(Redactor::of_names([("[token]".to_owned(), &spaced)]).redact("x-a%20b%2fc%22"), "x-[token]");
+        assert_eq!(
+            Redactor::of_names([("[token]".to_owned(), &spaced)]).redact("x-a%20b%2fc%22"),
+            "x-[token]"
+        );
     }
 
     #[test]

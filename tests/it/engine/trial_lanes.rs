@@ -10,7 +10,8 @@ use crate::support::app::TestApp;
 use crate::support::sink::{Answer, Sink};
 
 /// One account at a time.
-const ONE_LANE: &str = r#"{ "maxParallelJobs": 1, "limits": { "cpuMs": 3000, "wallMs": 3000, "heapMib": 64 } }"#;
+const ONE_LANE: &str =
+    r#"{ "maxParallelJobs": 1, "limits": { "cpuMs": 3000, "wallMs": 3000, "heapMib": 64 } }"#;
 
 const LOOKS: &str = r#"
     export default async (ctx) => {
@@ -42,7 +43,10 @@ async fn an_account_with_nothing_to_do_takes_no_lane() {
     let (tried, ()) = tokio::join!(dry_run(&app, &target, json!({ "sample": 200 })), leave);
     let plan = &tried["plan"];
     assert_eq!(tried["state"], "finished", "{tried}");
-    assert_eq!((&plan["creates"], &plan["notNeeded"], &plan["failures"]), (&json!(102), &json!(2), &json!(0)));
+    assert_eq!(
+        (&plan["creates"], &plan["notNeeded"], &plan["failures"]),
+        (&json!(102), &json!(2), &json!(0))
+    );
 }
 
 /// The first account takes forever; the others want a world of their own.
