@@ -246,6 +246,32 @@ mod tests {
     }
 
     #[test]
+    fn base64_is_found_in_another_encoding() {
+        // In base64 `/` and `+` come from these characters.
+        let value = "aa?bb>ccc~dd?";
+        let encoded = STANDARD.encode(value);
+        assert!(encoded.contains('/') && encoded.contains('+'), "{encoded}");
+        for text in [
+            encoded.replace('/', "\\/"),
+            encoded.replace('+', "\\u002B"),
+            encoded.replace('/', "%2F").replace('+', "%2B").replace('=', "%3D"),
+            encoded.replace('/', "%2f").replace('+', "%2b").replace('=', "%3d"),
+            encoded.replace('+', "%2B"),
+            url::form_urlencoded::byte_serialize(STANDARD.encode(format!("user:{value}")).as_bytes())
+                .collect(),
+        ] {
+            let shown = redactor(value).redact(&text).into_owned();
+            assert!(shown.contains("[secret:token]") && shown.len() < 32, "{text}: {shown}");
+        }
+    }
+
+    #[test]
+    fn a_value_with_much_to_encode_takes_little_memory() {
+        let size = redactor(&"?>~/+&".repeat(341)).automaton.unwrap().memory_usage();
+        assert!(size < 4 << 20, "{size} bytes");
+    }
+
+    #[test]
     fn a_long_key_takes_little_memory() {
         let lines: String = (1..52).map(|line| format!("{:064}\n", line * 7919)).collect();
         let key = format!("-----BEGIN PRIVATE KEY-----\n{lines}-----END PRIVATE KEY-----\n");
