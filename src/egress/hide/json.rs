@@ -27,36 +27,54 @@ pub(super) fn members(text: &str) -> String {
     let tokens = tokens(text);
     let keys = credential_keys(&tokens);
     let (mut out, mut copied) = (String::with_capacity(text.len()), 0);
-    let (mut depth, mut hides_from, mut is_next) = (0_usize, None, false);
+    let mut place = Place::default();
     for (token, is_key) in tokens.iter().zip(keys) {
-        let is_hidden = is_next || hides_from.is_some();
-        match token.kind {
-            Kind::Open => {
-                depth += 1;
-                hides_from = hides_from.or(is_next.then_some(depth));
-                is_next = false;
-            }
-            Kind::Close => {
-                hides_from = hides_from.filter(|from| *from < depth);
-                depth = depth.saturating_sub(1);
-            }
-            Kind::Comma => is_next = false,
-            Kind::Colon => {}
-            Kind::String | Kind::Word => match is_key {
-                Some(is_credential) => is_next = is_credential,
-                None => {
-                    if is_hidden && is_telling(token) {
-                        out.push_str(&text[copied..token.start]);
-                        out.push_str(&format!("\"{HIDDEN}\""));
-                        copied = token.start + token.text.len();
-                    }
-                    is_next = false;
-                }
-            },
+        if place.hides(token, is_key) {
+            out.push_str(&text[copied..token.start]);
+            out.push_str(&format!("\"{HIDDEN}\""));
+            copied = token.start + token.text.len();
         }
     }
     out.push_str(&text[copied..]);
     out
+}
+
+/// Where in a text something stands.
+#[derive(Default)]
+struct Place {
+    depth: usize,
+    /// How deep the outermost credential lies that this is in.
+    hides_from: Option<usize>,
+    /// The name before was that of a credential.
+    is_next: bool,
+}
+
+impl Place {
+    /// Goes on to the next token; whether it is to be hidden.
+    fn hides(&mut self, token: &Token, is_key: Option<bool>) -> bool {
+        match (token.kind, is_key) {
+            (Kind::Colon, _) => return false,
+            (Kind::Open, _) => {
+                self.depth += 1;
+                self.hides_from = self.hides_from.or(self.is_next.then_some(self.depth));
+            }
+            (Kind::Close, _) => {
+                self.hides_from = self.hides_from.filter(|from| *from < self.depth);
+                self.depth = self.depth.saturating_sub(1);
+            }
+            (Kind::Comma, _) => {}
+            (_, Some(is_credential)) => {
+                self.is_next = is_credential;
+                return false;
+            }
+            (_, None) => {
+                let is_hidden = std::mem::take(&mut self.is_next) || self.hides_from.is_some();
+                return is_hidden && is_telling(token);
+            }
+        }
+        self.is_next = false;
+        false
+    }
 }
 
 /// Labels, `true`, `false` and `null` say nothing.
@@ -67,25 +85,32 @@ fn is_telling(token: &Token) -> bool {
     }
 }
 
+/// An object that has not ended.
+#[derive(Default)]
+struct Level {
+    /// A member of it says that another is a credential.
+    names_credential: bool,
+    /// Where the names of such others stand.
+    values: Vec<usize>,
+}
+
+impl Level {
+    fn end(self, keys: &mut [Option<bool>]) {
+        for at in self.values.into_iter().filter(|_| self.names_credential) {
+            keys[at] = Some(true);
+        }
+    }
+}
+
 /// For each token whether it is the name of a member, and then whether that
 /// member's value is a credential.
 fn credential_keys(tokens: &[Token]) -> Vec<Option<bool>> {
-    #[derive(Default)]
-    struct Level {
-        names_credential: bool,
-        values: Vec<usize>,
-    }
     let mut keys = vec![None; tokens.len()];
     let mut levels = vec![Level::default()];
-    let end = |level: Level, keys: &mut [Option<bool>]| {
-        for at in level.values.into_iter().filter(|_| level.names_credential) {
-            keys[at] = Some(true);
-        }
-    };
     for (at, token) in tokens.iter().enumerate() {
         match token.kind {
             Kind::Open => levels.push(Level::default()),
-            Kind::Close => levels.pop().into_iter().for_each(|level| end(level, &mut keys)),
+            Kind::Close => levels.pop().into_iter().for_each(|level| level.end(&mut keys)),
             Kind::String if tokens.get(at + 1).is_some_and(|next| next.kind == Kind::Colon) => {
                 let key = unescaped(token);
                 keys[at] = Some(is_credential_key(&key));
@@ -100,7 +125,7 @@ fn credential_keys(tokens: &[Token]) -> Vec<Option<bool>> {
             _ => {}
         }
     }
-    levels.into_iter().for_each(|level| end(level, &mut keys));
+    levels.into_iter().for_each(|level| level.end(&mut keys));
     keys
 }
 

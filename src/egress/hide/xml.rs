@@ -125,8 +125,8 @@ fn is_one_of(names: &[&str], name: &str) -> bool {
 /// Of the tag, comment or the like that the text begins with.
 fn length_of_markup(text: &str) -> usize {
     for (start, end) in [("<!--", "-->"), ("<![CDATA[", "]]>"), ("<?", "?>")] {
-        if text.starts_with(start) {
-            return text[start.len()..].find(end).map_or(text.len(), |at| start.len() + at + end.len());
+        if let Some(inside) = text.strip_prefix(start) {
+            return inside.find(end).map_or(text.len(), |at| start.len() + at + end.len());
         }
     }
     let mut quote = None;
