@@ -32,6 +32,8 @@ fn is_query(operation: &OperationDefinition) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -77,5 +79,20 @@ mod tests {
         assert!(!is_of_queries(&"{a".repeat(100_000)));
         assert!(!is_of_queries(&format!("query {{ {} }}", "a ".repeat(MOST))));
         assert!(!is_of_queries(&format!("query {{ a(b: {}) }}", "[".repeat(100_000))));
+    }
+
+    proptest! {
+        #[test]
+        fn a_mutation_is_found_behind_any_string(text in "[a-z{}()\\[\\]# é]{0,20}") {
+            let query = format!("query A {{ a(b: \"{text}\", c: \"\"\"{text}\"\"\") {{ d }} }}");
+            prop_assert!(is_of_queries(&query));
+            let both = format!("{query} mutation B {{ b }}");
+            prop_assert!(!is_of_queries(&both));
+        }
+
+        #[test]
+        fn any_text_is_survived(text in "[a-c{}()\\[\\]#\"\\\\$@!:=|&,.\n é0-9-]{0,60}") {
+            is_of_queries(&text);
+        }
     }
 }
