@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use nix::libc;
+use nix::unistd::Pid;
 use rolldown::plugin::__inner::SharedPluginable;
 use rolldown::{
     BundleOutput, Bundler, BundlerOptions, CodeSplittingMode, OutputFormat, Platform, ResolveOptions,
@@ -48,12 +49,13 @@ fn run(confined: bool) -> io::Result<()> {
     if let Ok(directory) = std::fs::canonicalize(&request.directory) {
         request.directory = directory.to_string_lossy().into_owned();
     }
+    let daemon = Pid::parent();
     // What stands in the request is text until the door is locked.
     if confined {
         sandbox::confine_bundler(Path::new(&request.directory));
     }
     if let Some(number) = request.attempt {
-        let made = Attempt::from_number(number).map_or(Err(libc::EINVAL), Attempt::make);
+        let made = Attempt::from_number(number).map_or(Err(libc::EINVAL), |attempt| attempt.make(daemon));
         return answer(&Answer::Tried { error: made.err() });
     }
     // No reactor: there is nothing to wait for but files.
