@@ -136,22 +136,42 @@ impl Db {
     {
         self.run(pool, move |connection| {
             let mut read = connection.build_transaction().read_only();
-            read.run(|connection| work(connection).map_err(Unread::Work)).map_err(|unread| match unread {
-                Unread::Work(error) => error,
-                Unread::Db(error) => DbError::from(error).into(),
-            })
+            read.run(|connection| work(connection).map_err(Undone::Work)).map_err(Undone::reason)
+        })
+        .await
+    }
+
+    /// The same for work that is done as a whole or not at all.
+    pub async fn transact<T, E, F>(&self, pool: Pool, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        F: FnOnce(&mut PgConnection) -> Result<T, E> + Send + 'static,
+    {
+        self.run(pool, move |connection| {
+            let mut whole = connection.build_transaction();
+            whole.run(|connection| work(connection).map_err(Undone::Work)).map_err(Undone::reason)
         })
         .await
     }
 }
 
-/// Why work that only reads was not done.
-enum Unread<E> {
+/// Why a transaction was undone.
+enum Undone<E> {
     Work(E),
     Db(DieselError),
 }
 
-impl<E> From<DieselError> for Unread<E> {
+impl<E: From<DbError>> Undone<E> {
+    fn reason(self) -> E {
+        match self {
+            Self::Work(error) => error,
+            Self::Db(error) => DbError::from(error).into(),
+        }
+    }
+}
+
+impl<E> From<DieselError> for Undone<E> {
     fn from(error: DieselError) -> Self {
         Self::Db(error)
     }

@@ -89,12 +89,7 @@ pub fn save_draft(
     artefact: Option<&Artefact>,
 ) -> Result<(), DbError> {
     connection.transaction(|connection| {
-        if let Some(artefact) = artefact {
-            diesel::insert_into(logic_artefacts::table)
-                .values(artefact)
-                .on_conflict_do_nothing()
-                .execute(connection)?;
-        }
+        keep_artefact(connection, artefact)?;
         diesel::insert_into(logic_drafts::table)
             .values((logic_drafts::target_id.eq(target.0), draft))
             .on_conflict(logic_drafts::target_id)
@@ -103,6 +98,34 @@ pub fn save_draft(
             .execute(connection)?;
         forget_unused(connection)
     })
+}
+
+/// Saves what was found about a draft, unless it is another one than that of
+/// `saved_at` by now; says whether it did.
+pub fn save_validated(
+    connection: &mut PgConnection,
+    target: TargetId,
+    saved_at: DateTime<Utc>,
+    draft: &Draft,
+    artefact: Option<&Artefact>,
+) -> Result<bool, DbError> {
+    connection.transaction(|connection| {
+        keep_artefact(connection, artefact)?;
+        let same = logic_drafts::table.find(target.0).filter(logic_drafts::updated_at.eq(saved_at));
+        let saved = diesel::update(same).set(draft).execute(connection)?;
+        forget_unused(connection)?;
+        Ok(saved > 0)
+    })
+}
+
+fn keep_artefact(connection: &mut PgConnection, artefact: Option<&Artefact>) -> Result<(), DbError> {
+    if let Some(artefact) = artefact {
+        diesel::insert_into(logic_artefacts::table)
+            .values(artefact)
+            .on_conflict_do_nothing()
+            .execute(connection)?;
+    }
+    Ok(())
 }
 
 /// Artefacts of drafts that were replaced. Young ones are left to whoever is
@@ -205,7 +228,7 @@ pub fn restore(
 
 /// Locks the target: two publications at once get numbers of their own.
 fn next_version(connection: &mut PgConnection, target: TargetId) -> Result<i32, DbError> {
-    targets::table.find(target.0).select(targets::id).for_update().first::<i64>(connection)?;
+    targets::table.find(target.0).select(targets::id).for_no_key_update().execute(connection)?;
     let last: Option<i32> = logic_versions::table
         .filter(logic_versions::target_id.eq(target.0))
         .select(diesel::dsl::max(logic_versions::version))

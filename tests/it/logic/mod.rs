@@ -4,6 +4,7 @@ mod build;
 mod canary;
 mod packages;
 mod publish;
+mod races;
 mod registry;
 
 use provisiond::config::{PackagesConfig, Registry};

@@ -118,6 +118,10 @@ fn no_draft() -> Problem {
     Problem::new(Kind::State, "there is no draft: PUT some logic first")
 }
 
+fn changed_meanwhile() -> Problem {
+    Problem::new(Kind::State, "the draft was changed meanwhile: try again")
+}
+
 /// What an author is told who wrote something that cannot be used.
 fn refused(error: LogicError) -> Problem {
     match error {

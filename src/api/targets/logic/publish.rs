@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::canary::{CanaryBody, begin};
-use super::draft::{lock_of, make, source_of};
+use super::draft::{keep, lock_of, make, source_of};
 use super::view::VersionView;
-use super::{ApiState, CanaryView, Endpoint, EngineState, find, no_draft, note, refused};
+use super::{ApiState, CanaryView, Endpoint, EngineState, changed_meanwhile, find, no_draft, note, refused};
 use crate::api::sweeps::SweepView;
 use crate::domain::filter::Filter;
 use crate::domain::ids::TargetId;
@@ -126,18 +126,15 @@ async fn validated_now(
 ) -> Result<String, Problem> {
     let lock = lock_of(state, Some(draft)).await?;
     let made = make(engine, target, &source_of(draft), lock.as_ref(), by).await?;
-    let Some(artefact) = made.artefact else {
+    let Some(id) = made.draft.artefact.clone() else {
         let problem = made.draft.report["problem"].as_str().unwrap_or("the draft cannot be validated");
         return Err(Problem::new(Kind::Unavailable, problem));
     };
     let tests: Vec<TestResult> =
         serde_json::from_value(made.draft.report["tests"].clone()).unwrap_or_default();
     passed(&tests)?;
-    let (target, id) = (target.id, artefact.id.clone());
-    let saved = state
-        .run(move |connection| logic::save_draft(connection, target, &made.draft, Some(&artefact)))
-        .await;
-    saved.map(|()| id)
+    keep(state, target.id, draft, made).await?;
+    Ok(id)
 }
 
 fn passed(tests: &[TestResult]) -> Result<(), Problem> {
@@ -159,7 +156,7 @@ fn publish_tested(
     by: By<'_>,
 ) -> Result<Version, Problem> {
     let version = logic::publish(connection, target.id, tested, by)?;
-    version.ok_or_else(|| Problem::new(Kind::State, "the draft was changed meanwhile: publish again"))
+    version.ok_or_else(changed_meanwhile)
 }
 
 /// A trial that is running ends: all run this version now.
