@@ -165,7 +165,9 @@ async fn what_makes_no_trial_is_refused() {
         "canary",
         "there is nothing that the others would run"
     );
-    app.post(&format!("{path}/publish"), json!({})).await.expect(200);
+    assert_eq!(app.get(&path).await["versions"], json!([]), "what was refused left no version");
+    let first = app.post(&format!("{path}/publish"), json!({})).await.expect(200);
+    assert_eq!(first["version"], 1);
     assert_eq!(refused(json!({})).await, "canary.accounts");
     assert_eq!(refused(json!({ "percent": 100 })).await, "canary.percent");
     assert_eq!(refused(json!({ "accounts": 0 })).await, "canary.accounts");

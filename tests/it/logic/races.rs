@@ -44,3 +44,27 @@ async fn a_newer_draft_outlives_the_validation_of_an_older_one() {
     assert_eq!(validated.expect(409)["detail"], "the draft was changed meanwhile: try again");
     assert_eq!(app.get(&path).await["draft"]["code"], "newer");
 }
+
+#[tokio::test]
+async fn publications_at_the_same_time_follow_one_another() {
+    let (app, _, path) = world().await;
+    app.put(&path, json!({ "code": says("two") })).await.expect(200);
+    let publish = format!("{path}/publish");
+    for round in 0..4 {
+        let canary = json!({ "canary": { "percent": 50 } });
+        let bodies = [json!({}), canary.clone(), canary.clone(), json!({}), canary];
+        let answers = futures_util::future::join_all(bodies.map(|body| app.post(&publish, body))).await;
+        let mut published: Vec<Value> = answers.into_iter().map(|answer| answer.expect(200)).collect();
+        published.sort_by_key(|version| version["version"].as_i64());
+        let newest_of_all = published.iter().rfind(|version| version["canary"].is_null()).unwrap();
+        let shown = app.get(&path).await;
+        assert_eq!(shown["publishedVersion"], newest_of_all["version"], "round {round}: {shown}");
+        let last = published.last().unwrap();
+        let on_trial = last["canary"].is_object();
+        assert_eq!(shown["canary"]["state"] == "running", on_trial, "round {round}: {shown}");
+        if on_trial {
+            assert_eq!(shown["canary"]["version"], last["version"]);
+            assert_eq!(shown["canary"]["baseVersion"], newest_of_all["version"]);
+        }
+    }
+}

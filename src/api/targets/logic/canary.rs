@@ -78,12 +78,37 @@ impl CanaryBody {
     }
 }
 
-/// Begins the trial of a version, in place of one that is running.
+/// What was asked for, with the accounts.
+pub(super) struct Chosen {
+    share: Share,
+    max_failure_percent: u8,
+    min_runs: u32,
+}
+
+/// Chooses the accounts, if they are to be chosen by number.
+pub(super) fn choose(
+    connection: &mut Connection,
+    target: &Target,
+    wanted: Wanted,
+) -> Result<Chosen, Problem> {
+    let Wanted { share, max_failure_percent, min_runs } = wanted;
+    let share = match share {
+        WantedShare::Percent(percent) => Share::Percent(percent),
+        WantedShare::Accounts(most) => {
+            let filter = Filter::parse(&target.settings.filter).map_err(Problem::internal)?;
+            Share::Subjects(canaries::choose(connection, target.store, &filter, most)?)
+        }
+    };
+    Ok(Chosen { share, max_failure_percent, min_runs })
+}
+
+/// Begins the trial of a version, in place of one that is running. The target is
+/// locked.
 pub(super) fn begin(
     connection: &mut Connection,
     target: &Target,
     version: i32,
-    wanted: Wanted,
+    chosen: Chosen,
     by: &str,
 ) -> Result<CanaryRow, Problem> {
     let Some(base) = target.logic_version else {
@@ -91,14 +116,7 @@ pub(super) fn begin(
             "needs a published version that the other accounts run meanwhile: publish without it first";
         return Err(Problem::validation(vec![FieldError::new("canary", rule)]));
     };
-    let share = match wanted.share {
-        WantedShare::Percent(percent) => Share::Percent(percent),
-        WantedShare::Accounts(most) => {
-            let filter = Filter::parse(&target.settings.filter).map_err(Problem::internal)?;
-            Share::Subjects(canaries::choose(connection, target.store, &filter, most)?)
-        }
-    };
-    let Wanted { max_failure_percent, min_runs, .. } = wanted;
+    let Chosen { share, max_failure_percent, min_runs } = chosen;
     let canary = Canary { version, share, max_failure_percent, min_runs };
     canaries::roll_back(connection, target.id, by, &format!("version {version} took its place"))?;
     Ok(canaries::start(connection, target.id, base, &canary, by)?)

@@ -3,6 +3,7 @@
 mod canary;
 mod diff;
 mod draft;
+mod effect;
 mod publish;
 mod view;
 

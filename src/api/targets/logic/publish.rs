@@ -1,19 +1,16 @@
 //! Publishing the draft, and going back to an earlier version.
 
-use std::time::{Duration, Instant};
-
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::canary::{CanaryBody, begin};
+use super::canary::{self, CanaryBody, choose};
 use super::draft::{keep, lock_of, make, source_of};
 use super::view::VersionView;
-use super::{ApiState, CanaryView, Endpoint, EngineState, changed_meanwhile, find, no_draft, note, refused};
-use crate::api::sweeps::SweepView;
-use crate::domain::filter::Filter;
+use super::{
+    ApiState, CanaryView, Endpoint, EngineState, changed_meanwhile, effect, find, no_draft, note, refused,
+};
 use crate::domain::ids::TargetId;
-use crate::domain::status::Trigger;
 use crate::domain::target::Target;
 use crate::http::auth::Editor;
 use crate::http::path::Id;
@@ -21,8 +18,7 @@ use crate::http::{Authorized, Kind, OptionalJsonBody, Problem};
 use crate::js::Code;
 use crate::logic::TestResult;
 use crate::storage::logic::{self, Artefact, By, Draft, Version};
-use crate::storage::sweeps::{self, SweepKind};
-use crate::storage::{Connection, canaries, preview};
+use crate::storage::{Connection, canaries, targets};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -60,30 +56,32 @@ async fn publish(
     OptionalJsonBody(body): OptionalJsonBody<PublishBody>,
 ) -> Result<HttpResponse, Problem> {
     let target = find(&state, id).await?;
-    may_force(&target, body.force)?;
-    let why = note(body.note)?;
+    effect::may_force(&target, body.force)?;
+    let (why, force) = (note(body.note)?, body.force);
     let canary = body.canary.map(|canary| canary.read()).transpose()?;
-    if canary.is_some() && body.force {
+    if canary.is_some() && force {
         return Err(Problem::new(Kind::State, "a version that some run first cannot be forced on all"));
     }
     let by = editor.caller.name.clone();
     let tested = ready(&state, &engine, &target, &by).await?;
-    let published = target.clone();
-    let (version, trial) = state
-        .run(move |connection| {
+    let (target, version, trial, sweep) = state
+        .transact(move |connection| {
             let by = By { who: &by, note: &why };
-            let version = publish_tested(connection, &target, &tested, by)?;
-            let trial = match canary {
-                Some(canary) => Some(begin(connection, &target, version.version, canary, by.who)?),
+            let sweep = effect::begin(connection, &target, force)?;
+            let chosen = canary.map(|wanted| choose(connection, &target, wanted)).transpose()?;
+            let target = targets::lock(connection, id)?;
+            let version = logic::publish(connection, id, &tested, by)?.ok_or_else(changed_meanwhile)?;
+            let trial = match chosen {
+                Some(chosen) => Some(canary::begin(connection, &target, version.version, chosen, by.who)?),
                 None => {
-                    go_live(connection, &target, version.version, by.who)?;
+                    go_live(connection, id, version.version, by.who)?;
                     None
                 }
             };
-            Ok::<_, Problem>((version, trial))
+            Ok::<_, Problem>((target, version, trial, sweep))
         })
         .await?;
-    let after = follow_up(&state, &engine, published, version.version, body.force).await?;
+    let after = effect::tell(&state, &engine, target, sweep).await?;
     answer(version, trial.as_ref().map(CanaryView::of), after)
 }
 
@@ -148,71 +146,10 @@ fn passed(tests: &[TestResult]) -> Result<(), Problem> {
     Err(Problem::validation(vec![rule]).with_member("tests", json!(tests)))
 }
 
-/// Only what was tested is published.
-fn publish_tested(
-    connection: &mut Connection,
-    target: &Target,
-    tested: &str,
-    by: By<'_>,
-) -> Result<Version, Problem> {
-    let version = logic::publish(connection, target.id, tested, by)?;
-    version.ok_or_else(changed_meanwhile)
-}
-
 /// A trial that is running ends: all run this version now.
-fn go_live(connection: &mut Connection, target: &Target, version: i32, by: &str) -> Result<(), Problem> {
-    canaries::roll_back(connection, target.id, by, &format!("version {version} was published"))?;
-    Ok(logic::run_version(connection, target.id, version)?)
-}
-
-fn may_force(target: &Target, force: bool) -> Result<(), Problem> {
-    if force && !target.settings.is_served() {
-        return Err(Problem::new(Kind::State, "the target is not enabled: enable it, then force it"));
-    }
-    Ok(())
-}
-
-/// Tells the engine, and says how many accounts would run if all were forced;
-/// or forces them, once the engine has the new version.
-async fn follow_up(
-    state: &ApiState,
-    engine: &EngineState,
-    target: Target,
-    version: i32,
-    force: bool,
-) -> Result<Value, Problem> {
-    engine.engine.look_round();
-    let id = target.id;
-    if !force {
-        let counted = state.run(move |connection| count(connection, &target)).await?;
-        return Ok(json!({ "accountsToForce": counted }));
-    }
-    until_served(engine, id, version).await;
-    let start = move |connection: &mut Connection| {
-        sweeps::start(connection, &target, SweepKind::Force, Trigger::Force)
-    };
-    let sweep = state.run(start).await?;
-    engine.engine.sweep(id);
-    Ok(json!({ "sweep": SweepView::new(&sweep) }))
-}
-
-/// Waits for this node's engine to run a version. A target that another node
-/// owns gets it at that node's next look around.
-async fn until_served(engine: &EngineState, target: TargetId, version: i32) {
-    const PATIENCE: Duration = Duration::from_secs(5);
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
-        match engine.engine.observe(target).await {
-            Some(observed) if observed.logic_version == version => return,
-            Some(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-            None => return,
-        }
-    }
-}
-
-fn count(connection: &mut Connection, target: &Target) -> Result<i64, Problem> {
-    let filter = Filter::parse(&target.settings.filter).map_err(Problem::internal)?;
-    Ok(preview::preview(connection, target.store, target.id, &filter)?.total)
+fn go_live(connection: &mut Connection, target: TargetId, version: i32, by: &str) -> Result<(), Problem> {
+    canaries::roll_back(connection, target, by, &format!("version {version} was published"))?;
+    Ok(logic::run_version(connection, target, version)?)
 }
 
 /// Publishes an earlier version again, as the next one.
@@ -223,12 +160,12 @@ async fn roll_back(
     Id(id): Id<TargetId>,
     OptionalJsonBody(body): OptionalJsonBody<RollbackBody>,
 ) -> Result<HttpResponse, Problem> {
-    let target = find(&state, id).await?;
-    may_force(&target, body.force)?;
     let (why, by) = (note(body.note)?, editor.caller.name.clone());
-    let published = target.clone();
-    let version = state
-        .run(move |connection| {
+    let (target, version, sweep) = state
+        .transact(move |connection| {
+            let target = targets::find(connection, id)?;
+            let sweep = effect::begin(connection, &target, body.force)?;
+            let target = targets::lock(connection, id)?;
             let earlier = match body.version {
                 Some(version) => version,
                 None => before_published(connection, &target)?,
@@ -236,11 +173,11 @@ async fn roll_back(
             let by = By { who: &by, note: &why };
             let restored = logic::restore(connection, id, earlier, by)?
                 .ok_or_else(|| Problem::new(Kind::NotFound, format!("there is no version {earlier}")))?;
-            go_live(connection, &target, restored.version, by.who)?;
-            Ok::<_, Problem>(restored)
+            go_live(connection, id, restored.version, by.who)?;
+            Ok::<_, Problem>((target, restored, sweep))
         })
         .await?;
-    let after = follow_up(&state, &engine, published, version.version, body.force).await?;
+    let after = effect::tell(&state, &engine, target, sweep).await?;
     answer(version, None, after)
 }
 
