@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use serde_json::Value;
 
 use super::DbError;
-use super::schema::{logic_artefacts, logic_drafts, logic_versions, targets};
+use super::schema::{logic_artefacts, logic_canaries, logic_drafts, logic_versions, targets};
 use crate::domain::ids::TargetId;
 
 /// What a host runs, named by its hash.
@@ -168,6 +168,28 @@ pub fn versions(connection: &mut PgConnection, target: TargetId) -> Result<Vec<V
         .order(logic_versions::version.desc())
         .select(Version::as_select())
         .load(connection)?)
+}
+
+/// The version that all ran before `published`: the newest one below it, or below
+/// the one that it restores, with other logic. One that never was more than a
+/// trial is none.
+pub fn before(
+    connection: &mut PgConnection,
+    target: TargetId,
+    published: i32,
+) -> Result<Option<i32>, DbError> {
+    let Some(current) = version(connection, target, published)? else { return Ok(None) };
+    let trials = logic_canaries::table
+        .filter(logic_canaries::target_id.eq(logic_versions::target_id))
+        .filter(logic_canaries::version.eq(logic_versions::version));
+    let promoted = trials.filter(logic_canaries::state.eq("promoted"));
+    Ok(logic_versions::table
+        .filter(logic_versions::target_id.eq(target.0))
+        .filter(logic_versions::version.lt(current.restores.unwrap_or(published)))
+        .filter(logic_versions::artefact.ne(current.artefact))
+        .filter(not(exists(trials)).or(exists(promoted)))
+        .select(diesel::dsl::max(logic_versions::version))
+        .first(connection)?)
 }
 
 /// Publishes the draft as the next version; `None` when it was not built to

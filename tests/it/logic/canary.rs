@@ -175,3 +175,32 @@ async fn what_makes_no_trial_is_refused() {
     assert_eq!(refused(json!({ "percent": 3, "minRuns": 0 })).await, "canary.minRuns");
     assert_eq!(refused(json!({ "percent": 3, "maxFailurePercent": 101 })).await, "canary.maxFailurePercent");
 }
+
+#[tokio::test]
+async fn going_back_leads_to_what_all_ran_before() {
+    let (app, target) = world(3).await;
+    let path = format!("/targets/{}/logic", target.id);
+    let rollback = format!("{path}/rollback");
+    publish(&app, &target, &says("tried"), json!({ "percent": 10 })).await;
+    let refused = app.post(&rollback, json!({})).await.expect(409);
+    assert!(refused["detail"].as_str().unwrap().starts_with("version 2 is on trial"), "{refused}");
+    app.post(&format!("{path}/canary/rollback"), json!({})).await.expect(200);
+    app.post(&rollback, json!({})).await.expect(409);
+
+    app.put(&path, json!({ "code": says("third") })).await.expect(200);
+    app.post(&format!("{path}/publish"), json!({})).await.expect(200);
+    let back = app.post(&rollback, json!({})).await.expect(200);
+    assert_eq!((&back["version"], &back["restores"]), (&json!(4), &json!(1)), "2 was only tried");
+
+    // One that was promoted was live.
+    publish(&app, &target, &says("promoted"), json!({ "percent": 10 })).await;
+    app.post(&format!("{path}/canary/promote"), json!({})).await.expect(200);
+    app.put(&path, json!({ "code": says("sixth") })).await.expect(200);
+    app.post(&format!("{path}/publish"), json!({})).await.expect(200);
+    assert_eq!(app.post(&rollback, json!({})).await.expect(200)["restores"], 5);
+
+    // A version that is named is published, and ends the trial.
+    publish(&app, &target, &says("eighth"), json!({ "percent": 10 })).await;
+    assert_eq!(app.post(&rollback, json!({ "version": 1 })).await.expect(200)["restores"], 1);
+    assert_eq!(app.get(&path).await["canary"]["state"], "rolledBack");
+}

@@ -181,15 +181,20 @@ async fn roll_back(
     answer(version, None, after)
 }
 
-/// The version that ran before the published one: what that one restores does
-/// not count, or going back twice would go nowhere.
+/// The version that all ran before the published one. While another one is on
+/// trial, who wants to go back most likely means that one.
 fn before_published(connection: &mut Connection, target: &Target) -> Result<i32, Problem> {
-    let nothing = || Problem::new(Kind::State, "there is no earlier version to go back to");
-    let published = target.logic_version.ok_or_else(nothing)?;
-    let versions = logic::versions(connection, target.id)?;
-    let current = versions.iter().find(|version| version.version == published).ok_or_else(nothing)?;
-    let from = current.restores.unwrap_or(published);
-    let earlier =
-        versions.iter().find(|version| version.version < from && version.artefact != current.artefact);
-    earlier.map(|version| version.version).ok_or_else(nothing)
+    if let Some(trial) = canaries::running(connection, target.id)? {
+        let version = trial.canary().version;
+        let sentence = format!(
+            "version {version} is on trial: take it back with `logic/canary/rollback`, or name the `version` \
+             that all are to run"
+        );
+        return Err(Problem::new(Kind::State, sentence));
+    }
+    let earlier = match target.logic_version {
+        Some(published) => logic::before(connection, target.id, published)?,
+        None => None,
+    };
+    earlier.ok_or_else(|| Problem::new(Kind::State, "there is no earlier version to go back to"))
 }
