@@ -246,6 +246,7 @@ async fn upkeep(deps: Deps) -> Result<(), DbError> {
         .run(Pool::Engine, move |connection| {
             let today = Utc::now().date_naive();
             runs::make_partitions(connection, today)?;
+            canaries::forget_ended(connection)?;
             for (table, days) in [(runs::RUNS, days), (runs::REPLAYS, replay_days)] {
                 let Some(from) = today.checked_sub_days(Days::new(u64::from(days))) else { continue };
                 let dropped = runs::drop_partitions(connection, table, from)?;

@@ -402,6 +402,7 @@ pub fn delete(connection: &mut PgConnection, id: TargetId) -> Result<(), TargetE
             "DELETE FROM target_secrets WHERE target_id = $1",
             "DELETE FROM logic_drafts WHERE target_id = $1",
             "DELETE FROM logic_versions WHERE target_id = $1",
+            "DELETE FROM logic_canaries WHERE target_id = $1",
             "DELETE FROM pending WHERE target_id = $1",
             "DELETE FROM sweeps WHERE target_id = $1",
             "DELETE FROM held WHERE target_id = $1",

@@ -121,7 +121,7 @@ async fn too_many_failures_roll_it_back() {
         .await;
     assert_eq!(ended["endedBy"], "provisiond");
     let reason = ended["reason"].as_str().unwrap();
-    assert!(reason.ends_with("runs of version 2 failed, and 20 in a hundred may"), "{reason}");
+    assert!(reason.ends_with("accounts failed with version 2, and 20 in a hundred may"), "{reason}");
     assert_eq!(app.get(&path).await["publishedVersion"], 1);
     // Nobody runs it from now on.
     settle(&app, &target).await;

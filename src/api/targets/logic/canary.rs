@@ -137,7 +137,7 @@ async fn promote(
     OptionalJsonBody(_): OptionalJsonBody<EndBody>,
 ) -> Result<HttpResponse, Problem> {
     let by = editor.caller.name.clone();
-    let ended = state.run(move |connection| canaries::promote(connection, id, &by)).await?;
+    let ended = state.run(move |connection| canaries::promote(connection, id, &by, "")).await?;
     answer(&engine, id, ended)
 }
 

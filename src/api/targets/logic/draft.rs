@@ -82,12 +82,7 @@ pub(super) struct Made {
 }
 
 /// Keeps what was found about a draft that nobody has replaced meanwhile.
-pub(super) async fn keep(
-    state: &ApiState,
-    id: TargetId,
-    draft: &Draft,
-    made: Made,
-) -> Result<Made, Problem> {
+pub(super) async fn keep(state: &ApiState, id: TargetId, draft: &Draft, made: Made) -> Result<Made, Problem> {
     let saved_at = draft.updated_at;
     state
         .run(move |connection| {
