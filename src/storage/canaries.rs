@@ -118,6 +118,17 @@ pub fn latest(connection: &mut PgConnection, target: TargetId) -> Result<Option<
     Ok(latest.select(CanaryRow::as_select()).first(connection).optional()?)
 }
 
+/// Those of some versions, oldest first.
+pub fn of_versions(
+    connection: &mut PgConnection,
+    target: TargetId,
+    versions: &[i32],
+) -> Result<Vec<CanaryRow>, DbError> {
+    let all = logic_canaries::table.filter(logic_canaries::target_id.eq(target.0));
+    let theirs = all.filter(logic_canaries::version.eq_any(versions)).order(logic_canaries::id);
+    Ok(theirs.select(CanaryRow::as_select()).load(connection)?)
+}
+
 /// The number of the running one of each target that has one.
 pub fn all_running(connection: &mut PgConnection) -> Result<Vec<(TargetId, i64)>, DbError> {
     let rows: Vec<(i64, i64)> = logic_canaries::table

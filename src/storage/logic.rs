@@ -72,6 +72,43 @@ pub struct Version {
     pub restores: Option<i32>,
 }
 
+/// A published version without what is long.
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = logic_versions)]
+pub struct VersionHead {
+    /// From 1.
+    pub version: i32,
+    /// `javascript` or `typescript`.
+    pub language: String,
+    /// Package name to version range.
+    pub package_dependencies: Value,
+    /// What it was built to.
+    pub artefact: String,
+    /// The name of the token that published it.
+    pub published_by: String,
+    /// When.
+    pub published_at: DateTime<Utc>,
+    /// Why.
+    pub note: String,
+    /// The version whose logic it is again.
+    pub restores: Option<i32>,
+}
+
+impl From<Version> for VersionHead {
+    fn from(whole: Version) -> Self {
+        Self {
+            version: whole.version,
+            language: whole.language,
+            package_dependencies: whole.package_dependencies,
+            artefact: whole.artefact,
+            published_by: whole.published_by,
+            published_at: whole.published_at,
+            note: whole.note,
+            restores: whole.restores,
+        }
+    }
+}
+
 /// Who publishes, and why.
 #[derive(Debug, Clone, Copy)]
 pub struct By<'a> {
@@ -161,12 +198,19 @@ pub fn version(
     Ok(found.first(connection).optional()?)
 }
 
-/// The published versions, newest first.
-pub fn versions(connection: &mut PgConnection, target: TargetId) -> Result<Vec<Version>, DbError> {
+/// At most `limit` published versions, newest first, older than `before`.
+pub fn versions(
+    connection: &mut PgConnection,
+    target: TargetId,
+    before: Option<i32>,
+    limit: i64,
+) -> Result<Vec<VersionHead>, DbError> {
     Ok(logic_versions::table
         .filter(logic_versions::target_id.eq(target.0))
+        .filter(logic_versions::version.lt(before.unwrap_or(i32::MAX)))
         .order(logic_versions::version.desc())
-        .select(Version::as_select())
+        .limit(limit)
+        .select(VersionHead::as_select())
         .load(connection)?)
 }
 

@@ -72,6 +72,29 @@ async fn a_draft_becomes_a_version_with_a_history() {
 }
 
 #[tokio::test]
+async fn the_history_comes_in_pages() {
+    let app = TestApp::start().await;
+    app.store("people").await;
+    let target = app.disabled_target("people", json!({ "name": "crm" }), &says("one")).await;
+    let path = format!("/targets/{}/logic", target.id);
+    for _ in 0..54 {
+        app.post(&format!("{path}/publish"), json!({})).await.expect(200);
+    }
+    let numbers = |versions: &Value| -> Vec<i64> {
+        versions.as_array().unwrap().iter().map(|version| version["version"].as_i64().unwrap()).collect()
+    };
+    let newest = app.get(&path).await["versions"].clone();
+    assert_eq!(numbers(&newest), (6..=55).rev().collect::<Vec<_>>());
+    let page = app.get(&format!("{path}/versions?limit=2")).await;
+    assert_eq!(numbers(&page["items"]), [55, 54]);
+    assert!(page["items"][0].get("code").is_none() && page["items"][0].get("report").is_none(), "{page}");
+    let cursor = page["next"].as_str().unwrap();
+    let rest = app.get(&format!("{path}/versions?limit=500&cursor={cursor}")).await;
+    assert_eq!((numbers(&rest["items"]), &rest["next"]), ((1..=53).rev().collect::<Vec<_>>(), &Value::Null));
+    app.call(Method::GET, "/targets/77/logic/versions", None).await.expect(404);
+}
+
+#[tokio::test]
 async fn tests_that_fail_keep_a_draft_from_being_published() {
     let app = TestApp::start().await;
     app.store("people").await;

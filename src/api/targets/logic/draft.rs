@@ -5,6 +5,7 @@ use chrono::Utc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::report::report;
 use super::{ApiState, Endpoint, EngineState, changed_meanwhile, find, no_draft, refused};
 use crate::api::targets::logic::view::DraftView;
 use crate::domain::ids::TargetId;
@@ -131,7 +132,7 @@ fn unvalidated(source: &Source, problem: String, by: &str) -> Made {
 }
 
 fn validated(source: &Source, built: Built, tests: &[TestResult], by: &str) -> Made {
-    let report = json!({ "warnings": built.warnings, "tests": tests });
+    let report = report(&built.warnings, tests);
     let id = Some(built.artefact.id.clone());
     Made { draft: draft(source, built.language, id, report, by), artefact: Some(built.artefact) }
 }

@@ -8,7 +8,7 @@ use super::canary::{self, CanaryBody, choose};
 use super::draft::{keep, lock_of, make, source_of};
 use super::view::VersionView;
 use super::{
-    ApiState, CanaryView, Endpoint, EngineState, changed_meanwhile, effect, find, no_draft, note, refused,
+    ApiState, Endpoint, EngineState, changed_meanwhile, effect, find, no_draft, note, refused, report,
 };
 use crate::domain::ids::TargetId;
 use crate::domain::target::Target;
@@ -17,6 +17,7 @@ use crate::http::path::Id;
 use crate::http::{Authorized, Kind, OptionalJsonBody, Problem};
 use crate::js::Code;
 use crate::logic::TestResult;
+use crate::storage::canaries::CanaryRow;
 use crate::storage::logic::{self, Artefact, By, Draft, Version};
 use crate::storage::{Connection, canaries, targets};
 
@@ -82,16 +83,14 @@ async fn publish(
         })
         .await?;
     let after = effect::tell(&state, &engine, target, sweep).await?;
-    answer(version, trial.as_ref().map(CanaryView::of), after)
+    answer(version, trial.as_ref(), after)
 }
 
-fn answer(version: Version, canary: Option<CanaryView>, after: Value) -> Result<HttpResponse, Problem> {
-    let mut view = serde_json::to_value(VersionView::of(version, None, true)).map_err(Problem::internal)?;
+fn answer(version: Version, trial: Option<&CanaryRow>, after: Value) -> Result<HttpResponse, Problem> {
+    let view = VersionView::of(version, None, trial);
+    let mut view = serde_json::to_value(view).map_err(Problem::internal)?;
     if let (Value::Object(view), Value::Object(after)) = (&mut view, after) {
         view.extend(after);
-        if let Some(canary) = canary {
-            view.insert("canary".into(), serde_json::to_value(canary).map_err(Problem::internal)?);
-        }
     }
     Ok(HttpResponse::Ok().json(view))
 }
@@ -143,7 +142,7 @@ fn passed(tests: &[TestResult]) -> Result<(), Problem> {
     let names = failed.iter().map(|test| format!("\"{}\"", test.name)).collect::<Vec<_>>().join(", ");
     let sentence = format!("{} of {} tests failed: {names}", failed.len(), tests.len());
     let rule = crate::domain::subject::FieldError::new("code", sentence);
-    Err(Problem::validation(vec![rule]).with_member("tests", json!(tests)))
+    Err(Problem::validation(vec![rule]).with_member("tests", json!(report::cut(tests).0)))
 }
 
 /// A trial that is running ends: all run this version now.
