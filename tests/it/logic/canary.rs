@@ -69,17 +69,32 @@ async fn some_accounts_run_it_first_and_then_all() {
     let said = messages(&app, &target).await;
     assert_eq!((said["new"], said["old"]), (7, 33));
 
-    let ended = app.post(&format!("{path}/canary/promote"), json!({})).await.expect(200);
-    assert_eq!(ended["canary"]["state"], "promoted");
-    assert_eq!(app.get(&path).await["publishedVersion"], 2);
-    settle(&app, &target).await;
-    force(&app, &target).await;
+    let promote = format!("{path}/canary/promote");
+    let body = json!({ "note": "seven were happy", "force": true });
+    app.post(&promote, json!({ "note": "a\0b" })).await.expect(422);
+    let ended = app.post(&promote, body).await.expect(200);
+    assert_eq!(
+        (&ended["canary"]["state"], &ended["canary"]["reason"]),
+        (&json!("promoted"), &json!("seven were happy"))
+    );
+    assert!(ended["sweep"]["id"].is_string(), "{ended}");
+    let shown = app.get(&path).await;
+    assert_eq!(shown["publishedVersion"], 2);
+    let history = &shown["versions"][0]["canary"];
+    assert_eq!(
+        (&history["state"], &history["reason"]),
+        (&json!("promoted"), &json!("seven were happy")),
+        "the history tells how version 2 came to run: {shown}"
+    );
     app.until("all to run the new one".into(), async || {
         let said = messages(&app, &target).await;
         if said.get("new") == Some(&40) { Ok(()) } else { Err(json!(said)) }
     })
     .await;
-    app.post(&format!("{path}/canary/promote"), json!({})).await.expect(409);
+    app.post(&promote, json!({})).await.expect(409);
+    publish(&app, &target, &says("newer"), json!({ "accounts": 7 })).await;
+    let ended = app.post(&promote, json!({})).await.expect(200);
+    assert_eq!((&ended["accountsToForce"], &ended["canary"]["reason"]), (&json!(40), &json!("")));
 }
 
 /// The engine sees a publication by itself within its look around.
@@ -203,4 +218,29 @@ async fn going_back_leads_to_what_all_ran_before() {
     publish(&app, &target, &says("eighth"), json!({ "percent": 10 })).await;
     assert_eq!(app.post(&rollback, json!({ "version": 1 })).await.expect(200)["restores"], 1);
     assert_eq!(app.get(&path).await["canary"]["state"], "rolledBack");
+}
+
+#[tokio::test]
+async fn a_trial_has_accounts_and_a_target() {
+    let app = TestApp::start().await;
+    app.store("people").await;
+    let target = app.disabled_target("people", json!({ "name": "crm" }), &says("one")).await;
+    let path = format!("/targets/{}/logic", target.id);
+    app.put(&path, json!({ "code": says("two") })).await.expect(200);
+    let canary = json!({ "canary": { "accounts": 20 } });
+    let refused = app.post(&format!("{path}/publish"), canary.clone()).await.expect(409);
+    assert!(refused["detail"].as_str().unwrap().starts_with("no account is in scope"), "{refused}");
+    for name in ["ada", "bob", "eve"] {
+        app.account("people", name, json!({})).await;
+    }
+    let begun = app.post(&format!("{path}/publish"), canary).await.expect(200);
+    assert_eq!((&begun["version"], &begun["canary"]["accounts"]), (&json!(2), &json!(3)));
+    assert_eq!(begun["canary"]["minRuns"], 3, "all of the few");
+
+    app.post(&format!("{path}/canary/promote"), json!({ "force": true })).await.expect(409);
+    app.delete(&format!("/targets/{}?name=crm", target.id)).await.expect(204);
+    for end in ["promote", "rollback"] {
+        app.post(&format!("{path}/canary/{end}"), json!({})).await.expect(404);
+        app.post(&format!("/targets/77/logic/canary/{end}"), json!({})).await.expect(404);
+    }
 }
