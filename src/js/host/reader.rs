@@ -95,6 +95,9 @@ fn take_startup(shared: &Shared, frame: &Frame) -> Result<(), ProtocolError> {
             if loaded.tests.len() > MAX_TESTS {
                 let sentence = format!("the limit of {MAX_TESTS} tests was reached");
                 Startup::Failed(StartError::Limit(sentence))
+            } else if loaded.tests.iter().any(|name| name.contains('\0')) {
+                let message = "the name of a test contains NUL (U+0000)".into();
+                Startup::Failed(StartError::Compile(CompileError { message, line: None, column: None }))
             } else {
                 state.tests = loaded.tests;
                 Startup::Ready
@@ -245,7 +248,9 @@ impl super::shared::Slot {
             2 => ConsoleLevel::Warn,
             _ => ConsoleLevel::Error,
         };
-        let text = String::from_utf8_lossy(&text[..text.len().min(4 * MAX_CONSOLE_BYTES)]).into_owned();
+        // The database keeps no NUL.
+        let text = String::from_utf8_lossy(&text[..text.len().min(4 * MAX_CONSOLE_BYTES)]);
+        let text = text.replace('\0', "\u{fffd}");
         self.console_bytes += text.len();
         self.console.push(ConsoleLine { level, at_ms: at_ms.into(), text });
     }
