@@ -94,6 +94,54 @@ async fn the_history_comes_in_pages() {
     app.call(Method::GET, "/targets/77/logic/versions", None).await.expect(404);
 }
 
+/// All lines are the same, and in another order: the worst that a difference can be.
+#[tokio::test]
+async fn a_difference_is_not_looked_for_for_ever() {
+    let app = TestApp::start().await;
+    app.store("people").await;
+    let lines = |by: u64| -> String {
+        let order = (0..30_000u64).map(|n| n * by % 30_011);
+        order.map(|n| format!("//{n}\n")).collect::<String>()
+    };
+    let code = |by: u64| format!("{}{}", says("x"), lines(by));
+    let target = app.disabled_target("people", json!({ "name": "crm" }), &code(1)).await;
+    let path = format!("/targets/{}/logic", target.id);
+    app.put(&path, json!({ "code": code(7_919) })).await.expect(200);
+    let diff = app.get(&format!("{path}/diff")).await["diff"].as_str().unwrap().to_owned();
+    assert!(diff.starts_with("--- version 1\n+++ draft\n"), "{}", &diff[..100]);
+    for sign in ['-', '+'] {
+        assert!(diff.lines().filter(|line| line.starts_with(sign)).count() > 10_000);
+    }
+}
+
+/// PostgreSQL keeps no NUL, in no text.
+#[tokio::test]
+async fn a_nul_on_the_console_harms_nobody() {
+    let app = TestApp::start().await;
+    app.store("people").await;
+    let ada = app.account("people", "ada", json!({})).await;
+    let code = "export default () => { console.log('a\\0b'); return { status: 'provisioned' } };
+        export const tests = { good(t) { console.log('c\\0d') }, bad(t) { throw new Error('e\\0f') } };";
+    let target = app.disabled_target("people", json!({ "name": "crm" }), &says("one")).await;
+    let path = format!("/targets/{}/logic", target.id);
+    let saved = app.put(&path, json!({ "code": code })).await.expect(200);
+    let tests = &saved["draft"]["report"]["tests"];
+    assert_eq!(tests[0]["log"][0]["text"], "c\u{fffd}d");
+    assert!(tests[1]["message"].as_str().unwrap().starts_with("e\u{fffd}f"), "{saved}");
+    let named = "export default () => 1; export const tests = { 'a\\0b'(t) {} };";
+    let refused = app.put(&path, json!({ "code": named })).await.expect(422);
+    assert_eq!(refused["errors"][0]["rule"], "the name of a test contains NUL (U+0000)");
+
+    let good = code.replace("throw new Error('e\\0f')", "");
+    publish(&app, &target, &good, json!({})).await;
+    app.enable(&target).await;
+    let runs = app.until_runs(&target, &ada, 1).await;
+    assert_eq!(
+        (&runs[0]["status"], &runs[0]["log"][0]["text"]),
+        (&json!("provisioned"), &json!("a\u{fffd}b"))
+    );
+}
+
 #[tokio::test]
 async fn tests_that_fail_keep_a_draft_from_being_published() {
     let app = TestApp::start().await;
