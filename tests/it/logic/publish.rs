@@ -1,10 +1,13 @@
 //! Drafts, publication, history: through the API, as a person does it.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::registry::{FakeRegistry, Release};
 use crate::support::app::{TestApp, TestTarget};
+use crate::support::clock::Clock;
 use crate::support::sink::{Answer, Sink};
 
 const SAYS: &str = "export default async (ctx) => ({ status: ctx.reason === 'provision' ? 'provisioned' : 'deprovisioned', message: 'WORD' });";
@@ -94,24 +97,26 @@ async fn the_history_comes_in_pages() {
     app.call(Method::GET, "/targets/77/logic/versions", None).await.expect(404);
 }
 
-/// All lines are the same, and in another order: the worst that a difference can be.
+/// As many lines as there can be, all different, and in reverse: the worst that a
+/// difference can be.
 #[tokio::test]
 async fn a_difference_is_not_looked_for_for_ever() {
     let app = TestApp::start().await;
     app.store("people").await;
-    let lines = |by: u64| -> String {
-        let order = (0..30_000u64).map(|n| n * by % 30_011);
-        order.map(|n| format!("//{n}\n")).collect::<String>()
-    };
-    let code = |by: u64| format!("{}{}", says("x"), lines(by));
-    let target = app.disabled_target("people", json!({ "name": "crm" }), &code(1)).await;
+    let mut lines: Vec<String> = ('\u{1000}'..'\u{d000}').map(|letter| format!("//{letter}\n")).collect();
+    let code = |lines: &[String]| format!("{}\n{}", says("x"), lines.concat());
+    let target = app.disabled_target("people", json!({ "name": "crm" }), &code(&lines)).await;
     let path = format!("/targets/{}/logic", target.id);
-    app.put(&path, json!({ "code": code(7_919) })).await.expect(200);
+    lines.reverse();
+    app.put(&path, json!({ "code": code(&lines) })).await.expect(200);
+    let clock = Clock::of(app.pid());
     let diff = app.get(&format!("{path}/diff")).await["diff"].as_str().unwrap().to_owned();
-    assert!(diff.starts_with("--- version 1\n+++ draft\n"), "{}", &diff[..100]);
+    let took = clock.stop();
+    assert!(diff.starts_with("--- version 1\n+++ draft\n"));
     for sign in ['-', '+'] {
-        assert!(diff.lines().filter(|line| line.starts_with(sign)).count() > 10_000);
+        assert!(diff.lines().filter(|line| line.starts_with(sign)).count() > 40_000);
     }
+    assert!(took < Duration::from_secs(6), "it took {took:?}");
 }
 
 /// PostgreSQL keeps no NUL, in no text.
@@ -280,7 +285,7 @@ async fn runs_that_are_under_way_finish_on_their_version() {
         "export default async () => {{ await fetch('{}/slow'); return {{ status: 'provisioned', message: 'old' }} }}",
         sink.url
     );
-    sink.answer(Answer::new(200).to("/slow").after(std::time::Duration::from_secs(3)));
+    sink.answer(Answer::new(200).to("/slow").after(Duration::from_secs(3)));
     let target = app.target("people", json!({ "name": "crm", "egressAllow": [sink.address] }), &waits).await;
     sink.wait_until(|calls| !calls.is_empty()).await;
     publish(&app, &target, &says("new"), json!({})).await;
