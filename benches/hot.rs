@@ -10,7 +10,7 @@ use chrono::Utc;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use diesel::connection::SimpleConnection;
 use provisiond::domain::filter::Filter;
-use provisiond::domain::host_call::{FetchRequest, FetchResponse, HostCallFuture, HostCalls};
+use provisiond::domain::host_call::{FetchRequest, FetchResponse, Fetched, HostCallFuture, HostCalls};
 use provisiond::domain::ids::{StoreId, SubjectId, TargetId};
 use provisiond::domain::response::Response;
 use provisiond::domain::status::{ProvisionStatus, Reason, Trigger};
@@ -92,16 +92,17 @@ fn policy() -> Policy {
 struct Echo;
 
 impl HostCalls for Echo {
-    fn fetch(&self, request: FetchRequest) -> HostCallFuture<FetchResponse> {
+    fn fetch(&self, request: FetchRequest) -> HostCallFuture<Fetched> {
         Box::pin(async move {
-            Ok(FetchResponse {
+            let response = FetchResponse {
                 status: 200,
                 status_text: "OK".into(),
                 url: request.url,
                 redirected: false,
                 headers: vec![("content-type".into(), "application/json".into())],
                 body: bytes::Bytes::from_static(b"{\"id\":\"r-1\"}"),
-            })
+            };
+            Ok(response.into())
         })
     }
 }

@@ -394,9 +394,9 @@ declare module "provisiond" {
   }
 
   export interface TestOutcome {
-    /** What logic returned. */
+    /** What logic returned; undefined when it threw, or returned what is no response to the reason. */
     response: any;
-    /** What it threw. */
+    /** What it threw, or what the daemon would say of what it returned. */
     error: any;
     /** What it sent, in order. */
     requests: TestRequest[];

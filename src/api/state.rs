@@ -66,18 +66,18 @@ impl ApiState {
         Ok(self.db.run(Pool::Api, work).await?)
     }
 
-    /// The same for work that is done as a whole or not at all.
+    /// The same in one transaction: all of the work is done, or nothing.
     ///
     /// # Errors
     /// What the work says, as a problem.
-    pub async fn transact<T, E, F>(&self, work: F) -> Result<T, Problem>
+    pub async fn change<T, E, F>(&self, work: F) -> Result<T, Problem>
     where
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
         Problem: From<E>,
         F: FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
     {
-        Ok(self.db.transact(Pool::Api, work).await?)
+        Ok(self.db.change(Pool::Api, work).await?)
     }
 
     /// Wakes the engine after a commit.

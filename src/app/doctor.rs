@@ -5,7 +5,8 @@ use super::sandbox;
 use super::serve::host_program;
 use crate::config::{Config, Sandbox};
 use crate::js::sandbox::{Attempt, InForce, Mechanism};
-use crate::js::{self, HostProgram};
+use crate::js::{self, AttemptEnd, HostProgram};
+use crate::logic::bundle;
 use crate::storage::connect;
 use crate::storage::embedded::EmbeddedPostgres;
 
@@ -79,7 +80,7 @@ fn javascript(config: &Config) -> Vec<Finding> {
             Ok(in_force) => {
                 let mut findings = vec![finding(WHAT, Ok::<_, String>(()))];
                 findings.extend(mechanisms(in_force, config.security.sandbox));
-                findings.push(attempts(&program, config.security.sandbox).await);
+                findings.extend(attempts(&program, config).await);
                 findings
             }
             Err(error) => vec![finding(WHAT, Err(error))],
@@ -99,17 +100,29 @@ fn mechanisms(in_force: InForce, sandbox: Sandbox) -> impl Iterator<Item = Findi
     })
 }
 
-/// Has hosts try what they must not be able to do.
-async fn attempts(program: &HostProgram, sandbox: Sandbox) -> Finding {
-    let mut worked = Vec::new();
+/// Has hosts and bundlers try what they must not be able to do.
+async fn attempts(program: &HostProgram, config: &Config) -> [Finding; 2] {
+    let (mut by_host, mut by_bundler) = (Vec::new(), Vec::new());
+    // No folder of packages is needed to try.
+    let nothing = config.server.data_dir.join("no packages");
     for attempt in Attempt::ALL {
-        match js::attempt(program, attempt).await {
-            Ok(end) if end.was_stopped() => {}
-            Ok(_) => worked.push(format!("{attempt:?}")),
-            Err(error) => worked.push(format!("{attempt:?} ({error})")),
-        }
+        by_host.extend(not_stopped(attempt, js::attempt(program, attempt).await));
+        by_bundler.extend(not_stopped(attempt, bundle::attempt(program, &nothing, attempt).await));
     }
-    let what = format!("sandbox: {} attempts to break out", Attempt::ALL.len());
+    let sandbox = config.security.sandbox;
+    [attempted("sandbox", &by_host, sandbox), attempted("sandbox of the bundler", &by_bundler, sandbox)]
+}
+
+fn not_stopped<E: std::fmt::Display>(attempt: Attempt, end: Result<AttemptEnd, E>) -> Option<String> {
+    match end {
+        Ok(end) if end.was_stopped() => None,
+        Ok(_) => Some(format!("{attempt:?}")),
+        Err(error) => Some(format!("{attempt:?} ({error})")),
+    }
+}
+
+fn attempted(whose: &str, worked: &[String], sandbox: Sandbox) -> Finding {
+    let what = format!("{whose}: {} attempts to break out", Attempt::ALL.len());
     let state = match (worked.is_empty(), sandbox) {
         (true, _) => State::Well,
         (false, Sandbox::Required) => State::Bad(format!("not stopped: {}", worked.join(", "))),

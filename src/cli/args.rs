@@ -1,9 +1,13 @@
 //! What the command line takes.
 
+mod logic;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub use logic::*;
 
 use super::Failure;
 use crate::config::{Config, Overrides};
@@ -46,7 +50,7 @@ pub enum Command {
     /// Look at targets and act on them
     #[command(subcommand)]
     Target(TargetCommand),
-    /// Try provisioning logic before it is published
+    /// Write provisioning logic, try it, publish it, go back
     #[command(subcommand)]
     Logic(LogicCommand),
     /// Look into runs
@@ -68,7 +72,11 @@ pub enum Command {
     },
     /// The bundler process; the daemon starts it
     #[command(hide = true)]
-    Bundle,
+    Bundle {
+        /// Without its sandbox
+        #[arg(long)]
+        unconfined: bool,
+    },
 }
 
 /// Where the daemon lives; for commands that open the database themselves.
@@ -95,17 +103,20 @@ impl Place {
     }
 }
 
+/// Over what says how to reach it, below what is the command's own.
+const DAEMON: &str = "Daemon";
+
 /// How to reach a running daemon.
 #[derive(Debug, Clone, Args)]
 pub struct Remote {
     /// Base URL of the daemon
-    #[arg(long, env = "PROVISIOND_URL", default_value = "http://127.0.0.1:8470", global = true)]
+    #[arg(long, env = "PROVISIOND_URL", default_value = "http://127.0.0.1:8470", global = true, help_heading = DAEMON)]
     pub url: String,
     /// API token
-    #[arg(long, env = "PROVISIOND_TOKEN", hide_env_values = true, global = true)]
+    #[arg(long, env = "PROVISIOND_TOKEN", hide_env_values = true, global = true, help_heading = DAEMON)]
     pub token: Option<String>,
     /// File that holds the API token
-    #[arg(long, value_name = "FILE", env = "PROVISIOND_TOKEN_FILE", global = true)]
+    #[arg(long, value_name = "FILE", env = "PROVISIOND_TOKEN_FILE", global = true, help_heading = DAEMON)]
     pub token_file: Option<PathBuf>,
 }
 
@@ -258,87 +269,54 @@ pub enum TargetCommand {
     Stop(TargetName),
 }
 
-/// `provisiond logic …`
-#[derive(Debug, Subcommand)]
-pub enum LogicCommand {
-    /// Run the draft without changing anything, and show what it would do
-    ///
-    /// Requests that only read are sent to the external system; those that would
-    /// change something are shown instead. Exit code 1 when the run would fail.
-    Test(TestLogic),
-}
-
-/// `provisiond logic test`
-#[derive(Debug, Args)]
-pub struct TestLogic {
-    /// Which target
-    #[command(flatten)]
-    pub name: TargetName,
-    /// For whom, and for how many
-    #[command(flatten)]
-    pub who: TestWhom,
-    /// provision or deprovision; otherwise what the target's filter says
-    #[arg(long, conflicts_with = "sample")]
-    pub reason: Option<String>,
-    /// Which logic
-    #[command(flatten)]
-    pub logic: LogicChoice,
-    /// Send nothing at all, also no requests that only read
-    #[arg(long)]
-    pub offline: bool,
-    /// File with answers to requests that are not sent (JSON: a list of
-    /// `{method?, url?, status?, headers?, body?, times?}`)
-    #[arg(long, value_name = "FILE")]
-    pub answers: Option<PathBuf>,
-}
-
-/// For whom logic is tried.
-#[derive(Debug, Clone, Args)]
-#[group(required = true, multiple = false)]
-pub struct TestWhom {
-    /// Account: its id, or its user name
-    #[arg(long, value_name = "ACCOUNT")]
-    pub account: Option<String>,
-    /// File with an account that does not exist (JSON: `{userName, attributes, …}`)
-    #[arg(long, value_name = "FILE")]
-    pub made_up: Option<PathBuf>,
-    /// So many accounts, spread over all (at most 200), or `all`; compares with
-    /// what is published
-    #[arg(long, value_name = "NUMBER")]
-    pub sample: Option<String>,
-}
-
-/// Which logic is tried.
-#[derive(Debug, Clone, Args)]
-pub struct LogicChoice {
-    /// A file instead of the draft; it is not saved
-    #[arg(long, value_name = "FILE")]
-    pub code: Option<PathBuf>,
-    /// `published`, or the number of a version, instead of the draft
-    #[arg(long, value_name = "VERSION", conflicts_with = "code")]
-    pub logic: Option<String>,
-}
-
 /// `provisiond run …`
 #[derive(Debug, Subcommand)]
 pub enum RunCommand {
-    /// Run a failed run again with the draft, offline, and compare
-    ///
-    /// Nothing is sent: each request gets the answer that it got then. Exit code 1
-    /// when the run would fail again.
-    Replay {
-        /// Its id, as the execution log shows it
-        run: String,
-        /// Which logic
+    /// List the newest runs of a target
+    List {
+        /// Which target
         #[command(flatten)]
-        logic: LogicChoice,
-        /// File with answers to requests that were not recorded (JSON)
-        #[arg(long, value_name = "FILE")]
-        answers: Option<PathBuf>,
+        name: TargetName,
+        /// Only those of an account: its id, or its user name
+        #[arg(long, value_name = "ACCOUNT")]
+        account: Option<String>,
+        /// Only those that failed
+        #[arg(long)]
+        failed: bool,
+        /// How many at most
+        #[arg(long, value_name = "NUMBER", default_value = "20")]
+        limit: u32,
+    },
+    /// Show a run: what it was told and answered, its console, its exchanges
+    Show {
+        /// Its id, as `run list` shows it
+        run: String,
         /// Which daemon
         #[command(flatten)]
         remote: Remote,
     },
+    /// Run a failed run again with the draft, offline, and compare
+    ///
+    /// Nothing is sent: each request gets the answer that it got then. Exit code 1
+    /// when the run would fail again.
+    Replay(ReplayRun),
+}
+
+/// `provisiond run replay`
+#[derive(Debug, Args)]
+pub struct ReplayRun {
+    /// Its id, as `run list` shows it
+    pub run: String,
+    /// Which logic
+    #[command(flatten)]
+    pub logic: LogicChoice,
+    /// File with answers to requests that were not recorded (JSON: a list of
+    /// `{method?, url?, status?, headers?, body?, times?}`)
+    #[arg(long, value_name = "FILE")]
+    pub answers: Option<PathBuf>,
+    /// Which daemon
+    #[command(flatten)]
+    pub remote: Remote,
 }
 
 /// `provisiond held …`
@@ -364,4 +342,16 @@ pub struct HeldChoice {
     /// Which daemon
     #[command(flatten)]
     pub remote: Remote,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_of_every_command_fit_together() {
+        Cli::command().debug_assert();
+    }
 }

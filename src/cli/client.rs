@@ -41,11 +41,27 @@ impl Client {
 
     /// Sends a request; anything but success is a failure in the daemon's words.
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Result<Value, Failure> {
+        Ok(self.try_send(request).await??)
+    }
+
+    /// The same, for those who look into what is wrong themselves.
+    pub async fn try_send(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<Result<Value, Refusal>, Failure> {
+        let answer = self.text(request).await?;
+        Ok(answer.map(|text| serde_json::from_str(&text).unwrap_or(Value::Null)))
+    }
+
+    /// The same, of an answer that is no JSON.
+    pub async fn text(&self, request: reqwest::RequestBuilder) -> Result<Result<String, Refusal>, Failure> {
         let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
         let text = answer.text().await.map_err(|error| self.unreachable(&error))?;
-        let body: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
-        if status.is_success() { Ok(body) } else { Err(refused(status, &body)) }
+        if status.is_success() {
+            return Ok(Ok(text));
+        }
+        Ok(Err(Refusal { status, problem: serde_json::from_str(&text).unwrap_or(Value::Null) }))
     }
 
     /// Shorthand for a GET.
@@ -86,20 +102,62 @@ fn token(remote: &Remote) -> Result<String, Failure> {
     }
 }
 
-fn refused(status: StatusCode, problem: &Value) -> Failure {
-    let part = |name: &str| problem[name].as_str().unwrap_or_default();
-    let mut message = match (part("title"), part("detail")) {
-        ("", _) => format!("the daemon answered {status}"),
-        (title, "") => title.to_owned(),
-        (_, detail) => detail.to_owned(),
-    };
-    for error in problem["errors"].as_array().into_iter().flatten() {
-        let (field, rule) = (error["field"].as_str(), error["rule"].as_str());
-        message += &format!("\n  `{}` {}", field.unwrap_or_default(), rule.unwrap_or_default());
+/// An answer that is no success.
+#[derive(Debug)]
+pub struct Refusal {
+    status: StatusCode,
+    /// What the daemon said (RFC 9457), if it said something.
+    pub problem: Value,
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let message = refusal.message();
+        match refusal.status {
+            StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => Self::Conflict(message),
+            StatusCode::SERVICE_UNAVAILABLE => Self::Unreachable(message),
+            _ => Self::Failed(message),
+        }
     }
-    match status {
-        StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => Failure::Conflict(message),
-        StatusCode::SERVICE_UNAVAILABLE => Failure::Unreachable(message),
-        _ => Failure::Failed(message),
+}
+
+impl Refusal {
+    /// One sentence, or a line for each field that breaks a rule.
+    fn message(&self) -> String {
+        let part = |name: &str| self.problem[name].as_str().unwrap_or_default();
+        let errors = self.problem["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if self.status == StatusCode::UNAUTHORIZED {
+            return "the token is unknown, revoked or expired\nhint: `provisiond token create` makes one"
+                .into();
+        }
+        match (part("title"), part("detail"), errors) {
+            ("", _, _) => format!("the daemon answered {}", self.status),
+            (title, "", _) => title.to_owned(),
+            (_, detail, [] | [_]) => detail.to_owned(),
+            (title, _, errors) => errors.iter().fold(title.to_owned(), |message, error| {
+                let part = |name: &str| error[name].as_str().unwrap_or_default();
+                format!("{message}\n  `{}` {}", part("field"), part("rule"))
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_said_once() {
+        let refused = |errors: Value| {
+            let problem = json!({ "title": "Fields break rules", "detail": "`a` is bad", "errors": errors });
+            Refusal { status: StatusCode::UNPROCESSABLE_ENTITY, problem }.message()
+        };
+        let (a, b) = (json!({ "field": "a", "rule": "is bad" }), json!({ "field": "b", "rule": "is worse" }));
+        assert_eq!(refused(json!([a])), "`a` is bad");
+        assert_eq!(refused(json!([a, b])), "Fields break rules\n  `a` is bad\n  `b` is worse");
+        let nothing = Refusal { status: StatusCode::BAD_GATEWAY, problem: Value::Null };
+        assert_eq!(nothing.message(), "the daemon answered 502 Bad Gateway");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::terminal::{self, Colour};
 use crate::app::{AppError, Finding, State};
 
 /// Why a command did not do what it was asked.
@@ -50,10 +51,9 @@ impl Failure {
 
 /// Writes a line to standard error; the first word in red on a terminal.
 fn complain(message: &str) {
-    use std::io::{IsTerminal, Write};
-    let mut stderr = std::io::stderr().lock();
-    let (on, off) = if stderr.is_terminal() { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
-    _ = writeln!(stderr, "{on}error{off}: {message}");
+    use std::io::Write;
+    let word = terminal::paint(&std::io::stderr(), Colour::Red, "error");
+    _ = writeln!(std::io::stderr().lock(), "{word}: {message}");
 }
 
 /// Writes a line to standard output. A closed pipe is nobody's error.

@@ -7,8 +7,12 @@ mod dead;
 mod exit;
 mod held;
 mod import;
+mod logic;
+mod run;
+mod source;
 mod sweep;
 mod target;
+mod terminal;
 mod token;
 mod trial;
 mod trial_report;
@@ -41,7 +45,7 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::JsHost { unconfined } => return exit::from_code(crate::js::main(!unconfined)),
-        Command::Bundle => return exit::from_code(crate::logic::bundle::main()),
+        Command::Bundle { unconfined } => return exit::from_code(crate::logic::bundle::main(!unconfined)),
         Command::Serve(serve) => app::serve(&serve.config()?)?,
         Command::Migrate(place) => {
             for name in app::migrate(&place.config()?)? {
@@ -51,8 +55,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Doctor(place) => return exit::all_well(app::doctor(&place.config()?)),
         Command::Token(command) => token::run(command, cli.json)?,
         Command::Import(import) => client::block_on(import::run(import, cli.json))?,
-        Command::Logic(command) => client::block_on(trial::test(command, cli.json))?,
-        Command::Run(command) => client::block_on(trial::replay(command, cli.json))?,
+        Command::Logic(command) => client::block_on(logic::run(command, cli.json))?,
+        Command::Run(command) => client::block_on(run::run(command, cli.json))?,
         Command::Held(command) => client::block_on(held::run(command, cli.json))?,
         Command::Target(command) => client::block_on(target::run(command, cli.json))?,
     }

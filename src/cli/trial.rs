@@ -8,24 +8,26 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::Failure;
-use super::args::{LogicChoice, LogicCommand, RunCommand, TestLogic, TestWhom};
+use super::args::{LogicChoice, ReplayRun, TestLogic, TestWhom};
 use super::client::Client;
 use super::exit::say;
 use super::import::percent;
+use super::logic::submit;
+use super::source::{Source, read_json};
 use super::target::find;
 use super::trial_report::{tell_plan, tell_replay, tell_run};
 
 /// How often a plan is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Runs a logic command.
-pub async fn test(command: LogicCommand, as_json: bool) -> Result<(), Failure> {
-    let LogicCommand::Test(test) = command;
+/// Runs logic for an account, or for many.
+pub async fn test(test: TestLogic, as_json: bool) -> Result<(), Failure> {
     let (client, id) = find(&test.name).await?;
-    let body = body(&client, &id, &test).await?;
+    let mut body = body(&client, &id, &test).await?;
+    let file = choose(&mut body, &test.logic)?;
     let request =
         client.request(Method::POST, &format!("/targets/{id}/logic/test")).json(&Value::Object(body));
-    let mut answer = client.send(request).await?;
+    let mut answer = submit(&client, request, file.as_deref(), as_json).await?;
     if answer["state"] == "running" {
         answer = follow(&client, &id, &answer).await?;
     }
@@ -38,15 +40,16 @@ pub async fn test(command: LogicCommand, as_json: bool) -> Result<(), Failure> {
     if is_plan { well_planned(&answer) } else { well_run(&answer) }
 }
 
-/// Runs a run command.
-pub async fn replay(command: RunCommand, as_json: bool) -> Result<(), Failure> {
-    let RunCommand::Replay { run, logic, answers, remote } = command;
+/// Runs a failed run again.
+pub async fn replay(replay: ReplayRun, as_json: bool) -> Result<(), Failure> {
+    let ReplayRun { run, logic, answers, remote } = replay;
     let client = Client::new(&remote)?;
     let mut body = Map::new();
-    choose(&mut body, &logic)?;
+    let file = choose(&mut body, &logic)?;
     add_answers(&mut body, answers.as_deref())?;
     let path = format!("/runs/{}/replay", percent(&run));
-    let answer = client.send(client.request(Method::POST, &path).json(&Value::Object(body))).await?;
+    let request = client.request(Method::POST, &path).json(&Value::Object(body));
+    let answer = submit(&client, request, file.as_deref(), as_json).await?;
     if as_json {
         say(&answer.to_string());
     } else {
@@ -73,7 +76,6 @@ fn well_planned(plan: &Value) -> Result<(), Failure> {
 
 async fn body(client: &Client, target: &str, test: &TestLogic) -> Result<Map<String, Value>, Failure> {
     let mut body = Map::new();
-    choose(&mut body, &test.logic)?;
     add_answers(&mut body, test.answers.as_deref())?;
     let TestWhom { account, made_up, sample } = &test.who;
     if let Some(account) = account {
@@ -97,20 +99,20 @@ async fn body(client: &Client, target: &str, test: &TestLogic) -> Result<Map<Str
     Ok(body)
 }
 
-fn choose(body: &mut Map<String, Value>, choice: &LogicChoice) -> Result<(), Failure> {
-    if let Some(file) = &choice.code {
-        body.insert("code".into(), read(file)?.into());
-        if file.extension().is_some_and(|extension| extension == "ts") {
-            body.insert("language".into(), json!("typescript"));
-        }
-    }
+/// Says which logic; the name of the file that it is in, if it is in one.
+fn choose(body: &mut Map<String, Value>, choice: &LogicChoice) -> Result<Option<String>, Failure> {
     if let Some(logic) = &choice.logic {
         body.insert(
             "logic".into(),
             logic.parse::<i64>().map_or_else(|_| json!(logic), |number| json!(number)),
         );
     }
-    Ok(())
+    let source = Source::of(&choice.source)?;
+    Ok(source.map(|source| {
+        let name = source.name.clone();
+        source.add_to(body);
+        name
+    }))
 }
 
 fn add_answers(body: &mut Map<String, Value>, file: Option<&Path>) -> Result<(), Failure> {
@@ -120,18 +122,8 @@ fn add_answers(body: &mut Map<String, Value>, file: Option<&Path>) -> Result<(),
     Ok(())
 }
 
-fn read(file: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(file)
-        .map_err(|error| Failure::Usage(format!("cannot read `{}`: {error}", file.display())))
-}
-
-fn read_json(file: &Path) -> Result<Value, Failure> {
-    serde_json::from_str(&read(file)?)
-        .map_err(|error| Failure::Usage(format!("`{}` is not JSON: {error}", file.display())))
-}
-
 /// An id stays; a user name is looked up in the target's store.
-async fn account_id(client: &Client, target: &str, account: &str) -> Result<String, Failure> {
+pub async fn account_id(client: &Client, target: &str, account: &str) -> Result<String, Failure> {
     if account.chars().all(|c| c.is_ascii_digit()) {
         return Ok(account.to_owned());
     }

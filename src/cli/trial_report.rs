@@ -1,4 +1,4 @@
-//! Runs that were not real, for people to read.
+//! Runs, for people to read: real ones, and those that only tried logic.
 
 use serde_json::Value;
 
@@ -30,6 +30,25 @@ pub fn tell_run(run: &Value) {
     }
 }
 
+/// A run as the execution log has it.
+pub fn tell_logged(run: &Value) {
+    let text = |name: &str| run[name].as_str().unwrap_or_default();
+    say(&format!(
+        "{} of account {} (trigger {}, attempt {}), logic: version {}",
+        text("reason"),
+        text("subjectId"),
+        text("trigger"),
+        run["attempt"],
+        run["logicVersion"]
+    ));
+    tell_outcome(run);
+    for exchange in run["exchanges"].as_array().into_iter().flatten() {
+        tell_exchange(exchange);
+    }
+    tell_console(&run["log"]);
+    say(&format!("took {} ms, {}", run["durationMs"], text("startedAt")));
+}
+
 fn tell_outcome(outcome: &Value) {
     let message = outcome["message"].as_str().unwrap_or_default();
     let class = outcome["errorClass"].as_str().map_or(String::new(), |class| format!(" ({class})"));
@@ -45,15 +64,25 @@ fn tell_outcome(outcome: &Value) {
 fn tell_exchange(exchange: &Value) {
     let request = &exchange["request"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (method, url) = (text(&request["method"]), text(&request["url"]));
     let answer = match exchange["response"]["status"].as_u64() {
         Some(status) => status.to_string(),
-        None => text(&exchange["error"]),
+        None => text(&exchange["error"]).replace(&format!(" for {method} {url}"), ""),
     };
-    let (method, url) = (text(&request["method"]), text(&request["url"]));
-    say(&format!("  {:<9}  {method} {url}  {answer}", text(&exchange["effect"])));
-    // What was sent is over; what was not is what one wants to see.
-    let body = request["body"].as_str().filter(|_| exchange["effect"] != "sent");
-    for line in body.map(pretty).unwrap_or_default().lines() {
+    let effect = exchange["effect"].as_str();
+    say(&format!("  {:<9}  {method} {url}  {answer}", effect.unwrap_or("sent")));
+    // In a trial, what was sent is over; what was not is what one wants to see.
+    if effect != Some("sent") {
+        tell_body(&request["body"]);
+    }
+    if effect.is_none() && exchange["response"]["body"].is_string() {
+        say("             and got");
+        tell_body(&exchange["response"]["body"]);
+    }
+}
+
+fn tell_body(body: &Value) {
+    for line in body.as_str().map(pretty).unwrap_or_default().lines() {
         say(&format!("             {line}"));
     }
 }
@@ -108,15 +137,32 @@ pub fn tell_plan(answer: &Value) {
     }
     for group in answer["failures"].as_array().into_iter().flatten() {
         let message = group["message"].as_str().unwrap_or_default().lines().next().unwrap_or_default();
-        say(&format!("failure   {:>8}  {message}", group["count"]));
-        say(&format!("          {}", names(&group["examples"])));
+        say(&format!("failure   {}  {message}", group["count"]));
+        let names = names(&group["examples"]);
+        say(&format!("          {names}{}", more(&group["count"], &group["examples"])));
     }
     if let Some(differs) = answer["differs"].as_object() {
         let against = &answer["against"];
-        say(&format!("{} do something else than with version {against}", differs["count"]));
+        say(&match differs["count"].as_u64() {
+            Some(0) => format!("all do the same as with version {against}"),
+            _ => format!("{} do something else than with version {against}", differs["count"]),
+        });
         for example in differs["examples"].as_array().into_iter().flatten() {
             tell_example(example);
         }
+        match more(&differs["count"], &differs["examples"]).as_str() {
+            "" => {}
+            more => say(&format!(" {more}")),
+        }
+    }
+}
+
+/// ` and 7 more`, when not all are among the examples.
+fn more(count: &Value, examples: &Value) -> String {
+    let shown = examples.as_array().map_or(0, Vec::len) as u64;
+    match count.as_u64().unwrap_or(0).saturating_sub(shown) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
     }
 }
 
@@ -147,7 +193,7 @@ pub fn tell_replay(answer: &Value) {
     }
     for difference in differences {
         let text = |name: &str| difference[name].as_str().unwrap_or_default();
-        say(&format!("  {:<11}  {}", text("kind"), text("request")));
+        say(format!("  {:<11}  {}", text("kind"), text("request")).trim_end());
         for side in ["recorded", "replayed"] {
             for line in text(side).lines() {
                 say(&format!("    {side}  {line}"));

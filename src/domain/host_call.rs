@@ -5,7 +5,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
 
 use super::status::ErrorClass;
@@ -64,8 +65,41 @@ pub struct FetchResponse {
     pub redirected: bool,
     /// Names are lower-case.
     pub headers: Vec<(String, String)>,
-    /// The whole body.
+    /// The body; in a [`Fetched`] with a rest only its beginning.
     pub body: Bytes,
+}
+
+/// An answer as it comes: the head, as much of the body as was there with it,
+/// and the rest.
+pub struct Fetched {
+    /// The head and the beginning of the body.
+    pub response: FetchResponse,
+    /// What follows in the body, `None` when that was all.
+    pub rest: Option<BodyStream>,
+}
+
+/// The rest of a body in parts, none of them empty. Nothing follows a failure;
+/// dropping it abandons the answer.
+pub type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, HostCallError>> + Send>>;
+
+impl Fetched {
+    /// The answer with its whole body.
+    pub async fn whole(self) -> Result<FetchResponse, HostCallError> {
+        let Self { mut response, rest } = self;
+        let Some(mut rest) = rest else { return Ok(response) };
+        let mut body = BytesMut::from(response.body);
+        while let Some(part) = rest.next().await {
+            body.extend_from_slice(&part?);
+        }
+        response.body = body.freeze();
+        Ok(response)
+    }
+}
+
+impl From<FetchResponse> for Fetched {
+    fn from(response: FetchResponse) -> Self {
+        Self { response, rest: None }
+    }
 }
 
 /// How the text of a secret becomes a key that signs (Web Cryptography §14.3.9,
@@ -220,7 +254,7 @@ pub type HostCallFuture<T> = Pin<Box<dyn Future<Output = Result<T, HostCallError
 /// here. Calls may come concurrently; dropping a future abandons the call.
 pub trait HostCalls: Send + Sync {
     /// Does an HTTP request.
-    fn fetch(&self, request: FetchRequest) -> HostCallFuture<FetchResponse>;
+    fn fetch(&self, request: FetchRequest) -> HostCallFuture<Fetched>;
 
     /// Reads a secret as a key, and says what may be known of it.
     fn inspect_key(&self, _: KeyRequest) -> HostCallFuture<KeyInfo> {

@@ -195,7 +195,10 @@ fn read_attributes(value: &Value) -> Result<Map<String, Value>, BadResponse> {
 }
 
 fn check_size(member: &str, value: &Value) -> Result<(), BadResponse> {
-    check_storable(value).map_err(|(path, rule)| bad(&format!("{member}.{path}"), rule.to_string()))?;
+    check_storable(value).map_err(|(path, rule)| {
+        let path: String = path.chars().take(256).collect();
+        bad(&format!("{member}.{path}"), rule.to_string())
+    })?;
     let size = value.to_string().len();
     if size > MAX_ATTRIBUTES {
         return Err(bad(
@@ -308,6 +311,20 @@ mod tests {
         .map(|value| provision(value).unwrap_err().to_string())
         .collect();
         insta::assert_snapshot!(messages.join("\n"));
+    }
+
+    #[test]
+    fn what_is_said_of_a_bad_response_is_short() {
+        let long = "x".repeat(100_000);
+        for member in ["status", "errorClass", "runAgainIn", "runAgainAt", "remoteId", "metadata", &long] {
+            let mut response = json!({ "status": "provisioned" });
+            response[member] = match member {
+                "metadata" => json!({ &long: "\0" }),
+                _ => json!(long),
+            };
+            let message = provision(response).unwrap_err().to_string();
+            assert!(message.len() < 1_000, "{member}: {} bytes", message.len());
+        }
     }
 
     #[test]

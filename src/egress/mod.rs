@@ -24,6 +24,10 @@ mod dry_run;
 mod failure;
 mod handles;
 mod hide;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod hostile;
+mod incoming;
 mod key;
 mod policy;
 mod recorded;

@@ -11,6 +11,8 @@ use super::dialer::Clients;
 use super::handles::Handles;
 use super::secret_hosts::SecretHosts;
 use super::signing::Signers;
+use super::transcript::kept;
+use crate::domain::host_call::HostCallError;
 use crate::security::{NamedSecret, Redactor};
 
 /// How much one host call may use up.
@@ -105,7 +107,12 @@ impl TargetPolicy {
         self.handles.label(&self.hide.redact(text)).into_owned()
     }
 
-    /// The same for every text in a value, names of members included.
+    /// An error whose message has no secrets, and nothing that cannot be stored.
+    pub(super) fn clean(&self, error: HostCallError) -> HostCallError {
+        HostCallError { message: kept(&self.redact(&error.message)), ..error }
+    }
+
+    /// As [`TargetPolicy::redact`] for every text in a value, names of members included.
     pub fn redact_value(&self, value: &mut Value) {
         match value {
             _ if self.hide.is_empty() => {}

@@ -15,8 +15,8 @@ use super::rest::{Rest, StoredRest};
 use super::session::Session;
 use super::transcript::Failure;
 use crate::domain::host_call::{
-    Exchange, ExchangeResponse, FetchRequest, FetchResponse, Handling, HostCallError, HostCallFuture,
-    HostCalls, KeyInfo, KeyRequest, Redirect, SignRequest,
+    Exchange, ExchangeResponse, FetchRequest, FetchResponse, Fetched, Handling, HostCallError,
+    HostCallFuture, HostCalls, KeyInfo, KeyRequest, Redirect, SignRequest,
 };
 use crate::domain::status::ErrorClass;
 
@@ -78,8 +78,8 @@ struct Recorded {
 }
 
 impl HostCalls for Replay {
-    fn fetch(&self, request: FetchRequest) -> HostCallFuture<FetchResponse> {
-        let answer = self.inner.fetch(&request);
+    fn fetch(&self, request: FetchRequest) -> HostCallFuture<Fetched> {
+        let answer = self.inner.fetch(&request).map(Fetched::from);
         Box::pin(std::future::ready(answer))
     }
 
@@ -140,6 +140,10 @@ impl Inner {
         let mut state = self.state();
         let url = self.session.redact(&request.url);
         if let Some(answer) = state.script.answer(request, &url) {
+            // It was made again, whoever answers it now.
+            if let Some(place) = state.find(&request.method, &url, false) {
+                state.recorded[place].used = true;
+            }
             return self.session.answer(request, Handling::Scripted, Ok(answer));
         }
         let body = self.session.shown_body(request);
@@ -221,7 +225,9 @@ impl State {
 impl Recorded {
     fn answer(&self, redirected: bool) -> Result<FetchResponse, HostCallError> {
         let Exchange { request, response, error, error_class, retry_after, .. } = &self.exchange;
-        let Some(ExchangeResponse { status, headers, .. }) = response else {
+        // An answer that broke off fails as a whole.
+        let Some(ExchangeResponse { status, headers, .. }) = response.as_ref().filter(|_| error.is_none())
+        else {
             return Err(HostCallError {
                 class: error_class.unwrap_or(ErrorClass::Transient),
                 message: error.clone().unwrap_or_default(),
@@ -256,7 +262,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::egress::{AllowList, Egress, TargetPolicy};
+    use crate::egress::{AllowList, Egress, ScriptedAnswer, TargetPolicy};
     use crate::security::NamedSecret;
 
     fn replay(exchanges: Value, rest: Value) -> (Replay, Arc<TargetPolicy>) {
@@ -313,6 +319,23 @@ mod tests {
         let kinds: Vec<_> = replay.differences().iter().map(|difference| difference.kind).collect();
         use DifferenceKind::{NotRecorded, Repeated};
         assert_eq!(kinds, [NotRecorded, Repeated, NotRecorded]);
+    }
+
+    #[test]
+    fn a_request_that_a_script_answers_was_made() {
+        let url = "https://a.example/users/1";
+        let (replay, _) = replay(json!([exchange("PUT", url, 503, "")]), json!({}));
+        let answer = ScriptedAnswer {
+            method: None,
+            url: None,
+            status: 200,
+            headers: vec![],
+            body: Bytes::new(),
+            times: 1,
+        };
+        replay.inner.state().script = vec![answer].into();
+        assert_eq!(fetch(&replay, "PUT", url).unwrap().status, 200);
+        assert_eq!(replay.differences(), []);
     }
 
     #[test]

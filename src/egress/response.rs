@@ -1,11 +1,11 @@
-//! What came back, read up to the limit and with secrets taken out.
+//! The head of what came back, within the limits and with secrets taken out.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use chrono::Utc;
 use reqwest::Response;
 use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderValue, RETRY_AFTER};
 
-use super::failure::{self, permanent};
+use super::failure::permanent;
 use super::policy::{EgressLimits, TargetPolicy};
 use super::request::{Outgoing, check_headers};
 use super::retry_after;
@@ -26,38 +26,10 @@ pub(super) fn check_head(response: &Response, limits: &EgressLimits) -> Result<(
     }
 }
 
-/// Reads the body, and stops reading where it gets too long.
-pub(super) async fn read_body(
-    response: &mut Response,
-    limit: usize,
-    host: &str,
-) -> Result<Bytes, HostCallError> {
-    let too_long = || permanent(format!("the answer of `{host}` is larger than {limit} bytes"));
-    let announced = response.content_length().unwrap_or(0);
-    if announced > limit as u64 && response.headers().contains_key("content-length") {
-        return Err(too_long());
-    }
-    let mut chunk = async || response.chunk().await.map_err(|error| failure::of_client(&error, host));
-    let Some(first) = chunk().await? else { return Ok(Bytes::new()) };
-    let Some(second) = chunk().await? else {
-        return if first.len() > limit { Err(too_long()) } else { Ok(first) };
-    };
-    let mut body = BytesMut::from(first);
-    let mut next = Some(second);
-    while let Some(bytes) = next {
-        body.extend_from_slice(&bytes);
-        if body.len() > limit {
-            return Err(too_long());
-        }
-        next = chunk().await?;
-    }
-    Ok(body.freeze())
-}
-
-/// The answer as logic may see it: handles in place of secret values.
+/// The answer as logic may see it, without its body: handles in place of secret
+/// values.
 pub(super) fn for_logic(
     response: &Response,
-    body: Bytes,
     outgoing: &Outgoing,
     redirected: bool,
     policy: &TargetPolicy,
@@ -74,7 +46,7 @@ pub(super) fn for_logic(
         url: outgoing.shown_url.clone(),
         redirected,
         headers: headers.map(|(name, value)| (name.as_str().to_owned(), hide(text_of(value)))).collect(),
-        body: policy.hide.redact_bytes(&body).map_or(body, Bytes::from),
+        body: Bytes::new(),
     }
 }
 

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::policy::TargetPolicy;
-use super::transcript::{BODY_KEPT, is_form, shown_text, text_start};
+use super::transcript::{BODY_KEPT, Received, is_form, shown_text, text_start};
 
 /// Bytes of a body that a replay can have.
-const LONGEST: usize = 64 * 1024;
+pub(super) const LONGEST: usize = 64 * 1024;
 /// Bytes of all such bodies of one run.
 const MOST: usize = 512 * 1024;
 
@@ -26,10 +26,12 @@ pub(super) enum Long {
 }
 
 impl Long {
-    /// `None` for a body that the log has room for.
-    pub(super) fn of(body: &Bytes, headers: &[(String, String)]) -> Option<Self> {
-        match body.len() {
-            0..=BODY_KEPT => None,
+    /// `None` for a body that the log shows as it is. `body` is what is there of
+    /// one that was not read to its end.
+    pub(super) fn of(body: &Bytes, received: Received, headers: &[(String, String)]) -> Option<Self> {
+        match received.bytes {
+            0 => None,
+            1..=BODY_KEPT if received.whole => None,
             length if length <= LONGEST => Some(Self::Whole(body.clone(), is_form(headers))),
             _ => Some(Self::Lost),
         }
@@ -144,12 +146,10 @@ mod tests {
 
     #[test]
     fn long_bodies_come_back_without_secrets() {
+        let long = |body: Vec<u8>| Long::of(&body.clone().into(), Received::whole(&body), &[]);
         let policy = TargetPolicy::new(AllowList::default(), vec![NamedSecret::new("token", "hunter22")]);
         let text = format!("{}{}", "x".repeat(BODY_KEPT), policy.handles()["token"]);
-        let bodies = LongBodies {
-            request: Long::of(&Bytes::from(text), &[]),
-            response: Long::of(&Bytes::from(vec![b'x'; LONGEST + 1]), &[]),
-        };
+        let bodies = LongBodies { request: long(text.into_bytes()), response: long(vec![b'x'; LONGEST + 1]) };
         let rest = Rest { bodies: vec![LongBodies::default(), bodies], left_out: 3 };
         let json = serde_json::to_string(&rest.store(&policy)).unwrap();
         let stored: StoredRest = serde_json::from_str(&json).unwrap();
@@ -160,11 +160,12 @@ mod tests {
 
     #[test]
     fn short_texts_are_not_kept_twice() {
-        assert!(Long::of(&Bytes::from_static(b"{}"), &[]).is_none());
-        assert!(Long::of(&Bytes::new(), &[]).is_none());
-        let binary = Long::of(&Bytes::from(vec![0xff; BODY_KEPT + 1]), &[]).unwrap();
+        let long = |body: Vec<u8>| Long::of(&body.clone().into(), Received::whole(&body), &[]);
+        assert!(long(b"{}".to_vec()).is_none());
+        assert!(long(Vec::new()).is_none());
+        let binary = long(vec![0xff; BODY_KEPT + 1]).unwrap();
         assert_eq!(binary.write(&TargetPolicy::new(AllowList::default(), Vec::new())), "");
-        let long = Long::of(&Bytes::from(vec![b'x'; LONGEST]), &[]);
+        let long = long(vec![b'x'; LONGEST]);
         let bodies = LongBodies { request: None, response: long };
         assert_eq!(bodies.clone().within_limits(MOST - LONGEST).size(), LONGEST);
         assert_eq!(bodies.within_limits(MOST - LONGEST + 1).size(), 0);

@@ -5,20 +5,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::{Response, Url};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use super::dialer::Lookup;
 use super::failure::{self, permanent};
+use super::incoming::Incoming;
 use super::policy::TargetPolicy;
 use super::redirect;
 use super::request::Outgoing;
-use super::response::{check_head, for_logic, is_short, read_body};
+use super::response::{check_head, for_logic, is_short};
 use super::rest::Rest;
 use super::transcript::{Shown, Transcript, is_form, kept, shown_request, shown_text, text_start};
 use crate::domain::host_call::{
-    Exchange, FetchRequest, FetchResponse, Handling, HostCallError, HostCallFuture, HostCalls, KeyInfo,
-    KeyRequest, Redirect, SignRequest,
+    Exchange, FetchRequest, FetchResponse, Fetched, Handling, HostCallError, HostCallFuture, HostCalls,
+    KeyInfo, KeyRequest, Redirect, SignRequest,
 };
 use crate::domain::status::ErrorClass;
 
@@ -32,11 +33,19 @@ struct Inner {
     policy: Arc<TargetPolicy>,
     lookup: Arc<dyn Lookup>,
     transcript: Arc<Transcript>,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
+}
+
+/// What came of one request: the head and as much of the body as was there, the
+/// rest of the body, and where a redirect leads that is to be followed.
+struct Hop {
+    response: FetchResponse,
+    rest: Option<Incoming>,
+    next: Option<Url>,
 }
 
 impl HostCalls for Session {
-    fn fetch(&self, request: FetchRequest) -> HostCallFuture<FetchResponse> {
+    fn fetch(&self, request: FetchRequest) -> HostCallFuture<Fetched> {
         let inner = self.inner.clone();
         Box::pin(async move { inner.fetch(request).await })
     }
@@ -45,7 +54,7 @@ impl HostCalls for Session {
         let inner = self.inner.clone();
         Box::pin(async move {
             let TargetPolicy { signers, handles, .. } = &*inner.policy;
-            signers.inspect(handles, request).await.map_err(|error| inner.clean(error))
+            signers.inspect(handles, request).await.map_err(|error| inner.policy.clean(error))
         })
     }
 
@@ -53,14 +62,14 @@ impl HostCalls for Session {
         let inner = self.inner.clone();
         Box::pin(async move {
             let TargetPolicy { signers, handles, .. } = &*inner.policy;
-            signers.sign(handles, request).await.map_err(|error| inner.clean(error))
+            signers.sign(handles, request).await.map_err(|error| inner.policy.clean(error))
         })
     }
 }
 
 impl Session {
     pub(super) fn new(policy: Arc<TargetPolicy>, lookup: Arc<dyn Lookup>) -> Self {
-        let turns = Semaphore::new(policy.limits.concurrent);
+        let turns = Arc::new(Semaphore::new(policy.limits.concurrent));
         let transcript = Arc::new(Transcript::new());
         Self { inner: Arc::new(Inner { policy, lookup, transcript, turns }) }
     }
@@ -82,8 +91,8 @@ impl Session {
         self.inner.transcript.left_out()
     }
 
-    /// The class of the exchange that finished last, and how long the remote
-    /// asked to wait, when that exchange failed.
+    /// The class of the latest answer, or of what went wrong since, and how long
+    /// the remote asked to wait; `None` when that was no failure.
     pub fn last_failure(&self) -> Option<(ErrorClass, Option<Duration>)> {
         self.inner.transcript.last_failure()
     }
@@ -103,7 +112,7 @@ impl Session {
         let recording = inner.transcript.begin(shown_request(request, &inner.policy)).not_sent(effect);
         let outcome = match Outgoing::prepare(request, &inner.policy) {
             Ok(_) => answer,
-            Err(error) => Err(inner.clean(error)),
+            Err(error) => Err(inner.policy.clean(error)),
         };
         recording.finish(&outcome, &inner.policy);
         outcome
@@ -128,18 +137,20 @@ impl Session {
 }
 
 impl Inner {
-    async fn fetch(&self, request: FetchRequest) -> Result<FetchResponse, HostCallError> {
+    async fn fetch(&self, request: FetchRequest) -> Result<Fetched, HostCallError> {
+        // Before it waits: what is over the limits does not wait in memory.
+        let prepared = Outgoing::prepare(&request, &self.policy);
+        let refused = |error| {
+            let error = self.policy.clean(error);
+            self.transcript.begin(shown_request(&request, &self.policy)).fail(error.clone());
+            error
+        };
+        let outgoing = prepared.map_err(refused)?;
+        let turn = self.turns.clone().acquire_owned().await;
         // The semaphore is never closed.
-        let _turn = self.turns.acquire().await;
+        let turn = turn.map_err(|_| permanent("the run has ended"))?;
         let shown = shown_request(&request, &self.policy);
-        match Outgoing::prepare(&request, &self.policy) {
-            Ok(outgoing) => self.follow(outgoing, shown, request.redirect).await,
-            Err(error) => {
-                let outcome = Err(self.clean(error));
-                self.transcript.begin(shown).finish(&outcome, &self.policy);
-                outcome
-            }
-        }
+        self.follow(outgoing, shown, request.redirect, turn).await
     }
 
     /// Sends the request and goes where the answers send it.
@@ -148,14 +159,26 @@ impl Inner {
         mut outgoing: Outgoing,
         mut shown: Shown,
         mode: Redirect,
-    ) -> Result<FetchResponse, HostCallError> {
+        turn: OwnedSemaphorePermit,
+    ) -> Result<Fetched, HostCallError> {
         let deadline = Instant::now() + self.policy.limits.request_timeout;
         let mut hops = 0;
         loop {
-            let recording = self.transcript.begin(shown.clone());
-            let (outcome, next) = self.hop(&outgoing, mode, hops, deadline).await;
-            recording.finish(&outcome, &self.policy);
-            let (Ok(response), Some(to)) = (&outcome, next) else { return outcome };
+            let mut recording = self.transcript.begin(shown.clone());
+            let hop = match self.hop(&outgoing, mode, hops, deadline).await {
+                Ok(hop) => hop,
+                Err(error) => {
+                    recording.fail(error.clone());
+                    return Err(error);
+                }
+            };
+            recording.answered(&hop.response, &self.policy);
+            let Hop { response, rest, next } = hop;
+            if let Some(rest) = rest {
+                return Ok(Fetched { response, rest: Some(rest.stream(recording, turn)) });
+            }
+            recording.complete();
+            let Some(to) = next else { return Ok(response.into()) };
             let status = reqwest::StatusCode::from_u16(response.status).unwrap_or_default();
             if let Err(error) = redirect::follow(&mut outgoing, status, to.clone(), &self.policy) {
                 return Err(self.refuse_hop(shown, &to, error));
@@ -165,32 +188,29 @@ impl Inner {
         }
     }
 
-    /// One request and its answer, and where that answer leads when it is a
-    /// redirect to be followed.
     async fn hop(
         &self,
         outgoing: &Outgoing,
         mode: Redirect,
         hops: usize,
         deadline: Instant,
-    ) -> (Result<FetchResponse, HostCallError>, Option<Url>) {
-        let limits = &self.policy.limits;
-        let exchanged = timeout_at(deadline, self.exchange(outgoing, mode, hops)).await;
-        let timed_out = |_| Err(failure::timed_out(&outgoing.authority(), limits.request_timeout));
-        match exchanged.unwrap_or_else(timed_out) {
-            Ok((response, next)) => (Ok(response), next),
-            Err(error) => (Err(self.clean(error)), None),
-        }
+    ) -> Result<Hop, HostCallError> {
+        let timeout = self.policy.limits.request_timeout;
+        let timed_out = |_| Err(failure::timed_out(&outgoing.authority(), timeout));
+        let exchanged = timeout_at(deadline, self.exchange(outgoing, mode, hops, deadline)).await;
+        exchanged.unwrap_or_else(timed_out).map_err(|error| self.policy.clean(error))
     }
 
+    /// One request and its answer.
     async fn exchange(
         &self,
         outgoing: &Outgoing,
         mode: Redirect,
         hops: usize,
-    ) -> Result<(FetchResponse, Option<Url>), HostCallError> {
+        deadline: Instant,
+    ) -> Result<Hop, HostCallError> {
         let limits = &self.policy.limits;
-        let mut response = self.send(outgoing).await?;
+        let response = self.send(outgoing).await?;
         check_head(&response, limits)?;
         let next = match (redirect::target(response.status(), response.headers(), &outgoing.url), mode) {
             (None, _) | (Some(_), Redirect::Manual) => None,
@@ -202,12 +222,17 @@ impl Inner {
             }
             (Some(to), Redirect::Follow) => Some(to?),
         };
-        let body = if next.is_none() || is_short(response.headers()) {
-            read_body(&mut response, limits.response_body, &outgoing.authority()).await?
-        } else {
-            Bytes::new()
-        };
-        Ok((for_logic(&response, body, outgoing, hops > 0, &self.policy), next))
+        let head = for_logic(&response, outgoing, hops > 0, &self.policy);
+        let with = |body, rest, next| Hop { response: FetchResponse { body, ..head }, rest, next };
+        if next.is_some() && !is_short(response.headers()) {
+            return Ok(with(Bytes::new(), None, next));
+        }
+        let mut body = Incoming::new(response, outgoing, self.policy.clone(), deadline)?;
+        if next.is_some() {
+            return Ok(with(body.whole().await?, None, next));
+        }
+        let (start, is_all) = body.start().await?;
+        Ok(with(start, (!is_all).then_some(body), None))
     }
 
     async fn send(&self, outgoing: &Outgoing) -> Result<Response, HostCallError> {
@@ -238,17 +263,12 @@ impl Inner {
 
     /// Writes down a redirect that was not followed.
     fn refuse_hop(&self, mut shown: Shown, to: &Url, error: HostCallError) -> HostCallError {
-        let error = self.clean(error);
+        let error = self.policy.clean(error);
         shown.request.url = kept(&self.policy.redact(to.as_str()));
         shown.request.headers.clear();
         shown.request.body = None;
         shown.long = None;
-        self.transcript.begin(shown).finish(&Err(error.clone()), &self.policy);
+        self.transcript.begin(shown).fail(error.clone());
         error
-    }
-
-    /// Takes secrets out of a message, and what cannot be stored.
-    fn clean(&self, error: HostCallError) -> HostCallError {
-        HostCallError { message: kept(&self.policy.redact(&error.message)), ..error }
     }
 }

@@ -4,12 +4,14 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
+
 use super::handles::Landing;
 use super::hide;
 use super::policy::TargetPolicy;
 use super::request::is_forbidden;
 use super::response::failure_of;
-use super::rest::{Long, LongBodies, Rest};
+use super::rest::{LONGEST, Long, LongBodies, Rest};
 use crate::domain::host_call::{
     Exchange, ExchangeRequest, ExchangeResponse, FetchRequest, FetchResponse, Handling, HostCallError,
 };
@@ -65,7 +67,13 @@ impl Transcript {
     /// Begins an exchange. It is written down when it finishes, or as abandoned
     /// when the run ends before it does.
     pub(super) fn begin(self: &Arc<Self>, request: Shown) -> Recording {
-        Recording { transcript: self.clone(), began: Instant::now(), request: Some(request), effect: None }
+        Recording {
+            transcript: self.clone(),
+            began: Instant::now(),
+            request: Some(request),
+            answer: None,
+            effect: None,
+        }
     }
 
     /// The exchanges that were kept, in the order they finished, and what the
@@ -84,7 +92,7 @@ impl Transcript {
         self.state().left_out
     }
 
-    /// Of the latest exchange.
+    /// Of the latest answer, or of what went wrong since.
     pub(super) fn last_failure(&self) -> Option<Failure> {
         self.state().last_failure
     }
@@ -95,8 +103,7 @@ impl Transcript {
 }
 
 impl State {
-    fn add(&mut self, exchange: Exchange, long: LongBodies, failure: Option<Failure>) {
-        self.last_failure = failure;
+    fn add(&mut self, exchange: Exchange, long: LongBodies) {
         if self.first.len() == KEPT_EACH && self.latest.len() == KEPT_EACH {
             let oldest = self.latest.pop_front();
             self.long -= oldest.map_or(0, |oldest| oldest.long.size());
@@ -117,7 +124,39 @@ pub(super) struct Recording {
     transcript: Arc<Transcript>,
     began: Instant,
     request: Option<Shown>,
+    answer: Option<Answer>,
     effect: Option<Handling>,
+}
+
+/// What of an answer has come.
+struct Answer {
+    /// The head, and the beginning of the body.
+    response: FetchResponse,
+    body: Received,
+    /// What its status says.
+    failure: Option<Failure>,
+    policy: Arc<TargetPolicy>,
+}
+
+/// How much of a body has come.
+#[derive(Clone, Copy)]
+pub(super) struct Received {
+    pub bytes: usize,
+    pub whole: bool,
+}
+
+impl Received {
+    /// All of a body.
+    pub(super) const fn whole(body: &[u8]) -> Self {
+        Self { bytes: body.len(), whole: true }
+    }
+}
+
+/// `7 bytes`, and whether there would have been more.
+impl std::fmt::Display for Received {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "<{} bytes{}>", self.bytes, if self.whole { "" } else { " read of more" })
+    }
 }
 
 impl Recording {
@@ -127,51 +166,110 @@ impl Recording {
         self
     }
 
-    /// Writes down how it ended.
-    pub(super) fn finish(mut self, outcome: &Result<FetchResponse, HostCallError>, policy: &TargetPolicy) {
-        let Some(request) = self.request.take() else { return };
+    /// Writes down how it ended, with a whole body.
+    pub(super) fn finish(
+        mut self,
+        outcome: &Result<FetchResponse, HostCallError>,
+        policy: &Arc<TargetPolicy>,
+    ) {
         match outcome {
             Ok(response) => {
-                let shown = shown_response(response, policy);
-                let long = Long::of(&response.body, &response.headers);
-                self.write(request, Some((shown, long)), None, failure_of(response));
+                self.answered(response, policy);
+                self.complete();
             }
-            Err(error) => {
-                let failure = Some((error.class, error.retry_after));
-                self.write(request, None, Some(error.message.clone()), failure);
-            }
+            Err(error) => self.fail(error.clone()),
         }
     }
 
-    fn write(
-        &self,
-        request: Shown,
-        response: Option<(ExchangeResponse, Option<Long>)>,
-        error: Option<String>,
-        failure: Option<Failure>,
-    ) {
-        let (response, long) = response.unzip();
-        let long = LongBodies { request: request.long, response: long.flatten() };
+    /// Notes the head and the beginning of the body. What its status says of the
+    /// run counts from now on: the body may never be read to its end.
+    pub(super) fn answered(&mut self, response: &FetchResponse, policy: &Arc<TargetPolicy>) {
+        let failure = failure_of(response);
+        self.transcript.state().last_failure = failure;
+        let body = Received { bytes: response.body.len(), whole: false };
+        self.answer = Some(Answer { response: response.clone(), body, failure, policy: policy.clone() });
+    }
+
+    /// Notes more of the body.
+    pub(super) fn add(&mut self, part: &[u8]) {
+        let Some(Answer { response, body, .. }) = &mut self.answer else { return };
+        body.bytes += part.len();
+        let room = LONGEST.saturating_sub(response.body.len()).min(part.len());
+        if room > 0 {
+            let mut start = BytesMut::from(std::mem::take(&mut response.body));
+            start.extend_from_slice(&part[..room]);
+            response.body = start.freeze();
+        }
+    }
+
+    /// Writes it down: the body has come to its end.
+    pub(super) fn complete(mut self) {
+        if let Some(answer) = &mut self.answer {
+            answer.body.whole = true;
+        }
+        self.write(None);
+    }
+
+    /// Writes it down: this went wrong.
+    pub(super) fn fail(mut self, error: HostCallError) {
+        self.write(Some(error));
+    }
+
+    fn write(&mut self, error: Option<HostCallError>) {
+        let Some(request) = self.request.take() else { return };
+        let answer = self.answer.take();
+        let failed = error.as_ref().map(|error| (error.class, error.retry_after));
+        let failure = failed.or_else(|| answer.as_ref()?.failure);
+        let (response, long) = answer.map(Answer::shown).unzip();
         let exchange = Exchange {
             at_ms: millis(self.began - self.transcript.started),
             duration_ms: millis(self.began.elapsed()),
             request: request.request,
             response,
-            error,
+            error: error.map(|error| error.message),
             error_class: failure.map(|(class, _)| class),
             retry_after: failure.and_then(|(_, wait)| wait).map(|wait| wait.as_secs()),
             effect: self.effect,
         };
-        self.transcript.state().add(exchange, long, failure);
+        let mut state = self.transcript.state();
+        state.last_failure = failed.or(state.last_failure);
+        state.add(exchange, LongBodies { request: request.long, response: long.flatten() });
     }
 }
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        if let Some(request) = self.request.take() {
-            let words = "abandoned: the run ended before the answer was complete";
-            self.write(request, None, Some(words.to_owned()), Some((ErrorClass::Transient, None)));
+        let error = self.answer.is_none().then(|| HostCallError {
+            class: ErrorClass::Transient,
+            message: "abandoned: the run ended before there was an answer".into(),
+            retry_after: None,
+        });
+        self.write(error);
+    }
+}
+
+impl Answer {
+    /// As the log shows it, and what it does not show of it.
+    fn shown(self) -> (ExchangeResponse, Option<Long>) {
+        let Self { response: FetchResponse { status, headers, body: mut start, .. }, body, policy, .. } =
+            self;
+        if !body.whole {
+            start.truncate(without_part_of_character(&start));
         }
+        let shown = ExchangeResponse {
+            status,
+            headers: shown_headers(headers.iter(), &policy),
+            body: shown_body(&start, body, &headers, &policy),
+        };
+        (shown, Long::of(&start, body, &headers))
+    }
+}
+
+/// The length without a character at the end that is not there to its own end.
+fn without_part_of_character(text: &[u8]) -> usize {
+    match std::str::from_utf8(text) {
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        _ => text.len(),
     }
 }
 
@@ -182,22 +280,17 @@ fn millis(duration: Duration) -> u64 {
 /// The request as the log shows it: made from what logic asked for, which holds
 /// handles. Values are looked for all the same.
 pub(super) fn shown_request(request: &FetchRequest, policy: &TargetPolicy) -> Shown {
-    let long = request.body.as_ref().and_then(|body| Long::of(body, &request.headers));
+    let long = request.body.as_ref().and_then(|body| Long::of(body, Received::whole(body), &request.headers));
     let request = ExchangeRequest {
         method: kept(&policy.redact(&request.method)),
         url: kept(&policy.redact(&request.url)),
         headers: shown_headers(request.headers.iter().filter(|(name, _)| !is_forbidden(name)), policy),
-        body: request.body.as_ref().and_then(|body| shown_body(body, &request.headers, policy)),
+        body: request
+            .body
+            .as_ref()
+            .and_then(|body| shown_body(body, Received::whole(body), &request.headers, policy)),
     };
     Shown { request, long }
-}
-
-fn shown_response(response: &FetchResponse, policy: &TargetPolicy) -> ExchangeResponse {
-    ExchangeResponse {
-        status: response.status,
-        headers: shown_headers(response.headers.iter(), policy),
-        body: shown_body(&response.body, &response.headers, policy),
-    }
 }
 
 fn shown_headers<'a>(
@@ -221,19 +314,24 @@ pub(super) fn kept(text: &str) -> String {
 }
 
 /// `None` for an empty body; its size for one that is not text, or that holds
-/// a NUL, which PostgreSQL cannot store.
-fn shown_body(body: &[u8], headers: &[(String, String)], policy: &TargetPolicy) -> Option<String> {
+/// a NUL, which PostgreSQL cannot store. `body` may be its beginning only.
+fn shown_body(
+    body: &[u8],
+    received: Received,
+    headers: &[(String, String)],
+    policy: &TargetPolicy,
+) -> Option<String> {
     if body.is_empty() {
         return None;
     }
-    let Some(text) = text_start(body, BODY_KEPT) else { return Some(format!("<{} bytes>", body.len())) };
+    let Some(text) = text_start(body, BODY_KEPT) else { return Some(received.to_string()) };
     // A secret at the end is found before it is cut.
     let more = text_start(body, BODY_KEPT + LONGEST_SECRET).unwrap_or(text);
     let redacted = policy.redact(more);
     let end = redacted.floor_char_boundary(BODY_KEPT);
     let mut shown = hide::body(&redacted[..end], is_form(headers));
-    if text.len() < body.len() {
-        shown.push_str(&format!("… <{} bytes>", body.len()));
+    if text.len() < received.bytes || !received.whole {
+        shown.push_str(&format!("… {received}"));
     }
     Some(shown)
 }
@@ -270,7 +368,7 @@ mod tests {
     use crate::security::NamedSecret;
 
     fn shown(body: &[u8]) -> Option<String> {
-        shown_body(body, &[], &policy())
+        shown_body(body, Received::whole(body), &[], &policy())
     }
 
     fn policy() -> TargetPolicy {
@@ -291,6 +389,34 @@ mod tests {
         let long = format!("a{}", "é".repeat(3000));
         let cut = shown(long.as_bytes()).unwrap();
         assert_eq!(cut, format!("a{}… <6001 bytes>", "é".repeat(2047)));
+    }
+
+    #[test]
+    fn an_answer_that_was_not_read_to_its_end_says_so() {
+        let transcript = Arc::new(Transcript::new());
+        let policy = Arc::new(policy());
+        let mut recording = transcript.begin(request("x"));
+        let response = FetchResponse {
+            status: 503,
+            status_text: String::new(),
+            url: "x".into(),
+            redirected: false,
+            headers: vec![("retry-after".into(), "7".into())],
+            body: "one ".into(),
+        };
+        recording.answered(&response, &policy);
+        recording.add("two é".as_bytes().split_last().unwrap().1);
+        let late = transcript.begin(request("y"));
+        let failure = Some((ErrorClass::Transient, Some(Duration::from_secs(7))));
+        assert_eq!(transcript.last_failure(), failure);
+        late.finish(&Ok(FetchResponse { status: 200, headers: Vec::new(), ..response }), &policy);
+        drop(recording);
+        assert_eq!(transcript.last_failure(), None, "the later answer counts");
+        let (exchanges, rest) = transcript.take();
+        let shown = exchanges[1].response.as_ref().unwrap();
+        assert_eq!(shown.body.as_deref(), Some("one two … <9 bytes read of more>"));
+        assert_eq!((exchanges[1].retry_after, exchanges[1].error.as_deref()), (Some(7), None));
+        assert_eq!(rest.store(&policy).response(1), Some("one two "));
     }
 
     #[test]

@@ -3,12 +3,14 @@
 //! the target is isolated, one for each run.
 
 mod exclusive;
+mod gate;
 mod pool;
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, Weak};
 
 use exclusive::Exclusive;
+use gate::{Gate, Pass};
 use serde::Serialize;
 use tokio::sync::{Mutex, Semaphore};
 
@@ -31,15 +33,65 @@ pub struct Starter {
     pub limits: Limits,
 }
 
-impl Starter {
+/// Starts hosts while that is allowed, and knows those that it started.
+struct Nursery {
+    starter: Starter,
+    gate: Gate,
+    alive: std::sync::Mutex<Vec<Weak<JsHost>>>,
+}
+
+impl Nursery {
     async fn start(&self) -> Result<Arc<JsHost>, StartError> {
-        Ok(Arc::new(JsHost::start(&self.program, &self.code, &self.limits).await?))
+        let Starter { program, code, limits } = &self.starter;
+        let host = Arc::new(JsHost::start(program, code, limits).await?);
+        let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        alive.retain(|host| host.strong_count() > 0);
+        alive.push(Arc::downgrade(&host));
+        Ok(host)
     }
+
+    /// Runs logic in a host, unless the gate was shut since the run was let in.
+    /// Looked at after the host was entered among those that a stop kills.
+    async fn run(&self, pass: Pass, host: &JsHost, context: String, calls: Arc<dyn HostCalls>) -> RunEnd {
+        match self.gate.holds(pass) {
+            true => host.run(RunRequest { context }, calls).await,
+            false => stopped(),
+        }
+    }
+
+    /// The same for a run that has the host to itself: when that is killed from
+    /// outside, the run is the likeliest reason.
+    async fn run_by_itself(
+        &self,
+        pass: Pass,
+        host: &JsHost,
+        context: String,
+        calls: Arc<dyn HostCalls>,
+    ) -> RunEnd {
+        let RunEnd { outcome, console } = self.run(pass, host, context, calls).await;
+        let outcome = match outcome {
+            RunOutcome::Interrupted(why) if host.was_killed_from_outside() => RunOutcome::Killed(why),
+            outcome => outcome,
+        };
+        RunEnd { outcome, console }
+    }
+
+    fn stop(&self) {
+        self.gate.shut();
+        let alive = std::mem::take(&mut *self.alive.lock().unwrap_or_else(PoisonError::into_inner));
+        alive.iter().filter_map(Weak::upgrade).for_each(|host| host.kill());
+    }
+}
+
+/// What comes of a run that was not begun.
+fn stopped() -> RunEnd {
+    let why = "the target was stopped before the run began".into();
+    RunEnd { outcome: RunOutcome::Interrupted(why), console: Vec::new() }
 }
 
 /// The hosts of one published version under one set of limits.
 pub struct Hosts {
-    starter: Starter,
+    nursery: Nursery,
     shared: Vec<Mutex<Option<Arc<JsHost>>>>,
     /// For a target that is isolated.
     exclusive: Option<Exclusive>,
@@ -48,8 +100,6 @@ pub struct Hosts {
     to_run_alone: AtomicUsize,
     /// Lone hosts between two runs.
     spare: std::sync::Mutex<Vec<Arc<JsHost>>>,
-    running_alone: std::sync::Mutex<Vec<Weak<JsHost>>>,
-    stopped: AtomicBool,
 }
 
 /// A host as the status page shows it.
@@ -67,14 +117,12 @@ impl Hosts {
     pub fn new(starter: Starter, isolation: Isolation, parallel: usize) -> Self {
         let count = parallel.div_ceil(RUNS_PER_HOST).max(1);
         Self {
-            starter,
+            nursery: Nursery { starter, gate: Gate::default(), alive: std::sync::Mutex::default() },
             shared: (0..count).map(|_| Mutex::new(None)).collect(),
             exclusive: (isolation == Isolation::Exclusive).then(Exclusive::new),
             lone: Semaphore::new(LONE_HOSTS),
             to_run_alone: AtomicUsize::new(0),
             spare: std::sync::Mutex::default(),
-            running_alone: std::sync::Mutex::default(),
-            stopped: AtomicBool::new(false),
         }
     }
 
@@ -86,17 +134,17 @@ impl Hosts {
         context: String,
         calls: Arc<dyn HostCalls>,
     ) -> Result<RunEnd, StartError> {
+        let Some(pass) = self.nursery.gate.enter() else { return Ok(stopped()) };
         if let Some(exclusive) = &self.exclusive {
-            return exclusive.run(&self.starter, context, calls).await;
+            return exclusive.run(&self.nursery, pass, context, calls).await;
         }
         let host = self.shared_host(worker / RUNS_PER_HOST % self.shared.len()).await?;
-        let end = host.run(RunRequest { context: context.clone() }, calls.clone()).await;
+        let end = self.nursery.run(pass, &host, context.clone(), calls.clone()).await;
         if host.is_tainted() {
             self.retire(&host).await;
         }
-        let retry =
-            matches!(end.outcome, RunOutcome::Interrupted(_)) && !self.stopped.load(Ordering::Acquire);
-        if retry { self.run_alone(context, calls).await } else { Ok(end) }
+        let retry = matches!(end.outcome, RunOutcome::Interrupted(_)) && self.nursery.gate.holds(pass);
+        if retry { self.run_alone(pass, context, calls).await } else { Ok(end) }
     }
 
     async fn shared_host(&self, slot: usize) -> Result<Arc<JsHost>, StartError> {
@@ -104,7 +152,7 @@ impl Hosts {
         if let Some(host) = slot.as_ref().filter(|host| host.is_alive()) {
             return Ok(host.clone());
         }
-        let host = self.starter.start().await?;
+        let host = self.nursery.start().await?;
         *slot = Some(host.clone());
         Ok(host)
     }
@@ -120,9 +168,14 @@ impl Hosts {
         }
     }
 
-    async fn run_alone(&self, context: String, calls: Arc<dyn HostCalls>) -> Result<RunEnd, StartError> {
+    async fn run_alone(
+        &self,
+        pass: Pass,
+        context: String,
+        calls: Arc<dyn HostCalls>,
+    ) -> Result<RunEnd, StartError> {
         self.to_run_alone.fetch_add(1, Ordering::AcqRel);
-        let end = self.run_in_lone_host(context, calls).await;
+        let end = self.run_in_lone_host(pass, context, calls).await;
         let last = self.to_run_alone.fetch_sub(1, Ordering::AcqRel) == 1;
         if last && let Ok(mut spare) = self.spare.lock() {
             spare.clear();
@@ -132,13 +185,17 @@ impl Hosts {
 
     async fn run_in_lone_host(
         &self,
+        pass: Pass,
         context: String,
         calls: Arc<dyn HostCalls>,
     ) -> Result<RunEnd, StartError> {
         let _permit =
             self.lone.acquire().await.map_err(|_| StartError::Spawn("the daemon is stopping".into()))?;
+        if !self.nursery.gate.holds(pass) {
+            return Ok(stopped());
+        }
         let host = self.lone_host().await?;
-        let end = host.run(RunRequest { context }, calls).await;
+        let end = self.nursery.run_by_itself(pass, &host, context, calls).await;
         // Those that were only bystanders are quick, and wait less than a new
         // process takes to start.
         if host.is_alive()
@@ -155,42 +212,22 @@ impl Hosts {
         if let Some(host) = spare.filter(|host| host.is_alive()) {
             return Ok(host);
         }
-        let host = self.starter.start().await?;
+        let host = self.nursery.start().await?;
         // One of those that run alone uses its CPU limit up, again and again as
         // long as it is tried again: not at the expense of the others.
         host.put_behind();
-        if let Ok(mut alone) = self.running_alone.lock() {
-            alone.retain(|host| host.strong_count() > 0);
-            alone.push(Arc::downgrade(&host));
-        }
         Ok(host)
     }
 
-    /// Kills every host; what runs ends interrupted and nothing is run again.
-    /// New hosts start when the next run asks for one and [`Hosts::allow`] was
-    /// called.
+    /// Kills every host; what runs ends interrupted, nothing is run again and
+    /// nothing begins until [`Hosts::allow`].
     pub fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
-        if let Some(exclusive) = &self.exclusive {
-            exclusive.stop();
-        }
-        for slot in &self.shared {
-            if let Ok(mut slot) = slot.try_lock()
-                && let Some(host) = slot.take()
-            {
-                host.kill();
-            }
-        }
-        let alone =
-            self.running_alone.lock().map(|mut alone| std::mem::take(&mut *alone)).unwrap_or_default();
-        for host in alone.iter().filter_map(Weak::upgrade) {
-            host.kill();
-        }
+        self.nursery.stop();
     }
 
-    /// Lets runs interrupted from now on be run again.
+    /// Lets runs begin again.
     pub fn allow(&self) {
-        self.stopped.store(false, Ordering::Release);
+        self.nursery.gate.open();
     }
 
     /// The hosts that are alive, less the lone ones.

@@ -101,7 +101,7 @@ fn poll_turn(
     let open = inbox.poll_read(cx)?;
     inbox.answer_pings(outbox)?;
     match runtime.turn(cx, &mut inbox.frames) {
-        Turn::Idle => {}
+        Turn::Idle { at_rest } => inbox.answer_rest(at_rest, outbox),
         Turn::HeapExhausted => {
             outbox.put(Kind::HeapExhausted, 0, 0, &[]);
             return Poll::Ready(Ok(false));
@@ -130,11 +130,14 @@ struct Inbox {
     socket: Rc<UnixStream>,
     buffer: BytesMut,
     frames: VecDeque<Frame>,
+    /// The daemon wants to know whether anything is left to be done.
+    asked_for_rest: bool,
 }
 
 impl Inbox {
     fn new(socket: Rc<UnixStream>) -> Self {
-        Self { socket, buffer: BytesMut::with_capacity(64 * 1024), frames: VecDeque::new() }
+        let buffer = BytesMut::with_capacity(64 * 1024);
+        Self { socket, buffer, frames: VecDeque::new(), asked_for_rest: false }
     }
 
     /// Reads what there is; false when the daemon closed the socket.
@@ -156,7 +159,10 @@ impl Inbox {
         while let Some(frame) =
             protocol::take(&mut self.buffer, MAX_FRAME_TO_HOST).map_err(io::Error::other)?
         {
-            self.frames.push_back(frame);
+            match frame.kind {
+                Kind::Rest => self.asked_for_rest = true,
+                _ => self.frames.push_back(frame),
+            }
         }
         if read >= READ_AT_ONCE {
             // More is waiting, and nothing else would wake us for it.
@@ -193,5 +199,13 @@ impl Inbox {
             outbox.flush()?;
         }
         Ok(())
+    }
+
+    /// After a turn, when the runtime has taken everything.
+    fn answer_rest(&mut self, at_rest: bool, outbox: &Outbox) {
+        if self.asked_for_rest && self.frames.is_empty() {
+            self.asked_for_rest = false;
+            outbox.put(Kind::Rested, 0, at_rest.into(), &[]);
+        }
     }
 }

@@ -2,9 +2,12 @@
 
 mod answers;
 mod attempt;
+mod calls;
 mod death;
 #[cfg(test)]
 mod fuzz;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 mod process;
 mod reader;
 mod run;
@@ -19,7 +22,7 @@ use super::outcome::{RunEnd, RunOutcome, RunRequest, StartError};
 use super::protocol::Kind;
 use super::sandbox::{self, InForce};
 use super::{HostProgram, limits};
-use crate::domain::host_call::{FetchRequest, FetchResponse, HostCallError, HostCallFuture, HostCalls};
+use crate::domain::host_call::{FetchRequest, Fetched, HostCallError, HostCallFuture, HostCalls};
 use crate::domain::status::ErrorClass;
 use crate::domain::target::Limits;
 pub use attempt::{AttemptEnd, attempt};
@@ -117,10 +120,23 @@ impl JsHost {
         self.shared.state().tainted
     }
 
+    /// Whether nothing of any run is left to be done in it; false also when it
+    /// does not say so at once.
+    pub async fn is_at_rest(&self) -> bool {
+        self.shared.outbox.put(Kind::Rest, 0, 0, &[]);
+        let said = tokio::time::timeout(limits::UNANSWERED, self.shared.rested.notified()).await;
+        said.is_ok() && self.shared.state().at_rest
+    }
+
     /// CPU time that the child has used so far, in steps of 10 ms; `None` when it
     /// is gone.
     pub fn cpu(&self) -> Option<std::time::Duration> {
         self.shared.process.cpu().ok()
+    }
+
+    /// Whether somebody else than the daemon killed the child.
+    pub fn was_killed_from_outside(&self) -> bool {
+        self.shared.state().death == Some(Death::Outside)
     }
 
     /// How many runs are in the host.
@@ -156,7 +172,7 @@ impl Drop for JsHost {
 struct NoCalls;
 
 impl HostCalls for NoCalls {
-    fn fetch(&self, _request: FetchRequest) -> HostCallFuture<FetchResponse> {
+    fn fetch(&self, _request: FetchRequest) -> HostCallFuture<Fetched> {
         let message = "a test cannot reach anything".to_owned();
         Box::pin(async { Err(HostCallError { class: ErrorClass::Logic, message, retry_after: None }) })
     }

@@ -8,18 +8,22 @@ use std::time::Duration;
 pub const MAX_IN_FLIGHT: usize = 64;
 /// Most tests that come with one piece of logic.
 pub const MAX_TESTS: usize = 1_000;
+/// Most bytes of their names, as JSON.
+pub const MAX_TEST_NAMES: usize = 256 * 1024;
 /// Most host calls of one run.
 pub const MAX_CALLS_PER_RUN: u32 = 1_000;
 /// Longest head of a host call, as JSON: method, address and header fields. What
 /// egress allows of them is less.
 pub const MAX_REQUEST_HEAD: usize = 1024 * 1024;
+/// Most header fields of a host call. What egress allows of them is less.
+pub const MAX_REQUEST_HEADERS: usize = 1_000;
 /// Largest request body of a host call.
 pub const MAX_REQUEST_BODY: usize = 10 * 1024 * 1024;
 /// Most bytes that are signed at once.
 pub const MAX_SIGNED: usize = 1024 * 1024;
-/// Most bytes of request bodies that one host may have on their way at once:
-/// the daemon keeps them in memory.
-pub const MAX_BODIES_IN_FLIGHT: usize = 64 * 1024 * 1024;
+/// Most bytes of requests, heads and bodies, that one host may have on their way
+/// at once: the daemon keeps them in memory.
+pub const MAX_REQUESTS_IN_FLIGHT: usize = 64 * 1024 * 1024;
 /// Most console lines of one run.
 pub const MAX_CONSOLE_LINES: usize = 200;
 /// Most console bytes of one run.
@@ -45,6 +49,10 @@ pub const MAX_EVENTS: usize = 4 * MAX_CALLS_PER_RUN as usize;
 /// more than a host leaves lying that reads between two turns.
 pub const MAX_UNREAD: usize = 256 * 1024 * 1024;
 
+/// Bytes that wait for a host, above which no more is read of the bodies that its
+/// runs are being sent.
+pub const MAX_UNSENT: usize = 4 * 1024 * 1024;
+
 /// How long a child may take until its globals stand, before any of the
 /// author's code. Far more than needed (0.1 s): a loaded machine is no failure.
 pub const BOOT_LIMIT: Duration = Duration::from_secs(30);
@@ -52,6 +60,8 @@ pub const BOOT_LIMIT: Duration = Duration::from_secs(30);
 pub const PING_INTERVAL: Duration = Duration::from_millis(100);
 /// How often an unanswered ping is looked at.
 pub const WATCH_INTERVAL: Duration = Duration::from_millis(50);
+/// How often a host without runs is looked at.
+pub const IDLE_INTERVAL: Duration = Duration::from_secs(2);
 /// A host whose ping is older than this is held up by one of its runs.
 pub const UNANSWERED: Duration = Duration::from_millis(250);
 

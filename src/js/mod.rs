@@ -42,15 +42,19 @@ use std::path::PathBuf;
 
 pub use child::main;
 pub use code::Code;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use host::hostile;
 pub use host::{AttemptEnd, JsHost, attempt};
 pub use outcome::{CompileError, RunEnd, RunOutcome, RunRequest, StartError, Thrown};
 
-/// The program that becomes a host when its first argument is `js-host`.
+/// The program that becomes a host when its first argument is `js-host`, and a
+/// bundler of logic when it is `bundle`.
 #[derive(Debug, Clone)]
 pub struct HostProgram {
     /// What to execute.
     pub executable: PathBuf,
-    /// Whether hosts are confined; see [`sandbox`].
+    /// Whether these processes are confined; see [`sandbox`].
     pub confined: bool,
 }
 

@@ -17,7 +17,8 @@ pub(super) enum Kind {
     Start = 1,
     /// To the host: begin a run; payload is its context as JSON.
     Run = 2,
-    /// To the host: a call's answer; payload is head and body.
+    /// To the host: a call's answer; payload is head and body. The head of a
+    /// response says whether parts of its body follow.
     Reply = 3,
     /// To the host: a call failed; payload is a [`Refusal`].
     Refusal = 4,
@@ -30,6 +31,12 @@ pub(super) enum Kind {
     Try = 7,
     /// To the host: begin one of the author's tests; payload is its name as JSON.
     Test = 8,
+    /// To the host: more of a response's body.
+    Part = 9,
+    /// To the host: the body has come to its end.
+    End = 10,
+    /// To the host: say whether anything is left to be done.
+    Rest = 11,
 
     /// From the host: the globals stand, the author's code comes next; payload
     /// is what of the sandbox is in force, as JSON.
@@ -63,10 +70,12 @@ pub(super) enum Kind {
     /// From the host: a signature is wanted; payload is a [`SignHead`] and the
     /// data.
     Sign = 29,
+    /// From the host: nothing of any run is left to be done, when `call` is 1.
+    Rested = 30,
 }
 
 impl Kind {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 26] = [
         Self::Start,
         Self::Run,
         Self::Reply,
@@ -75,6 +84,9 @@ impl Kind {
         Self::Ping,
         Self::Try,
         Self::Test,
+        Self::Part,
+        Self::End,
+        Self::Rest,
         Self::Booted,
         Self::Ready,
         Self::Failed,
@@ -89,6 +101,7 @@ impl Kind {
         Self::Tried,
         Self::InspectKey,
         Self::Sign,
+        Self::Rested,
     ];
 
     fn from_number(number: u8) -> Option<Self> {

@@ -51,8 +51,8 @@ pub(super) struct Scripts {
 
 /// What came of a turn.
 pub(super) enum Turn {
-    /// Nothing is left to do for now.
-    Idle,
+    /// Nothing is left to do for now, or at all.
+    Idle { at_rest: bool },
     /// The engine gave up on its heap.
     HeapExhausted,
     /// The event loop failed, which no script should be able to cause.
@@ -89,7 +89,7 @@ impl Runtime {
         }
         match polled {
             Poll::Ready(Err(error)) => Turn::Broken(error.to_string()),
-            _ => Turn::Idle,
+            polled => Turn::Idle { at_rest: polled.is_ready() },
         }
     }
 
@@ -100,6 +100,7 @@ impl Runtime {
     }
 
     fn deliver(&mut self, frames: &[Frame]) {
+        let mark = self.bodies(|bodies| bodies.mark());
         let mut text = String::from("[");
         for frame in frames {
             self.append(&mut text, frame);
@@ -108,6 +109,7 @@ impl Runtime {
         text.pop();
         text.push(']');
         if !self.deliver_text(&text) && !self.is_heap_exhausted() {
+            self.bodies(|bodies| bodies.forget_since(mark));
             self.deliver_one_by_one(frames);
         }
     }
@@ -135,6 +137,11 @@ impl Runtime {
             Kind::Refusal => write!(text, "[4,{run},{call},{}],", String::from_utf8_lossy(&frame.payload)),
             Kind::Abort => write!(text, "[5,{run}],"),
             Kind::Reply => self.append_reply(text, frame),
+            Kind::Part => {
+                let number = self.keep(frame.payload.clone());
+                write!(text, "[9,{run},{call},{number}],")
+            }
+            Kind::End => write!(text, "[10,{run},{call}],"),
             _ => Ok(()),
         };
     }
@@ -146,14 +153,19 @@ impl Runtime {
         write!(text, "[3,{},{},{},", frame.run, frame.call, String::from_utf8_lossy(&head))?;
         match inline(&body) {
             Some(body) => text.push_str(&body),
-            None => {
-                let state = self.js.op_state();
-                let number = state.borrow_mut().borrow_mut::<Bodies>().keep(body);
-                write!(text, "{number}")?;
-            }
+            None => write!(text, "{}", self.keep(body))?,
         }
         text.push_str("],");
         Ok(())
+    }
+
+    /// Keeps bytes until a script takes them, and says under which number.
+    fn keep(&mut self, bytes: Bytes) -> u32 {
+        self.bodies(|bodies| bodies.keep(bytes))
+    }
+
+    fn bodies<T>(&mut self, work: impl FnOnce(&mut Bodies) -> T) -> T {
+        work(self.js.op_state().borrow_mut().borrow_mut())
     }
 
     fn deliver_text(&mut self, text: &str) -> bool {

@@ -83,23 +83,27 @@ impl HalfConfined {
     }
 }
 
-/// Makes this process one that may read a directory and nothing else, with at
-/// most so much memory: for a bundler, which reads packages that others wrote.
-/// Standard input, output and error stay. Before anything else: nothing may be
-/// open, and there is one thread.
+/// Gives up what no bundler needs, and all memory beyond so much. Standard input,
+/// output and error stay. Before anything else: nothing may be open, and there is
+/// one thread.
 ///
 /// # Errors
 ///
-/// What the system says when it refuses what every Linux has. What a kernel may
-/// lack is in the report instead.
-pub fn enter_bundler(readable: &Path, memory: u64) -> io::Result<InForce> {
+/// What the system says when it refuses what every Linux has.
+pub fn enter_bundler(memory: u64) -> io::Result<()> {
     close_range(3, u32::MAX)?;
     give_up()?;
-    setrlimit(Resource::RLIMIT_DATA, memory, memory)?;
+    Ok(setrlimit(Resource::RLIMIT_DATA, memory, memory)?)
+}
+
+/// Makes this process one that may read a directory and nothing else: for a
+/// bundler, which reads packages that others wrote. There is one thread still.
+/// A host on the same kernel says what of it is in force.
+pub fn confine_bundler(readable: &Path) {
     load_what_is_read_late();
     // The filter last: it refuses the calls that the rules are made with.
-    let rules = rules::restrict(&[readable]);
-    Ok(InForce::of(rules, calls::restrict(Profile::Bundler)))
+    rules::restrict(&[readable]);
+    calls::restrict(Profile::Bundler);
 }
 
 /// Everything that needs no mechanism which a kernel may lack.

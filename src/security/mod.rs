@@ -2,8 +2,9 @@
 //!
 //! A secret is a [`Secret`] from the moment it is read until the moment it is
 //! sent: it cannot be printed or serialized by accident. At rest it is sealed
-//! by a [`Sealer`]. What comes back from elsewhere passes a [`Redactor`].
+//! by a [`Sealer`]. What comes back from elsewhere passes a [`Redactor`], in [`Parts`] if need be.
 
+pub mod parts;
 pub mod redact;
 pub mod role;
 pub mod sealing;
@@ -14,6 +15,7 @@ pub(crate) mod forms;
 mod master_key;
 
 pub use master_key::{MasterKey, MasterKeyError};
+pub use parts::Parts;
 pub use redact::Redactor;
 pub use role::Role;
 pub use sealing::{Sealer, SealingError};

@@ -27,6 +27,8 @@ pub struct Redactor {
     automaton: Option<AhoCorasick>,
     /// For each pattern of the automaton, which label replaces it.
     label_of: Vec<usize>,
+    /// The patterns in order, to see what may be the beginning of one.
+    sorted: Vec<String>,
     labels: Vec<String>,
     short: Vec<(Secret, usize)>,
 }
@@ -53,6 +55,8 @@ impl Redactor {
             patterns.extend(forms);
         }
         redactor.automaton = automaton(&patterns);
+        patterns.sort_unstable();
+        redactor.sorted = patterns;
         redactor
     }
 
@@ -72,7 +76,13 @@ impl Redactor {
 
     /// The bytes without secrets, `None` when they hold none.
     pub fn redact_bytes(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        if let Some((_, label)) = self.short.iter().find(|(value, _)| is_whole(value, bytes)) {
+        self.redact_values(bytes, true)
+    }
+
+    /// The same for the end of a text, which is not the whole of it unless
+    /// `is_whole`.
+    pub(super) fn redact_values(&self, bytes: &[u8], is_whole: bool) -> Option<Vec<u8>> {
+        if let Some((_, label)) = self.short.iter().find(|(value, _)| is_whole && is_alone(value, bytes)) {
             return Some(self.labels[*label].clone().into_bytes());
         }
         let automaton = self.automaton.as_ref()?;
@@ -80,7 +90,7 @@ impl Redactor {
         let mut done = 0;
         for found in automaton.find_iter(bytes) {
             out.extend_from_slice(&bytes[done..found.start()]);
-            out.extend_from_slice(self.labels[self.label_of[found.pattern().as_usize()]].as_bytes());
+            out.extend_from_slice(self.label(found.pattern()));
             done = found.end();
         }
         if done == 0 {
@@ -89,9 +99,58 @@ impl Redactor {
         out.extend_from_slice(&bytes[done..]);
         Some(out)
     }
+
+    /// As much of the bytes without secrets as can be told before more of them
+    /// come, and how many bytes that is.
+    pub(super) fn redact_start(&self, bytes: &[u8]) -> (Vec<u8>, usize) {
+        let Some(automaton) = &self.automaton else { return (bytes.to_vec(), bytes.len()) };
+        let mut out = Vec::with_capacity(bytes.len());
+        let mut done = 0;
+        let mut open = self.beginning_of_one(bytes, 0);
+        loop {
+            let found = automaton.find(aho_corasick::Input::new(bytes).range(done..));
+            if open < done {
+                open = self.beginning_of_one(bytes, done);
+            }
+            // One that begins later, or may yet become longer, has to wait.
+            match found.filter(|found| found.start() < open) {
+                Some(found) => {
+                    out.extend_from_slice(&bytes[done..found.start()]);
+                    out.extend_from_slice(self.label(found.pattern()));
+                    done = found.end();
+                }
+                None => {
+                    out.extend_from_slice(&bytes[done..open]);
+                    return (out, open);
+                }
+            }
+        }
+    }
+
+    /// Where, from a place on, a pattern may have begun that has not ended yet;
+    /// the end when none has.
+    fn beginning_of_one(&self, bytes: &[u8], from: usize) -> usize {
+        let longest = self.sorted.iter().map(String::len).max().unwrap_or(0);
+        let first = from.max((bytes.len() + 1).saturating_sub(longest));
+        let begins = |start: &usize| {
+            let rest = &bytes[*start..];
+            let place = self.sorted.partition_point(|pattern| pattern.as_bytes() <= rest);
+            self.sorted.get(place).is_some_and(|pattern| pattern.as_bytes().starts_with(rest))
+        };
+        (first..bytes.len()).find(begins).unwrap_or(bytes.len())
+    }
+
+    /// Whether a text of these bytes may be a value that is only taken out alone.
+    pub(super) fn may_be_whole(&self, bytes: &[u8]) -> bool {
+        self.short.iter().any(|(value, _)| value.expose().as_bytes().starts_with(bytes))
+    }
+
+    fn label(&self, pattern: aho_corasick::PatternID) -> &[u8] {
+        self.labels[self.label_of[pattern.as_usize()]].as_bytes()
+    }
 }
 
-fn is_whole(value: &Secret, bytes: &[u8]) -> bool {
+fn is_alone(value: &Secret, bytes: &[u8]) -> bool {
     !bytes.is_empty() && value.expose().as_bytes() == bytes
 }
 

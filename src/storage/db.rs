@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use diesel::PgConnection;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::{Connection as _, PgConnection};
 
 /// Why the database did not do something.
 #[derive(Debug, thiserror::Error)]
@@ -136,44 +136,43 @@ impl Db {
     {
         self.run(pool, move |connection| {
             let mut read = connection.build_transaction().read_only();
-            read.run(|connection| work(connection).map_err(Undone::Work)).map_err(Undone::reason)
+            read.run(|connection| work(connection).map_err(Undone::Work)).map_err(Undone::into)
         })
         .await
     }
 
-    /// The same for work that is done as a whole or not at all.
-    pub async fn transact<T, E, F>(&self, pool: Pool, work: F) -> Result<T, E>
+    /// The same in one transaction: all of the work is done, or nothing.
+    pub async fn change<T, E, F>(&self, pool: Pool, work: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
         F: FnOnce(&mut PgConnection) -> Result<T, E> + Send + 'static,
     {
         self.run(pool, move |connection| {
-            let mut whole = connection.build_transaction();
-            whole.run(|connection| work(connection).map_err(Undone::Work)).map_err(Undone::reason)
+            connection.transaction(|connection| work(connection).map_err(Undone::Work)).map_err(Undone::into)
         })
         .await
     }
 }
 
-/// Why a transaction was undone.
+/// Why work in a transaction was not done.
 enum Undone<E> {
     Work(E),
     Db(DieselError),
 }
 
+impl<E> From<DieselError> for Undone<E> {
+    fn from(error: DieselError) -> Self {
+        Self::Db(error)
+    }
+}
+
 impl<E: From<DbError>> Undone<E> {
-    fn reason(self) -> E {
+    fn into(self) -> E {
         match self {
             Self::Work(error) => error,
             Self::Db(error) => DbError::from(error).into(),
         }
-    }
-}
-
-impl<E> From<DieselError> for Undone<E> {
-    fn from(error: DieselError) -> Self {
-        Self::Db(error)
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use provisiond::domain::host_call::{FetchRequest, FetchResponse, HostCallFuture, HostCalls};
+use provisiond::domain::host_call::{FetchRequest, FetchResponse, Fetched, HostCallFuture, HostCalls};
 use provisiond::domain::target::Limits;
 use provisiond::js::{RunOutcome, RunRequest};
 use serde::Deserialize;
@@ -45,7 +45,7 @@ fn vendored(path: impl AsRef<Path>) -> PathBuf {
 struct Files;
 
 impl HostCalls for Files {
-    fn fetch(&self, request: FetchRequest) -> HostCallFuture<FetchResponse> {
+    fn fetch(&self, request: FetchRequest) -> HostCallFuture<Fetched> {
         let url = url::Url::parse(&request.url).unwrap();
         let file = std::fs::read(vendored(url.path().trim_start_matches('/')));
         let (status, body) = file.map_or((404, Bytes::new()), |bytes| (200, bytes.into()));
@@ -57,7 +57,7 @@ impl HostCalls for Files {
             headers: Vec::new(),
             body,
         };
-        Box::pin(std::future::ready(Ok(response)))
+        Box::pin(std::future::ready(Ok(response.into())))
     }
 }
 

@@ -120,13 +120,13 @@ fn stored(
                 let id = draft.artefact.ok_or_else(|| none("the draft is not validated yet: validate it"))?;
                 return Ok(Logic { code: code(connection, &id)?, origin: Origin::Draft });
             }
-            None if *choice == Choice::Draft => return Err(none("there is no draft: PUT some logic first")),
+            None if *choice == Choice::Draft => return Err(none("there is no draft: save some logic first")),
             None => published,
         },
         Choice::Version(number) => Some(*number),
         Choice::Published | Choice::Unsaved(_) => published,
     };
-    let number = number.ok_or_else(|| none("the target has no logic: PUT some first"))?;
+    let number = number.ok_or_else(|| none("the target has no logic: save some first"))?;
     let found = logic::version(connection, target, number)?;
     let version = found.ok_or_else(|| none(format!("there is no version {number}")))?;
     Ok(Logic { code: code(connection, &version.artefact)?, origin: Origin::Version(number) })

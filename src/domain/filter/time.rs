@@ -117,7 +117,7 @@ fn relative(text: &str) -> Option<i64> {
         b'w' => 604_800,
         _ => return None,
     };
-    let number = digits(number).filter(|_| (1..=5).contains(&number.len()))?;
+    let number = Some(number).filter(|number| (1..=5).contains(&number.len())).and_then(digits)?;
     let micros = number * seconds * SECOND;
     Some(if *sign == b'-' { -micros } else { micros })
 }
@@ -195,6 +195,7 @@ mod tests {
         {
             assert_eq!(Moment::read(text), None, "{text}");
         }
+        assert_eq!(Moment::read(&format!("now+{}d", "1".repeat(80))), None);
         assert_eq!(Moment::Relative(i64::MIN).micros(-5), FIRST);
     }
 }

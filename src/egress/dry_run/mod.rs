@@ -17,8 +17,8 @@ use bytes::Bytes;
 use super::session::Session;
 use super::{Rest, transcript::Failure};
 use crate::domain::host_call::{
-    Exchange, FetchRequest, FetchResponse, Handling, HostCallError, HostCallFuture, HostCalls, KeyInfo,
-    KeyRequest, SignRequest,
+    Exchange, FetchRequest, FetchResponse, Fetched, Handling, HostCallError, HostCallFuture, HostCalls,
+    KeyInfo, KeyRequest, SignRequest,
 };
 pub use effect::is_read;
 use plausible::Pretence;
@@ -39,7 +39,7 @@ struct Inner {
 }
 
 impl HostCalls for DryRun {
-    fn fetch(&self, request: FetchRequest) -> HostCallFuture<FetchResponse> {
+    fn fetch(&self, request: FetchRequest) -> HostCallFuture<Fetched> {
         let inner = self.inner.clone();
         Box::pin(async move { inner.fetch(request).await })
     }
@@ -76,23 +76,34 @@ impl DryRun {
 }
 
 impl Inner {
-    async fn fetch(&self, request: FetchRequest) -> Result<FetchResponse, HostCallError> {
+    async fn fetch(&self, request: FetchRequest) -> Result<Fetched, HostCallError> {
         if let Some(answer) = self.scripted(&request) {
-            return self.session.answer(&request, Handling::Scripted, Ok(answer));
+            return self.answer(&request, Handling::Scripted, answer);
         }
         if is_read(&request) {
             // Also when it is sent: a later change may be to what was read.
             let remembered = self.pretence().read(&request);
             if remembered.is_none() && self.reads {
                 let answer = self.session.fetch(request.clone()).await?;
-                self.pretence().note(&request, &answer);
+                if answer.rest.is_none() {
+                    self.pretence().note(&request, &answer.response);
+                }
                 return Ok(answer);
             }
             let answer = remembered.unwrap_or_else(|| plausible::unread(&request));
-            return self.session.answer(&request, Handling::Pretended, Ok(answer));
+            return self.answer(&request, Handling::Pretended, answer);
         }
         let answer = self.pretence().write(&request);
-        self.session.answer(&request, Handling::Recorded, Ok(answer))
+        self.answer(&request, Handling::Recorded, answer)
+    }
+
+    fn answer(
+        &self,
+        request: &FetchRequest,
+        effect: Handling,
+        answer: FetchResponse,
+    ) -> Result<Fetched, HostCallError> {
+        self.session.answer(request, effect, Ok(answer)).map(Fetched::from)
     }
 
     fn scripted(&self, request: &FetchRequest) -> Option<FetchResponse> {

@@ -4,10 +4,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use super::gate::Pass;
 use super::pool::Pool;
-use super::{HostState, Starter};
+use super::{HostState, Nursery};
 use crate::domain::host_call::HostCalls;
-use crate::js::{JsHost, RunEnd, RunRequest, StartError};
+use crate::js::{JsHost, RunEnd, StartError};
 
 /// How long a host may wait for its next run.
 const KEPT_IDLE: Duration = Duration::from_secs(30);
@@ -38,25 +39,26 @@ impl Exclusive {
     /// Runs logic once in a host that nobody else is in.
     pub async fn run(
         &self,
-        starter: &Starter,
+        nursery: &Nursery,
+        pass: Pass,
         context: String,
         calls: Arc<dyn HostCalls>,
     ) -> Result<RunEnd, StartError> {
-        let host = self.host(starter).await?;
-        let end = host.run(RunRequest { context }, calls).await;
-        // A run that was given up may still be at work in its host: that one is
-        // killed here, when its last handle goes.
-        if host.is_alive() && !host.is_tainted() {
+        let host = self.host(nursery).await?;
+        let end = nursery.run_by_itself(pass, &host, context, calls).await;
+        // What a run has left behind must not go on beside the next one: its host
+        // is killed here, when the last handle goes.
+        if host.is_alive() && !host.is_tainted() && host.is_at_rest().await {
             self.give_back(host);
         }
         Ok(end)
     }
 
-    async fn host(&self, starter: &Starter) -> Result<Arc<JsHost>, StartError> {
+    async fn host(&self, nursery: &Nursery) -> Result<Arc<JsHost>, StartError> {
         let kept = self.lent().take();
         let host = match kept {
             Some(host) => host,
-            None => starter.start().await?,
+            None => nursery.start().await?,
         };
         let mut lent = self.lent();
         lent.busy.retain(|host| host.strong_count() > 0);
@@ -70,15 +72,6 @@ impl Exclusive {
         lent.idle.put(host, Instant::now());
         if !std::mem::replace(&mut lent.is_pruned, true) {
             tokio::spawn(let_go(Arc::downgrade(&self.shared)));
-        }
-    }
-
-    /// Kills every host.
-    pub fn stop(&self) {
-        let mut lent = self.lent();
-        drop(lent.idle.drain());
-        for host in std::mem::take(&mut lent.busy).iter().filter_map(Weak::upgrade) {
-            host.kill();
         }
     }
 

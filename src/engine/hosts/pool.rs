@@ -33,11 +33,6 @@ impl<T> Pool<T> {
         self.idle.first().map(|(_, since)| *since + self.kept)
     }
 
-    /// Everything that is unused.
-    pub fn drain(&mut self) -> Vec<T> {
-        self.idle.drain(..).map(|(thing, _)| thing).collect()
-    }
-
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.idle.iter().map(|(thing, _)| thing)
     }

@@ -16,7 +16,9 @@ function nextCall(run, what) {
   return ++run.callCount;
 }
 
-// `call` has `reply(head, body)`, `refuse(refusal)` and `reject(reason)`.
+// `call` has `reply(head, body)`, `refuse(refusal)` and `reject(reason)`; one
+// whose answer comes in parts also has `part(body)` and `end()`, and answers true
+// while more is to come.
 function awaitAnswer(run, number, call) {
   run.calls ??= new SafeMap();
   MapPrototypeSet(run.calls, number, call);

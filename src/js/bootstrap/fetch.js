@@ -18,9 +18,8 @@ const { fillHeaderList } = core.loadExtScript("ext:deno_fetch/20_headers.js");
 const { InnerBody } = core.loadExtScript("ext:deno_fetch/22_body.js");
 const { Request, toInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
 const { fromInnerResponse, nullBodyStatus } = core.loadExtScript("ext:deno_fetch/23_response.js");
-const { ReadableStreamPrototype, readableStreamCollectIntoUint8Array, TransformStream } = core.loadExtScript(
-  "ext:deno_web/06_streams.js",
-);
+const { ReadableStream, ReadableStreamPrototype, readableStreamCollectIntoUint8Array, TransformStream } = core
+  .loadExtScript("ext:deno_web/06_streams.js");
 const { AbortSignalPrototype, add, remove } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
 const { awaitAnswer, nextCall } = core.loadExtScript("ext:provisiond/calls.js");
 const { current } = core.loadExtScript("ext:provisiond/run.js");
@@ -39,7 +38,10 @@ function fetch(input, init = undefined) {
       request.body = body.consume();
       return send(run, request);
     }
-    return PromisePrototypeThen(readableStreamCollectIntoUint8Array(upTo(MAX_BODY, body.stream)), (bytes) => {
+    const { signal } = request;
+    const collected = readableStreamCollectIntoUint8Array(upTo(MAX_BODY, body.stream, signal));
+    return PromisePrototypeThen(collected, (bytes) => {
+      if (signal?.aborted) throw signal.reason;
       request.body = bytes;
       return send(run, request);
     });
@@ -48,8 +50,8 @@ function fetch(input, init = undefined) {
   }
 }
 
-// The stream, which fails when it gets too long.
-function upTo(most, stream) {
+// The stream, which fails when it gets too long, and is cancelled by the signal.
+function upTo(most, stream, signal) {
   let size = 0;
   const count = new TransformStream({
     transform(chunk, controller) {
@@ -58,7 +60,7 @@ function upTo(most, stream) {
       controller.enqueue(chunk);
     },
   });
-  return stream.pipeThrough(count);
+  return stream.pipeThrough(count, signal === null ? undefined : { __proto__: null, signal });
 }
 
 function bodyTooLarge() {
@@ -153,47 +155,103 @@ function sizeOf(body) {
   return body.length > MAX_HEAD / 3 ? core.byteLength(body) : body.length;
 }
 
-// A request on its way.
+// A request on its way, then an answer whose body may still be coming.
 class Call {
   constructor(run, number, url, method, signal, resolve, reject) {
+    this.run = run;
+    this.number = number;
     this.url = url;
     this.method = method;
     this.signal = signal;
     this.resolve = resolve;
-    this.reject = reject;
+    this.rejectHead = reject;
+    // Of the body that is coming.
+    this.controller = null;
     if (signal !== null) {
       this.onAbort = () => {
-        if (run.calls === null || !MapPrototypeDelete(run.calls, number)) return;
-        op_cancel_call(run.id, number);
-        reject(signal.reason);
+        if (this.giveUp()) this.reject(signal.reason);
       };
       signal[add](this.onAbort);
     }
   }
 
   reply(head, body) {
-    if (this.signal !== null) this.signal[remove](this.onAbort);
-    this.resolve(fromInnerResponse(innerResponse(this, head, body), "immutable"));
+    const { 5: more } = head;
+    if (!more) this.settled();
+    const content = more ? this.stream(body) : { body: contentOf(body), consumed: false };
+    this.resolve(fromInnerResponse(innerResponse(this, head, content), "immutable"));
+    return more;
+  }
+
+  stream(start) {
+    const stream = new ReadableStream({
+      __proto__: null,
+      type: "bytes",
+      start: (controller) => {
+        this.controller = controller;
+      },
+      cancel: () => {
+        this.giveUp();
+      },
+    });
+    const content = contentOf(start);
+    const bytes = typeof content === "string" ? core.encode(content) : content;
+    if (TypedArrayPrototypeGetByteLength(bytes) > 0) this.controller.enqueue(bytes);
+    return stream;
+  }
+
+  part(body) {
+    this.controller.enqueue(op_take_body(body));
+    return true;
+  }
+
+  end() {
+    this.settled();
+    this.controller.close();
   }
 
   refuse(refusal) {
-    if (this.signal !== null) this.signal[remove](this.onAbort);
+    this.settled();
     this.reject(new HostCallError(refusal.message, refusal.errorClass, refusal.retryAfter));
   }
+
+  reject(reason) {
+    if (this.controller === null) {
+      this.rejectHead(reason);
+    } else {
+      this.controller.error(reason);
+    }
+  }
+
+  settled() {
+    if (this.signal !== null) this.signal[remove](this.onAbort);
+  }
+
+  // False when there is nothing left to be given up.
+  giveUp() {
+    const { run, number } = this;
+    this.settled();
+    if (run.calls === null || !MapPrototypeDelete(run.calls, number)) return false;
+    op_cancel_call(run.id, number);
+    return true;
+  }
+}
+
+// `body` is a text, or the number under which the host keeps the bytes.
+function contentOf(body) {
+  return typeof body === "number" ? op_take_body(body) : body;
 }
 
 function lastUrl() {
   return this.urlList.length === 0 ? null : this.urlList[this.urlList.length - 1];
 }
 
-// `body` is a text, or the number under which the host keeps the bytes.
-function innerResponse(call, head, body) {
-  const content = typeof body === "number" ? op_take_body(body) : body;
+function innerResponse(call, head, content) {
   const status = head[0];
   const empty = call.method === "HEAD" || nullBodyStatus(status);
   return {
     type: "basic",
-    body: empty ? null : new InnerBody({ body: content, consumed: false }),
+    body: empty ? null : new InnerBody(content),
     headerList: head[4],
     urlList: head[3] ? [call.url, head[2]] : [head[2]],
     status,

@@ -5,6 +5,7 @@
 const { core, primordials } = __bootstrap;
 const { getAsyncContext, setAsyncContext, cancelTimer } = core;
 const {
+  op_drop_body,
   op_limits,
   op_elapsed,
   op_run_broke,
@@ -17,6 +18,7 @@ const {
   MapPrototypeDelete,
   MapPrototypeForEach,
   MapPrototypeGet,
+  MapPrototypeGetSize,
   MapPrototypeSet,
   ObjectDefineProperty,
   ObjectKeys,
@@ -28,9 +30,9 @@ const {
 } = primordials;
 const { AbortController } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
-const { describe, toJson } = core.loadExtScript("ext:provisiond/thrown.js");
+const { describe, HostCallError, toJson } = core.loadExtScript("ext:provisiond/thrown.js");
 
-const { 4: MAX_RETURNED } = op_limits();
+const { 4: MAX_RETURNED, 9: MAX_TESTS } = op_limits();
 
 class Run {
   constructor(id) {
@@ -174,17 +176,21 @@ function end(run) {
     MapPrototypeForEach(run.timers, cancelTimer);
     run.timers = null;
   }
+  const calls = run.calls;
   run.calls = null;
+  // Whoever else waits for them, in a later run, would wait for ever.
+  if (calls !== null && MapPrototypeGetSize(calls) > 0) {
+    const reason = new HostCallError("the run that made this call has ended", "transient");
+    MapPrototypeForEach(calls, (call) => call.reject(reason));
+  }
 }
 
 // The daemon gave the run up.
 function abort(id) {
   const run = MapPrototypeGet(runs, id);
   if (run === undefined) return;
-  const calls = run.calls;
   end(run);
   const reason = ended();
-  if (calls !== null) MapPrototypeForEach(calls, (call) => call.reject(reason));
   if (run.controller === null) return;
   setAsyncContext(run);
   try {
@@ -194,13 +200,15 @@ function abort(id) {
   }
 }
 
-function settle(message, how) {
-  const run = MapPrototypeGet(runs, message[1]);
-  if (run === undefined || run.calls === null) return;
-  const call = MapPrototypeGet(run.calls, message[2]);
-  if (call === undefined) return;
-  MapPrototypeDelete(run.calls, message[2]);
-  how(call);
+// `how` answers whether more is to come of the call. `body` is what it is given.
+function settle(message, body, how) {
+  const calls = MapPrototypeGet(runs, message[1])?.calls ?? null;
+  const call = calls === null ? undefined : MapPrototypeGet(calls, message[2]);
+  if (call === undefined) {
+    if (typeof body === "number") op_drop_body(body);
+    return;
+  }
+  if (!how(call)) MapPrototypeDelete(calls, message[2]);
 }
 
 const RUN = 2;
@@ -208,6 +216,8 @@ const REPLY = 3;
 const REFUSAL = 4;
 const ABORT = 5;
 const TEST = 8;
+const PART = 9;
+const END = 10;
 
 // Called by the host with the messages of one batch, a JSON array.
 function deliver(text) {
@@ -222,10 +232,16 @@ function deliver(text) {
         beginTest(message[1], message[2]);
         break;
       case REPLY:
-        settle(message, (call) => call.reply(message[3], message[4]));
+        settle(message, message[4], (call) => call.reply(message[3], message[4]));
+        break;
+      case PART:
+        settle(message, message[3], (call) => call.part?.(message[3]));
+        break;
+      case END:
+        settle(message, null, (call) => call.end?.());
         break;
       case REFUSAL:
-        settle(message, (call) => call.refuse(message[3]));
+        settle(message, null, (call) => call.refuse(message[3]));
         break;
       case ABORT:
         abort(message[1]);
@@ -246,7 +262,8 @@ function endLoading() {
 }
 
 const NO_FUNCTION = "logic must have a function as `export default` or `module.exports`";
-const BAD_TESTS = "`tests` must be an object whose members are functions, at most 200";
+const BAD_TESTS = "`tests` must be an object whose members are functions";
+const TOO_MANY_TESTS = `the limit of ${MAX_TESTS} tests was reached`;
 
 // Takes what logic exports: the namespace of a module, or what CommonJS leaves.
 // Answers with JSON, or with the sentence that says what is wrong.
@@ -258,8 +275,9 @@ function adopt(exported) {
   const given = exported.tests ?? main?.tests ?? {};
   if (typeof given !== "object") return BAD_TESTS;
   const names = ObjectKeys(given);
+  if (names.length > MAX_TESTS) return TOO_MANY_TESTS;
   for (let i = 0; i < names.length; i++) {
-    if (typeof given[names[i]] !== "function" || names.length > 200) return BAD_TESTS;
+    if (typeof given[names[i]] !== "function") return BAD_TESTS;
     tests[names[i]] = given[names[i]];
   }
   return toJson({ tests: names });

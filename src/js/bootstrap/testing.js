@@ -3,10 +3,11 @@
 // makes up. Nothing leaves the host: the test answers every request.
 (function () {
 const { core } = __bootstrap;
+const { op_check_response } = core.ops;
 const { getAsyncContext, setAsyncContext } = core;
 const { Response } = core.loadExtScript("ext:deno_fetch/23_response.js");
 const { inspect } = core.loadExtScript("ext:deno_web/01_console.js");
-const { HostCallError } = core.loadExtScript("ext:provisiond/thrown.js");
+const { HostCallError, toJson } = core.loadExtScript("ext:provisiond/thrown.js");
 
 const MOMENT = "2026-01-01T00:00:00Z";
 
@@ -28,7 +29,7 @@ function helpers(logic, start, end) {
         setAsyncContext(test);
       }
       try {
-        outcome.response = await result;
+        outcome.response = checked(await result, options.reason ?? "provision");
       } catch (error) {
         outcome.error = error;
       }
@@ -42,6 +43,13 @@ function helpers(logic, start, end) {
       if (!value) fail(message, `expected something true, got ${show(value)}`);
     },
   };
+}
+
+// What the daemon would not take for a response fails here as it does there.
+function checked(response, reason) {
+  const problem = op_check_response(reason, toJson(response ?? null));
+  if (problem !== "") throw new HostCallError(problem, "logic");
+  return response;
 }
 
 function fail(message, what) {
@@ -75,7 +83,7 @@ function context(options, run) {
   const reason = options.reason ?? "provision";
   const made_up = {
     reason,
-    trigger: "change",
+    trigger: "manual",
     attempt: 1,
     idempotencyKey: `test-${made.id}-${made.version}-${reason}`,
     groups: [],

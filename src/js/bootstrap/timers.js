@@ -82,6 +82,9 @@ function queueMicrotask(callback) {
   });
 }
 
+// Milliseconds that a timer can take.
+const LONGEST = 2147483647;
+
 // `AbortSignal.timeout`, with a timer that ends with its run: one for every
 // request, each as long as its time, would fill the heap.
 function timeout(milliseconds) {
@@ -91,7 +94,8 @@ function timeout(milliseconds) {
   }
   const controller = new AbortController();
   const expire = () => controller.abort(new DOMException("Signal timed out.", "TimeoutError"));
-  set("AbortSignal.timeout", expire, delay, [], false);
+  // A longer one would fire at once; its run ends sooner anyway.
+  set("AbortSignal.timeout", expire, delay < LONGEST ? delay : LONGEST, [], false);
   return controller.signal;
 }
 

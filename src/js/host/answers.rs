@@ -7,12 +7,13 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use super::super::code::Code;
-use super::super::limits::{MAX_MESSAGE, MAX_STACK, cut};
+use super::super::limits::{MAX_FRAME_TO_HOST, MAX_MESSAGE, MAX_REQUEST_HEADERS, MAX_STACK, cut};
 use super::super::outcome::Thrown;
-use super::super::protocol::{Refusal, SignHead, ThrownText};
+use super::super::protocol::{self, Kind, Refusal, SignHead, ThrownText};
 use crate::domain::host_call::{
     Effect, FetchRequest, FetchResponse, HostCallError, KeyInfo, KeyRequest, Redirect, SignRequest,
 };
+use crate::domain::status::ErrorClass;
 
 /// Longest wait that a failure can ask for: a year.
 const MAX_RETRY_AFTER: f64 = 365.0 * 86_400.0;
@@ -22,6 +23,9 @@ pub(super) fn request(head: &[u8], body: Bytes) -> Result<FetchRequest, String> 
     type Head = (String, String, Redirect, Vec<(String, String)>, bool, Option<Effect>);
     let (method, url, redirect, mut headers, has_body, effect) =
         serde_json::from_slice::<Head>(head).map_err(|error| format!("the request is malformed: {error}"))?;
+    if headers.len() > MAX_REQUEST_HEADERS {
+        return Err(format!("the limit of {MAX_REQUEST_HEADERS} header fields in a request was reached"));
+    }
     for (name, _) in &mut headers {
         name.make_ascii_lowercase();
     }
@@ -44,26 +48,61 @@ fn not_signed(error: &serde_json::Error) -> String {
     format!("this is not what secrets can be used for to sign: {error}")
 }
 
-/// What came of a host call.
+/// What a host call says.
 pub(super) enum Answer {
-    Response(FetchResponse),
+    /// With `more`, the rest of its body follows.
+    Response {
+        response: FetchResponse,
+        more: bool,
+    },
+    /// More of a body.
+    Part(Bytes),
+    /// The body has come to its end.
+    End,
     Key(KeyInfo),
     Signature(Bytes),
 }
 
 impl Answer {
+    /// Whether the call has nothing more to say.
+    pub fn is_last(&self) -> bool {
+        !matches!(self, Self::Response { more: true, .. } | Self::Part(_))
+    }
+
+    /// Appends it as a frame, unless that is too large.
+    pub fn put(self, buffer: &mut Vec<u8>, run: u32, call: u32) -> Result<(), HostCallError> {
+        let (kind, head, body) = self.parts();
+        if head.len() + body.len() + 4 > MAX_FRAME_TO_HOST {
+            return Err(too_large());
+        }
+        match kind {
+            Kind::Reply => protocol::put_with_body(buffer, kind, run, call, &head, &body),
+            _ => protocol::put(buffer, kind, run, call, &[&body]),
+        }
+        Ok(())
+    }
+
     /// Its head, and the body that follows as it is.
-    pub fn parts(self) -> (Vec<u8>, Bytes) {
+    fn parts(self) -> (Kind, Vec<u8>, Bytes) {
         match self {
-            Self::Response(response) => {
+            Self::Response { response, more } => {
                 let FetchResponse { status, status_text, url, redirected, headers, body } = response;
-                (written(&(status, status_text, url, redirected, headers)), body)
+                let head = written(&(status, status_text, url, redirected, headers, more));
+                (Kind::Reply, head, body)
             }
-            Self::Key(info) => (written(&info), Bytes::new()),
+            Self::Part(bytes) => (Kind::Part, Vec::new(), bytes),
+            Self::End => (Kind::End, Vec::new(), Bytes::new()),
+            Self::Key(info) => (Kind::Reply, written(&info), Bytes::new()),
             // As text: a body that happens to be UTF-8 would arrive as such.
-            Self::Signature(bytes) => (written(&STANDARD.encode(bytes)), Bytes::new()),
+            Self::Signature(bytes) => (Kind::Reply, written(&STANDARD.encode(bytes)), Bytes::new()),
         }
     }
+}
+
+fn too_large() -> HostCallError {
+    let most = MAX_FRAME_TO_HOST / (1024 * 1024);
+    let message = format!("the response is larger than {most} MiB");
+    HostCallError { class: ErrorClass::Permanent, message, retry_after: None }
 }
 
 fn written(head: &impl serde::Serialize) -> Vec<u8> {
@@ -109,7 +148,6 @@ fn frames_of_logic(code: &Code, stack: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::status::ErrorClass;
 
     #[test]
     fn requests_are_normalized() {

@@ -21,6 +21,8 @@ pub(super) enum Death {
     Heap,
     /// It ended by itself; the sentence says how.
     Exited(String),
+    /// Somebody else killed it: a person, or the system when it ran out of memory.
+    Outside,
 }
 
 impl Death {
@@ -33,6 +35,9 @@ impl Death {
             Self::Stuck => wall(limits),
             Self::Heap => format!("the heap limit of {} MiB was reached", limits.heap_mib),
             Self::Exited(how) => format!("the run brought its host down: {how}"),
+            Self::Outside => {
+                "the host was killed from outside the daemon; is the system short of memory?".into()
+            }
         }
     }
 
@@ -40,7 +45,7 @@ impl Death {
     /// this one.
     pub fn outcome(&self, limits: &Limits, blamed: bool, in_flight: usize) -> RunOutcome {
         match self {
-            Self::Asked => RunOutcome::Interrupted(self.blame(limits)),
+            Self::Asked | Self::Outside => RunOutcome::Interrupted(self.blame(limits)),
             _ if blamed && !matches!(self, Self::Hogged(_)) => RunOutcome::Killed(self.blame(limits)),
             _ => RunOutcome::Interrupted(format!(
                 "the host was stopped with {in_flight} {} in it: {}",

@@ -1,35 +1,16 @@
 //! Frames of a host that was taken over: whatever it says, the daemon neither
 //! panics nor keeps more than its limits, and what is no protocol is named.
 
-use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use proptest::prelude::*;
 
-use super::super::limits::{
-    MAX_BODIES_IN_FLIGHT, MAX_CALLS_PER_RUN, MAX_CONSOLE_BYTES, MAX_CONSOLE_LINES, MAX_EVENTS,
-    MAX_FRAME_FROM_HOST, MAX_MESSAGE, MAX_STACK,
-};
-use super::super::protocol::{self, Kind, ProtocolError};
-use super::process::Process;
-use super::reader::take_frames;
+use super::super::limits::{MAX_MESSAGE, MAX_REQUEST_HEADERS, MAX_TEST_NAMES};
+use super::super::protocol::{self, Kind};
+use super::hostile::{self, RUN, hear, taken_over};
 use super::run::Run;
-use super::shared::{Event, Shared};
-use super::{Code, answers};
-use crate::domain::response::Response;
-use crate::domain::status::Reason;
-use crate::domain::target::Limits;
-
-/// The number that the first run of a host gets.
-const RUN: u32 = 64;
-
-/// A host whose process is gone, with one run in flight.
-fn taken_over() -> Arc<Shared> {
-    let mut child = Command::new("/bin/true").stdin(Stdio::null()).spawn().unwrap();
-    child.wait().unwrap();
-    Arc::new(Shared::new(Process::of(child), Code::from("export default () => 1"), Limits::default()))
-}
+use super::shared::{Event, Startup};
 
 /// What an honest host says, from its start to the end of a run.
 fn honest() -> Vec<Vec<u8>> {
@@ -127,43 +108,93 @@ fn hostile(order: &[usize], changes: &[Change]) -> Vec<u8> {
     said
 }
 
-/// Takes what was said in pieces, as a socket gives it; an error ends the host.
-fn take(shared: &Arc<Shared>, said: &[u8], piece: usize) -> Result<(), ProtocolError> {
-    let mut buffer = BytesMut::new();
-    for piece in said.chunks(piece) {
-        buffer.extend_from_slice(piece);
-        take_frames(shared, &mut buffer)?;
-        assert!(buffer.capacity() <= 2 * (MAX_FRAME_FROM_HOST + 64 * 1024), "{}", buffer.capacity());
-    }
-    Ok(())
-}
-
-fn nothing_beyond_its_limit_is_kept(shared: &Arc<Shared>) -> Result<(), TestCaseError> {
-    let mut state = shared.state();
-    prop_assert!(state.last_words.len() <= 4 * 1024);
-    let Some(slot) = state.slot(RUN) else { return Ok(()) };
-    prop_assert!(slot.events.len() <= MAX_EVENTS);
-    prop_assert!(slot.console.len() <= MAX_CONSOLE_LINES + 1);
-    let written: usize = slot.console.iter().map(|line| line.text.len()).sum();
-    prop_assert!(written <= 20 * MAX_CONSOLE_BYTES, "{written}");
-    let calls = slot.events.iter().filter(|event| matches!(event, Event::Fetch { .. })).count();
-    prop_assert!(calls <= MAX_CALLS_PER_RUN as usize);
-    drop(state);
-    let bodies = shared.bodies_in_flight.load(std::sync::atomic::Ordering::Relaxed);
-    prop_assert!(bodies <= MAX_BODIES_IN_FLIGHT, "{bodies}");
-    Ok(())
-}
-
 #[test]
 fn what_an_honest_host_says_is_taken() {
     let shared = taken_over();
     let _run = Run::begin(&shared, Kind::Run, "{}").unwrap();
     let frames = honest();
     let said: Vec<u8> = [0, 1, 3, 4, 5, 6, 9].iter().flat_map(|frame| frames[*frame].clone()).collect();
-    take(&shared, &said, 7).unwrap();
+    let mut buffer = BytesMut::new();
+    said.chunks(7).try_for_each(|piece| hear(&shared, &mut buffer, piece)).unwrap();
+    assert_eq!(shared.code.place(5, 1).unwrap().file, "a/x.js");
     let mut state = shared.state();
     let slot = state.slot(RUN).unwrap();
     assert_eq!((slot.events.len(), slot.console.len()), (3, 1));
+}
+
+/// A fetch with this head and body.
+fn fetch(call: u32, head: &str, body: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    protocol::put_with_body(&mut frame, Kind::Fetch, RUN, call, head.as_bytes(), body);
+    frame
+}
+
+/// What comes of frames, all read at once.
+fn events_of(said: &[u8]) -> (usize, Vec<Event>) {
+    let shared = taken_over();
+    let run = Run::begin(&shared, Kind::Run, "{}").unwrap();
+    hear(&shared, &mut BytesMut::new(), said).unwrap();
+    let bytes = shared.bytes_in_flight.load(Ordering::Relaxed);
+    let events = shared.state().slot(RUN).unwrap().events.drain(..).collect();
+    drop(run);
+    (bytes, events)
+}
+
+fn refusal(said: &[u8]) -> String {
+    match events_of(said).1.pop() {
+        Some(Event::Refused { error, .. }) => error.message,
+        other => panic!("it was not refused: {other:?}"),
+    }
+}
+
+#[test]
+fn heads_count_as_bodies_do() {
+    let head = format!(r#"["GET","https://a.example/{}","follow",[],false,null]"#, "x".repeat(1_000_000));
+    let said: Vec<u8> = (1..80).flat_map(|call| fetch(call, &head, b"")).collect();
+    let (bytes, events) = events_of(&said);
+    let refused = events.iter().filter(|event| matches!(event, Event::Refused { .. })).count();
+    assert_eq!((refused, bytes), (79 - 67, 67 * head.len()));
+}
+
+#[test]
+fn a_request_keeps_nothing_but_itself() {
+    let head = r#"["PUT","https://a.example/","follow",[],true,null]"#;
+    let mut said = fetch(1, head, b"a");
+    protocol::put(&mut said, Kind::Pong, 0, 1, &[&[0; 1 << 20]]);
+    let (_, events) = events_of(&said);
+    let [Event::Fetch { request, .. }] = &events[..] else { panic!("{events:?}") };
+    assert!(request.body.as_ref().unwrap().is_unique());
+}
+
+#[test]
+fn refusals_are_short() {
+    let head = format!(r#"["GET","https://a.example/","{}",[],false,null]"#, "x".repeat(100_000));
+    assert_eq!(refusal(&fetch(1, &head, b"")).len(), MAX_MESSAGE);
+    let headers = vec![r#"["a","b"]"#; MAX_REQUEST_HEADERS + 1].join(",");
+    let head = format!(r#"["GET","https://a.example/","follow",[{headers}],false,null]"#);
+    assert_eq!(refusal(&fetch(1, &head, b"")), "the limit of 1000 header fields in a request was reached");
+}
+
+#[test]
+fn a_run_ends_once() {
+    let mut said = Vec::new();
+    for kind in [Kind::Returned, Kind::Returned, Kind::Broke, Kind::Cancel] {
+        protocol::put(&mut said, kind, RUN, 0, &[b"null"]);
+    }
+    let (_, events) = events_of(&said);
+    assert!(matches!(&events[..], [Event::Returned(_)]), "{events:?}");
+}
+
+#[test]
+fn names_of_tests_are_limited() {
+    let shared = taken_over();
+    let mut said = Vec::new();
+    protocol::put(&mut said, Kind::Booted, 0, 0, &[]);
+    let names = format!(r#"{{"tests":["{}"]}}"#, "x".repeat(MAX_TEST_NAMES));
+    protocol::put(&mut said, Kind::Ready, 0, 0, &[names.as_bytes()]);
+    hear(&shared, &mut BytesMut::new(), &said).unwrap();
+    let Startup::Failed(error) = shared.state().startup.clone() else { panic!("it was taken") };
+    assert_eq!(error.to_string(), "the limit of 256 KiB for names of tests was reached");
 }
 
 proptest! {
@@ -174,45 +205,21 @@ proptest! {
     fn a_hostile_stream_is_survived(
         order in prop::collection::vec(0..11_usize, 1..16),
         changes in prop::collection::vec(change(), 0..6),
-        piece in 1..5_000_usize,
+        reads in prop::collection::vec(any::<u8>(), 0..8),
     ) {
-        let shared = taken_over();
-        let _run = Run::begin(&shared, Kind::Run, "{}").unwrap();
-        if let Err(error) = take(&shared, &hostile(&order, &changes), piece) {
-            prop_assert!(!error.to_string().is_empty());
-        }
-        nothing_beyond_its_limit_is_kept(&shared)?;
+        hostile::frames(&reads, &hostile(&order, &changes));
     }
 
     /// Bytes that never were frames.
     #[test]
-    fn noise_is_survived(said in prop::collection::vec(any::<u8>(), 0..2_000), piece in 1..300_usize) {
-        let shared = taken_over();
-        let _run = Run::begin(&shared, Kind::Run, "{}").unwrap();
-        let _ = take(&shared, &said, piece);
-        nothing_beyond_its_limit_is_kept(&shared)?;
+    fn noise_is_survived(said in prop::collection::vec(any::<u8>(), 0..2_000), reads in any::<[u8; 4]>()) {
+        hostile::frames(&reads, &said);
     }
 
     /// Payloads alone: nearly JSON, as a tampered frame has it.
     #[test]
     fn payloads_are_read_or_refused(frame in 0..11_usize, changes in prop::collection::vec(change(), 0..5)) {
         let said = hostile(&[frame], &changes);
-        let payload = Bytes::from(said.get(13..).unwrap_or_default().to_vec());
-        if let Ok((head, body)) = protocol::split_body(payload.clone()) {
-            prop_assert_eq!(head.len() + body.len() + 4, payload.len());
-            if let Ok(request) = answers::request(&head, body) {
-                prop_assert!(request.method.bytes().all(|byte| !byte.is_ascii_lowercase()));
-            }
-        }
-        let thrown = answers::thrown(&Code::from(""), &payload);
-        prop_assert!(thrown.message.len() <= 4 * MAX_MESSAGE);
-        prop_assert!(thrown.stack.is_none_or(|stack| stack.len() <= 2 * MAX_STACK));
-        for reason in [Reason::Provision, Reason::Deprovision] {
-            if let Ok(value) = serde_json::from_slice(&payload)
-                && let Err(error) = Response::read(&value, reason)
-            {
-                prop_assert!(error.to_string().len() < 4_096, "{error}");
-            }
-        }
+        hostile::payload(said.get(13..).unwrap_or_default());
     }
 }

@@ -84,7 +84,7 @@ fn start(program: &HostProgram) -> io::Result<(Child, StdStream)> {
 
 impl Process {
     /// A child that was started in another way.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub fn of(child: Child) -> Self {
         Self { pid: child.id(), child: Mutex::new(child) }
     }

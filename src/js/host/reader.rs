@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 
 use super::super::code::{Code, Place};
 use super::super::limits::{
-    MAX_BODIES_IN_FLIGHT, MAX_CALLS_PER_RUN, MAX_CONSOLE_BYTES, MAX_CONSOLE_LINES, MAX_EVENTS,
-    MAX_FRAME_FROM_HOST, MAX_MESSAGE, MAX_REQUEST_BODY, MAX_REQUEST_HEAD, MAX_RETURNED, MAX_SIGNED,
+    MAX_CALLS_PER_RUN, MAX_CONSOLE_BYTES, MAX_CONSOLE_LINES, MAX_EVENTS, MAX_FRAME_FROM_HOST, MAX_MESSAGE,
+    MAX_REQUEST_BODY, MAX_REQUEST_HEAD, MAX_REQUESTS_IN_FLIGHT, MAX_RETURNED, MAX_SIGNED, MAX_TEST_NAMES,
     MAX_TESTS, cut,
 };
 use super::super::outcome::{CompileError, RunOutcome, StartError};
@@ -25,6 +25,8 @@ use super::shared::{Event, Shared, Startup};
 use crate::domain::host_call::{ConsoleLevel, ConsoleLine, HostCallError};
 use crate::domain::status::ErrorClass;
 
+/// A buffer that grew beyond this is not kept.
+const KEPT: usize = 1024 * 1024;
 /// How much of the child's standard error is kept for its obituary.
 const LAST_WORDS: usize = 2 * 1024;
 /// How long they are waited for when the child has ended.
@@ -47,6 +49,9 @@ pub(super) async fn read(shared: Arc<Shared>, mut socket: OwnedReadHalf, words: 
         if let Err(error) = take_frames(&shared, &mut buffer) {
             shared.kill(Death::Exited(format!("it broke the protocol ({error})")));
             break;
+        }
+        if buffer.is_empty() && buffer.capacity() > KEPT {
+            buffer = BytesMut::with_capacity(64 * 1024);
         }
         buffer.reserve(16 * 1024);
     }
@@ -72,6 +77,10 @@ pub(super) fn take_frames(shared: &Arc<Shared>, buffer: &mut BytesMut) -> Result
         match frame.kind {
             Kind::Booted | Kind::Ready | Kind::Failed => take_startup(shared, &frame)?,
             Kind::Pong => take_pong(shared, frame.call),
+            Kind::Rested => {
+                shared.state().at_rest = frame.call == 1;
+                shared.rested.notify_one();
+            }
             Kind::HeapExhausted => shared.kill(Death::Heap),
             _ => take_event(shared, frame)?,
         }
@@ -89,20 +98,13 @@ fn take_startup(shared: &Shared, frame: &Frame) -> Result<(), ProtocolError> {
             let cpu = shared.process.cpu().unwrap_or_default();
             Startup::Loading { since: std::time::Instant::now(), cpu }
         }
-        (Startup::Loading { .. }, Kind::Ready) => {
-            // What a host offers that it was not asked for is nothing.
-            let loaded: Loaded = serde_json::from_slice(&frame.payload).unwrap_or_default();
-            if loaded.tests.len() > MAX_TESTS {
-                let sentence = format!("the limit of {MAX_TESTS} tests was reached");
-                Startup::Failed(StartError::Limit(sentence))
-            } else if loaded.tests.iter().any(|name| name.contains('\0')) {
-                let message = "the name of a test contains NUL (U+0000)".into();
-                Startup::Failed(StartError::Compile(CompileError { message, line: None, column: None }))
-            } else {
-                state.tests = loaded.tests;
+        (Startup::Loading { .. }, Kind::Ready) => match tests_of(&frame.payload) {
+            Ok(tests) => {
+                state.tests = tests;
                 Startup::Ready
             }
-        }
+            Err(sentence) => Startup::Failed(StartError::Limit(sentence)),
+        },
         (Startup::Loading { .. }, Kind::Failed) => {
             Startup::Failed(load_failure(&shared.code, &frame.payload))
         }
@@ -112,6 +114,22 @@ fn take_startup(shared: &Shared, frame: &Frame) -> Result<(), ProtocolError> {
     drop(state);
     shared.started.notify_one();
     Ok(())
+}
+
+/// The names of the author's tests, or the limit that they break.
+fn tests_of(payload: &[u8]) -> Result<Vec<String>, String> {
+    if payload.len() > MAX_TEST_NAMES {
+        return Err(format!("the limit of {} KiB for names of tests was reached", MAX_TEST_NAMES / 1024));
+    }
+    // What a host offers that it was not asked for is nothing.
+    let loaded: Loaded = serde_json::from_slice(payload).unwrap_or_default();
+    if loaded.tests.iter().any(|name| name.contains('\0')) {
+        return Err("the name of a test contains NUL (U+0000)".into());
+    }
+    match loaded.tests.len() {
+        0..=MAX_TESTS => Ok(loaded.tests),
+        _ => Err(format!("the limit of {MAX_TESTS} tests was reached")),
+    }
 }
 
 /// The innermost of the author's own lines is the place; what was thrown in a
@@ -141,6 +159,7 @@ fn take_pong(shared: &Shared, number: u32) {
     let mut state = shared.state();
     if state.ping.is_some_and(|ping| ping.number == number) {
         state.ping = None;
+        shared.stirred.notify_one();
     }
 }
 
@@ -153,11 +172,16 @@ fn take_event(shared: &Arc<Shared>, frame: Frame) -> Result<(), ProtocolError> {
     if slot.events.len() >= MAX_EVENTS {
         return Err(ProtocolError::TooMany);
     }
+    if kind == Kind::Console {
+        slot.write(call, &payload);
+        return Ok(());
+    }
+    if slot.has_ended() {
+        return Ok(());
+    }
+    // As it is it would keep all of the buffer that it came in.
+    let payload = Bytes::copy_from_slice(&payload);
     match kind {
-        Kind::Console => {
-            slot.write(call, &payload);
-            return Ok(());
-        }
         Kind::Returned if payload.len() <= MAX_RETURNED => slot.push(Event::Returned(payload)),
         Kind::Returned => return Err(ProtocolError::TooLarge(payload.len())),
         Kind::Threw => slot.push(Event::Ended(RunOutcome::Threw(answers::thrown(&shared.code, &payload)))),
@@ -190,7 +214,8 @@ fn fetch(shared: &Arc<Shared>, calls: u32, call: u32, payload: Bytes) -> Result<
     if head.len() > MAX_REQUEST_HEAD || body.len() > MAX_REQUEST_BODY {
         return Err(ProtocolError::TooLarge(head.len() + body.len()));
     }
-    let Some(reserved) = shared.reserve_body(body.len()) else { return Ok(too_many_bytes(call)) };
+    let size = head.len() + body.len();
+    let Some(reserved) = shared.reserve(size) else { return Ok(too_many_bytes(call)) };
     Ok(match answers::request(&head, body) {
         Ok(request) => Event::Fetch { call, request, reserved },
         Err(message) => refused(call, ErrorClass::Permanent, message),
@@ -198,6 +223,8 @@ fn fetch(shared: &Arc<Shared>, calls: u32, call: u32, payload: Bytes) -> Result<
 }
 
 fn refused(call: u32, class: ErrorClass, message: String) -> Event {
+    // It may quote what it refuses.
+    let message = cut(&message, MAX_MESSAGE).to_owned();
     Event::Refused { call, error: HostCallError { class, message, retry_after: None } }
 }
 
@@ -218,19 +245,20 @@ fn signing(
     if head.len() > MAX_REQUEST_HEAD || data.len() > MAX_SIGNED {
         return Err(ProtocolError::TooLarge(head.len() + data.len()));
     }
-    let Some(reserved) = shared.reserve_body(data.len()) else { return Ok(too_many_bytes(call)) };
+    let size = head.len() + data.len();
+    let Some(reserved) = shared.reserve(size) else { return Ok(too_many_bytes(call)) };
     let event = match kind {
         Kind::Sign => {
             answers::sign_request(&head, data).map(|request| Event::Sign { call, request, reserved })
         }
-        _ => answers::key_request(&head).map(|request| Event::InspectKey { call, request }),
+        _ => answers::key_request(&head).map(|request| Event::InspectKey { call, request, reserved }),
     };
     Ok(event.unwrap_or_else(|message| refused(call, ErrorClass::Permanent, message)))
 }
 
 fn too_many_bytes(call: u32) -> Event {
-    let most = MAX_BODIES_IN_FLIGHT / (1024 * 1024);
-    let message = format!("the limit of {most} MiB for request bodies on their way from a host was reached");
+    let most = MAX_REQUESTS_IN_FLIGHT / (1024 * 1024);
+    let message = format!("the limit of {most} MiB for requests on their way from a host was reached");
     refused(call, ErrorClass::Transient, message)
 }
 
@@ -256,9 +284,11 @@ impl super::shared::Slot {
     }
 }
 
-/// The last of the signs is a text that the engine could not make for itself.
+/// The last of the signs is a text that the engine could not make for itself:
+/// these crates break at nothing else, and may not come to say at what.
 fn is_heap_used_up(words: &str) -> bool {
-    let no_text = words.contains("/deno_core-") && words.contains("`Option::unwrap()` on a `None` value");
+    let breaks_in = |name| words.contains("panicked at") && words.contains(name);
+    let no_text = breaks_in("/deno_core-") || breaks_in("/serde_v8-");
     no_text || HEAP_IS_USED_UP.iter().any(|sign| words.contains(sign))
 }
 
@@ -276,6 +306,8 @@ async fn last_words(shared: &Shared, words: JoinHandle<()>) -> Death {
     }
     let how = match status {
         Ok(status) => match status.signal() {
+            // Nobody here did: the first reason counts.
+            Some(libc::SIGKILL) => return Death::Outside,
             Some(libc::SIGSYS) => "it asked the kernel for what the sandbox forbids".into(),
             Some(signal) => format!("signal {signal}"),
             None => format!("exit code {}", status.code().unwrap_or_default()),

@@ -2,39 +2,26 @@
 //! own task, so that giving the run up gives them up.
 
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use futures_util::future::{AbortHandle, Abortable, Aborted};
-use futures_util::stream::FuturesUnordered;
-use futures_util::{StreamExt, TryFutureExt};
+use futures_util::TryFutureExt;
 
-use super::super::limits::{MAX_FRAME_TO_HOST, MAX_RETURNED_DEPTH, MAX_UNREAD, UNANSWERED};
+use super::super::limits::{MAX_RETURNED_DEPTH, MAX_UNREAD, UNANSWERED};
 use super::super::outcome::{RunEnd, RunOutcome, Thrown};
 use super::super::protocol::{self, Kind};
 use super::answers::{self, Answer};
+use super::calls::Calls;
 use super::death::{Death, wall};
-use super::shared::{Event, Reserved, Shared};
+use super::shared::{Event, Shared};
 use crate::domain::host_call::{HostCallError, HostCalls};
-use crate::domain::status::ErrorClass;
 
 /// A run in flight; dropping it gives it up.
 pub(super) struct Run<'a> {
     shared: &'a Arc<Shared>,
     number: u32,
     over: bool,
-}
-
-type Answered = (u32, Result<Answer, HostCallError>);
-type Call = Pin<Box<dyn Future<Output = Result<Answered, Aborted>> + Send>>;
-
-/// The host calls of a run that are being done.
-#[derive(Default)]
-struct Calls {
-    running: FuturesUnordered<Call>,
-    handles: Vec<(u32, AbortHandle)>,
 }
 
 impl<'a> Run<'a> {
@@ -45,9 +32,13 @@ impl<'a> Run<'a> {
             return None;
         }
         let was_idle = state.in_flight() == 0;
+        if was_idle {
+            // What an ended run has left behind may hold the host up: then this
+            // stays without an answer, and the run that comes after it is not to
+            // blame.
+            shared.ping(&mut state);
+        }
         let number = state.occupy()?;
-        // Under the lock, so that pings and runs are written in the order of
-        // their times.
         shared.outbox.put(kind, number, 0, &[payload.as_bytes()]);
         drop(state);
         if was_idle {
@@ -68,25 +59,19 @@ impl<'a> Run<'a> {
                     Event::Returned(value) => break returned(&value),
                     Event::Ended(outcome) => break outcome,
                     Event::Fetch { call, request, reserved } => {
-                        let done = host_calls.fetch(request).map_ok(Answer::Response);
-                        calls.start(call, Some(reserved), done);
+                        calls.start_fetch(call, reserved, host_calls.fetch(request), self.shared);
                     }
-                    Event::InspectKey { call, request } => {
-                        calls.start(call, None, host_calls.inspect_key(request).map_ok(Answer::Key));
+                    Event::InspectKey { call, request, reserved } => {
+                        calls.start(call, reserved, host_calls.inspect_key(request).map_ok(Answer::Key));
                     }
                     Event::Sign { call, request, reserved } => {
                         let done = host_calls.sign(request).map_ok(Answer::Signature);
-                        calls.start(call, Some(reserved), done);
+                        calls.start(call, reserved, done);
                     }
                     Event::Refused { call, error } => self.answer(call, Err(error)),
                     Event::Cancel { call } => calls.cancel(call),
                 },
-                Some(done) = calls.running.next(), if !calls.running.is_empty() => {
-                    if let Ok((call, answer)) = done {
-                        calls.handles.retain(|(number, _)| *number != call);
-                        self.answer(call, answer);
-                    }
-                },
+                (call, answer) = calls.next() => self.answer(call, answer),
                 () = &mut deadline => {
                     let outcome = self.timed_out();
                     return RunEnd { outcome, console: self.give_up() };
@@ -116,21 +101,9 @@ impl<'a> Run<'a> {
     }
 
     fn answer(&self, call: u32, answer: Result<Answer, HostCallError>) {
-        let answer = answer.and_then(|answer| {
-            let (head, body) = answer.parts();
-            match head.len() + body.len() + 4 <= MAX_FRAME_TO_HOST {
-                true => Ok((head, body)),
-                false => Err(too_large()),
-            }
-        });
         let unread = self.shared.outbox.with(|buffer| {
-            match &answer {
-                Ok((head, body)) => {
-                    protocol::put_with_body(buffer, Kind::Reply, self.number, call, head, body);
-                }
-                Err(error) => {
-                    protocol::put(buffer, Kind::Refusal, self.number, call, &[&answers::refusal(error)]);
-                }
+            if let Err(error) = answer.and_then(|answer| answer.put(buffer, self.number, call)) {
+                protocol::put(buffer, Kind::Refusal, self.number, call, &[&answers::refusal(&error)]);
             }
             buffer.len()
         });
@@ -181,32 +154,6 @@ impl Drop for Run<'_> {
     }
 }
 
-impl Calls {
-    /// Begins a call; what it reserved is kept until it is done.
-    fn start<F>(&mut self, call: u32, reserved: Option<Reserved>, done: F)
-    where
-        F: Future<Output = Result<Answer, HostCallError>> + Send + 'static,
-    {
-        let (handle, registration) = AbortHandle::new_pair();
-        let answer = async move {
-            let answer = done.await;
-            drop(reserved);
-            (call, answer)
-        };
-        self.handles.push((call, handle));
-        self.running.push(Box::pin(Abortable::new(answer, registration)));
-    }
-
-    fn cancel(&mut self, call: u32) {
-        self.handles.retain(|(number, handle)| {
-            if *number == call {
-                handle.abort();
-            }
-            *number != call
-        });
-    }
-}
-
 fn returned(value: &[u8]) -> RunOutcome {
     match serde_json::from_slice(value) {
         Ok(value) => RunOutcome::Returned(value),
@@ -218,10 +165,4 @@ fn returned(value: &[u8]) -> RunOutcome {
             RunOutcome::Threw(Thrown::saying(format!("the returned value cannot be read: {error}")))
         }
     }
-}
-
-fn too_large() -> HostCallError {
-    let most = MAX_FRAME_TO_HOST / (1024 * 1024);
-    let message = format!("the response is larger than {most} MiB");
-    HostCallError { class: ErrorClass::Permanent, message, retry_after: None }
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore};
 
 use super::super::code::Code;
-use super::super::limits::{MAX_BODIES_IN_FLIGHT, MAX_IN_FLIGHT, UNANSWERED};
+use super::super::limits::{MAX_IN_FLIGHT, MAX_REQUESTS_IN_FLIGHT, MAX_UNSENT, UNANSWERED};
 use super::super::outcome::{RunOutcome, StartError};
 use super::super::protocol::{self, Kind};
 use super::super::sandbox::InForce;
@@ -33,13 +33,14 @@ pub(super) struct Shared {
     pub limits: Limits,
     pub permits: Semaphore,
     pub outbox: Outbox,
-    /// Bytes of request bodies, and of data to be signed, whose calls are being
-    /// done.
-    pub bodies_in_flight: AtomicUsize,
+    /// Bytes of what the calls that are being done brought with them.
+    pub bytes_in_flight: AtomicUsize,
     /// Somebody began a run, the host answered, or it ended.
     pub stirred: Notify,
     /// The start took a step.
     pub started: Notify,
+    /// The host said whether anything is left to be done.
+    pub rested: Notify,
     state: Mutex<State>,
 }
 
@@ -56,6 +57,8 @@ pub(super) struct State {
     pub tainted: bool,
     pub ping: Option<Ping>,
     pub pings: u32,
+    /// What the host said last: nothing of any run is left to be done.
+    pub at_rest: bool,
     slots: Vec<Slot>,
     free: Vec<u32>,
     /// The last lines that the child wrote to its standard error.
@@ -80,7 +83,8 @@ pub(super) enum Startup {
 pub(super) struct Ping {
     pub number: u32,
     pub sent_at: Instant,
-    pub cpu: Duration,
+    /// CPU time of the child when it was first looked at after that.
+    pub cpu: Option<Duration>,
 }
 
 /// A place for a run.
@@ -103,7 +107,7 @@ pub(super) enum Event {
     Returned(Bytes),
     Ended(RunOutcome),
     Fetch { call: u32, request: FetchRequest, reserved: Reserved },
-    InspectKey { call: u32, request: KeyRequest },
+    InspectKey { call: u32, request: KeyRequest, reserved: Reserved },
     Sign { call: u32, request: SignRequest, reserved: Reserved },
     Refused { call: u32, error: HostCallError },
     Cancel { call: u32 },
@@ -114,6 +118,9 @@ pub(super) enum Event {
 pub(super) struct Outbox {
     buffer: Mutex<Vec<u8>>,
     pub filled: Notify,
+    /// Bytes that were taken and are being written.
+    writing: AtomicUsize,
+    written: Notify,
 }
 
 impl Outbox {
@@ -122,7 +129,7 @@ impl Outbox {
     }
 
     pub fn with<T>(&self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buffer = self.buffer();
         let was_empty = buffer.is_empty();
         let result = write(&mut buffer);
         drop(buffer);
@@ -132,9 +139,30 @@ impl Outbox {
         result
     }
 
-    /// Takes everything, leaving an empty buffer to be filled.
+    /// Takes everything, leaving an empty buffer to be filled; what was taken
+    /// before has been written.
     pub fn swap(&self, empty: &mut Vec<u8>) {
-        std::mem::swap(&mut *self.buffer.lock().unwrap_or_else(PoisonError::into_inner), empty);
+        let mut buffer = self.buffer();
+        std::mem::swap(&mut *buffer, empty);
+        self.writing.store(empty.len(), Ordering::Relaxed);
+        drop(buffer);
+        self.written.notify_waiters();
+    }
+
+    /// Waits until the host has taken so much that more of a body may be read.
+    pub async fn room(&self) {
+        loop {
+            let written = self.written.notified();
+            let unsent = self.buffer().len() + self.writing.load(Ordering::Relaxed);
+            if unsent < MAX_UNSENT {
+                return;
+            }
+            written.await;
+        }
+    }
+
+    fn buffer(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -148,6 +176,7 @@ impl Shared {
             tainted: false,
             ping: None,
             pings: 0,
+            at_rest: true,
             slots: (0..MAX_IN_FLIGHT).map(|_| Slot::default()).collect(),
             free: (0..MAX_IN_FLIGHT as u32).rev().collect(),
             last_words: String::new(),
@@ -160,9 +189,10 @@ impl Shared {
             limits,
             permits: Semaphore::new(MAX_IN_FLIGHT),
             outbox: Outbox::default(),
-            bodies_in_flight: AtomicUsize::new(0),
+            bytes_in_flight: AtomicUsize::new(0),
             stirred: Notify::new(),
             started: Notify::new(),
+            rested: Notify::new(),
             state: Mutex::new(state),
         }
     }
@@ -191,7 +221,21 @@ impl Shared {
     /// Whether the child used CPU time since a ping; one that did not waits for a
     /// CPU, and nobody in it is to blame.
     pub fn is_busy_since(&self, ping: Ping) -> bool {
-        self.process.cpu().unwrap_or_default().saturating_sub(ping.cpu) > UNANSWERED / 2
+        let Some(before) = ping.cpu else { return false };
+        self.process.cpu().unwrap_or_default().saturating_sub(before) > UNANSWERED / 2
+    }
+
+    /// Asks the host to answer, unless it already has to.
+    pub fn ping(&self, state: &mut State) {
+        if state.ping.is_some() {
+            return;
+        }
+        state.pings = state.pings.wrapping_add(1);
+        let number = state.pings;
+        state.ping = Some(Ping { number, sent_at: Instant::now(), cpu: None });
+        // Under the lock, so that pings and runs are written in the order of
+        // their times.
+        self.outbox.put(Kind::Ping, 0, number, &[]);
     }
 
     /// Kills the child; its runs end when its socket closes. The first reason
@@ -225,15 +269,15 @@ impl Shared {
         self.outbox.filled.notify_one();
     }
 
-    /// Takes the bytes of a body into account, `None` when there are too many.
-    pub fn reserve_body(self: &Arc<Self>, size: usize) -> Option<Reserved> {
-        let before = self.bodies_in_flight.fetch_add(size, Ordering::Relaxed);
+    /// Takes the bytes of a call into account, `None` when there are too many.
+    pub fn reserve(self: &Arc<Self>, size: usize) -> Option<Reserved> {
+        let before = self.bytes_in_flight.fetch_add(size, Ordering::Relaxed);
         let reserved = Reserved { shared: self.clone(), size };
-        (before == 0 || before + size <= MAX_BODIES_IN_FLIGHT).then_some(reserved)
+        (before == 0 || before + size <= MAX_REQUESTS_IN_FLIGHT).then_some(reserved)
     }
 }
 
-/// Bytes of a body that are taken into account until this is dropped.
+/// Bytes of a call that are taken into account until this is dropped.
 #[derive(Debug)]
 pub(super) struct Reserved {
     shared: Arc<Shared>,
@@ -242,7 +286,7 @@ pub(super) struct Reserved {
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        self.shared.bodies_in_flight.fetch_sub(self.size, Ordering::Relaxed);
+        self.shared.bytes_in_flight.fetch_sub(self.size, Ordering::Relaxed);
     }
 }
 
@@ -307,6 +351,11 @@ impl State {
 }
 
 impl Slot {
+    /// Whether the run has ended, and has not heard of it yet.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.events.back(), Some(Event::Returned(_) | Event::Ended(_)))
+    }
+
     pub fn push(&mut self, event: Event) {
         self.events.push_back(event);
         if let Some(waker) = self.waker.take() {

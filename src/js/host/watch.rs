@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
 
-use super::super::limits::{BOOT_LIMIT, PING_INTERVAL, SHARED_CPU, WATCH_INTERVAL};
+use super::super::limits::{BOOT_LIMIT, IDLE_INTERVAL, PING_INTERVAL, SHARED_CPU, WATCH_INTERVAL};
 use super::super::outcome::StartError;
-use super::super::protocol::Kind;
 use super::death::Death;
-use super::shared::{Ping, Shared, Startup};
+use super::shared::{Shared, Startup};
 
 /// Waits until the code is loaded, or it is clear that it will not be.
 pub(super) async fn until_started(shared: &Arc<Shared>) -> Startup {
@@ -57,30 +56,39 @@ fn start_error(shared: &Shared, startup: &Startup) -> StartError {
     }
 }
 
-/// Watches a host that is ready until it ends. An idle host is left alone.
+/// Watches a host that is ready until it ends.
 pub(super) async fn watch(shared: Arc<Shared>) {
     while shared.is_alive() {
         if shared.in_flight() == 0 {
-            shared.stirred.notified().await;
+            idle(&shared).await;
             continue;
         }
-        ping(&shared);
-        while is_waiting(&shared) {
-            sleep(WATCH_INTERVAL).await;
-            check(&shared);
-        }
+        // The ping that came with the first run, then one that comes after it.
+        answered(&shared).await;
+        shared.ping(&mut shared.state());
+        answered(&shared).await;
         sleep(PING_INTERVAL).await;
     }
 }
 
-fn ping(shared: &Shared) {
-    let cpu = shared.process.cpu().unwrap_or_default();
-    let mut state = shared.state();
-    state.pings = state.pings.wrapping_add(1);
-    let number = state.pings;
-    // Under the lock: see `Run::begin`.
-    state.ping = Some(Ping { number, sent_at: Instant::now(), cpu });
-    shared.outbox.put(Kind::Ping, 0, number, &[]);
+/// Waits for a run. A host that is busy without one does what nobody asked for:
+/// an ended run has left it behind.
+async fn idle(shared: &Shared) {
+    let before = shared.process.cpu().unwrap_or_default();
+    let waited = timeout(IDLE_INTERVAL, shared.stirred.notified()).await;
+    let used = shared.process.cpu().unwrap_or_default().saturating_sub(before);
+    if waited.is_err() && used > SHARED_CPU && shared.in_flight() == 0 {
+        shared.kill(Death::Hogged(SHARED_CPU));
+    }
+}
+
+/// Waits until no ping waits for its answer; one that waits too long ends the
+/// host.
+async fn answered(shared: &Shared) {
+    while is_waiting(shared) {
+        check(shared);
+        let _ = timeout(WATCH_INTERVAL, shared.stirred.notified()).await;
+    }
 }
 
 fn is_waiting(shared: &Shared) -> bool {
@@ -89,14 +97,18 @@ fn is_waiting(shared: &Shared) -> bool {
 }
 
 fn check(shared: &Shared) {
-    let Some(ping) = shared.state().ping else { return };
-    let used = shared.process.cpu().unwrap_or_default().saturating_sub(ping.cpu);
-    let is_one_to_blame = shared.state().suspect().is_some();
+    let cpu = shared.process.cpu().unwrap_or_default();
+    let mut state = shared.state();
+    let Some(ping) = &mut state.ping else { return };
+    let used = cpu.saturating_sub(*ping.cpu.get_or_insert(cpu));
+    let waited = ping.sent_at.elapsed();
+    let is_one_to_blame = state.suspect().is_some();
+    drop(state);
     if used > shared.limits.cpu() {
         shared.kill(Death::Cpu);
     } else if used > SHARED_CPU && !is_one_to_blame {
         shared.kill(Death::Hogged(SHARED_CPU));
-    } else if ping.sent_at.elapsed() > shared.limits.wall() {
+    } else if waited > shared.limits.wall() {
         shared.kill(Death::Stuck);
     }
 }

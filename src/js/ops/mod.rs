@@ -10,6 +10,8 @@ pub(super) use outbox::{Bodies, Outbox};
 
 use super::limits;
 use super::protocol::Kind;
+use crate::domain::response::Response;
+use crate::domain::status::Reason;
 
 deno_core::extension!(
     provisiond,
@@ -18,7 +20,9 @@ deno_core::extension!(
         op_call_bytes,
         op_call_text,
         op_cancel_call,
+        op_check_response,
         op_console,
+        op_drop_body,
         op_limits,
         op_parse_url,
         op_elapsed,
@@ -33,7 +37,7 @@ deno_core::extension!(
 
 /// The figures that the scripts enforce: calls a run, body bytes, console
 /// lines, console bytes, returned bytes, message and stack characters, bytes of
-/// a call's head, bytes to be signed.
+/// a call's head, bytes to be signed, tests.
 #[op2]
 #[serde]
 fn op_limits() -> Vec<usize> {
@@ -47,6 +51,7 @@ fn op_limits() -> Vec<usize> {
         limits::MAX_STACK,
         limits::MAX_REQUEST_HEAD,
         limits::MAX_SIGNED,
+        limits::MAX_TESTS,
     ]
 }
 
@@ -151,4 +156,23 @@ fn op_cancel_call(state: &mut OpState, #[smi] run: u32, #[smi] call: u32) {
 fn op_take_body(state: &mut OpState, #[smi] number: u32) -> Uint8Array {
     let body = state.borrow_mut::<Bodies>().take(number);
     Vec::from(body).into()
+}
+
+/// One that nobody waits for any more.
+#[op2(fast)]
+fn op_drop_body(state: &mut OpState, #[smi] number: u32) {
+    state.borrow_mut::<Bodies>().take(number);
+}
+
+/// What the daemon would say of a response to a test's run, empty when nothing is
+/// wrong with it.
+#[op2]
+#[string]
+fn op_check_response(#[string] reason: &str, #[string] response: &str) -> String {
+    let Ok(reason) = reason.parse::<Reason>() else { return format!("`{reason}` is no reason to run") };
+    let value = match serde_json::from_str(response) {
+        Ok(value) => value,
+        Err(error) => return format!("the returned value cannot be read: {error}"),
+    };
+    Response::read(&value, reason).err().map_or_else(String::new, |problem| problem.to_string())
 }

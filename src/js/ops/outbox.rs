@@ -78,6 +78,19 @@ impl Bodies {
         self.last
     }
 
+    /// The number of the last that was kept.
+    pub fn mark(&self) -> u32 {
+        self.last
+    }
+
+    /// Drops those that were kept since: nobody has heard of them.
+    pub fn forget_since(&mut self, mark: u32) {
+        while self.last != mark {
+            self.waiting.remove(&self.last);
+            self.last = self.last.wrapping_sub(1) & 0x3fff_ffff;
+        }
+    }
+
     pub fn take(&mut self, number: u32) -> Bytes {
         self.waiting.remove(&number).unwrap_or_default()
     }

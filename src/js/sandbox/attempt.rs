@@ -6,7 +6,7 @@ use std::ptr;
 
 use nix::libc::{self, c_long};
 
-/// Something that a host must not be able to do.
+/// Something that neither a host nor a bundler must be able to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Attempt {
@@ -77,13 +77,13 @@ impl Attempt {
         Self::Regain,
     ];
 
-    pub(in crate::js) fn from_number(number: u32) -> Option<Self> {
+    pub(crate) fn from_number(number: u32) -> Option<Self> {
         Self::ALL.into_iter().find(|attempt| *attempt as u32 == number)
     }
 
     /// Makes the attempt. `Ok` means that it worked; otherwise it is the number
     /// of the error, unless the process has ended.
-    pub(in crate::js) fn make(self) -> Result<(), i32> {
+    pub(crate) fn make(self) -> Result<(), i32> {
         // SAFETY: every pointer below is null or to something that lives as long
         // as the call. What a call would change, were it answered, is a process
         // that ends right after.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use nix::libc;
 use rolldown::plugin::__inner::SharedPluginable;
 use rolldown::{
     BundleOutput, Bundler, BundlerOptions, CodeSplittingMode, OutputFormat, Platform, ResolveOptions,
@@ -16,16 +17,19 @@ use rolldown_common::Output;
 use rolldown_error::{BatchedBuildDiagnostic, BuildDiagnostic, DiagnosticOptions, EventKind};
 
 use super::entry::{self, ENTRY, Entry};
-use crate::js::sandbox;
+use crate::js::sandbox::{self, Attempt};
 
 use super::{Answer, Finding, Language, Request};
 
 /// Most memory of the process, its threads' stacks among it.
 const MEMORY: u64 = 2 << 30;
 
-/// The main function of a bundler.
-pub fn main() -> ExitCode {
-    match run() {
+/// The main function of a bundler. It must be the first thing that the process
+/// does.
+///
+/// `confined` is false when the operator has switched the sandbox off.
+pub fn main(confined: bool) -> ExitCode {
+    match run(confined) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let hint = "`bundle` is started by the daemon itself";
@@ -35,16 +39,30 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run() -> io::Result<()> {
+fn run(confined: bool) -> io::Result<()> {
     let mut text = String::new();
     io::stdin().read_to_string(&mut text)?;
-    let request: Request = serde_json::from_str(&text)?;
+    let mut request: Request = serde_json::from_str(&text)?;
+    sandbox::enter_bundler(MEMORY)?;
+    // Modules are named by where they truly are.
+    if let Ok(directory) = std::fs::canonicalize(&request.directory) {
+        request.directory = directory.to_string_lossy().into_owned();
+    }
     // What stands in the request is text until the door is locked.
-    sandbox::enter_bundler(Path::new(&request.directory), MEMORY)?;
+    if confined {
+        sandbox::confine_bundler(Path::new(&request.directory));
+    }
+    if let Some(number) = request.attempt {
+        let made = Attempt::from_number(number).map_or(Err(libc::EINVAL), Attempt::make);
+        return answer(&Answer::Tried { error: made.err() });
+    }
     // No reactor: there is nothing to wait for but files.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build()?;
-    let answer = runtime.block_on(bundle(&request));
-    serde_json::to_writer(io::stdout().lock(), &answer)?;
+    answer(&runtime.block_on(bundle(&request)))
+}
+
+fn answer(answer: &Answer) -> io::Result<()> {
+    serde_json::to_writer(io::stdout().lock(), answer)?;
     io::stdout().flush()
 }
 
@@ -69,7 +87,7 @@ fn farther(first: Answer, second: Answer) -> Answer {
         Answer::Rejected { findings } => {
             findings.iter().filter(|f| f.is_syntax).map(|f| (f.line, f.column)).min()
         }
-        Answer::Bundled { .. } => None,
+        Answer::Bundled { .. } | Answer::Tried { .. } => None,
     };
     match (place(&first), place(&second)) {
         (Some(one), Some(other)) if other <= one => first,
@@ -78,7 +96,7 @@ fn farther(first: Answer, second: Answer) -> Answer {
 }
 
 async fn bundle_as(request: &Request, language: Language) -> Answer {
-    let entry = Entry::new(request.code.clone(), language);
+    let entry = Entry::new(request.code.clone(), language, &request.directory);
     let options = options(&request.directory);
     let cwd = PathBuf::from(&request.directory);
     let made = Bundler::with_plugins(options, vec![Arc::new(entry) as SharedPluginable]);
@@ -157,8 +175,10 @@ fn finding(diagnostic: &BuildDiagnostic, options: &DiagnosticOptions) -> Finding
     let place = shown.get_primary_location();
     let number = |value: usize| u32::try_from(value).ok();
     let mut message = diagnostic.to_message_with(options);
-    if let Some(rest) = message.strip_prefix("plugin `provisiond` threw an error") {
+    if let Some(rest) = message.strip_prefix(entry::PLUGIN_ERROR) {
         message = entry::sentence_of(rest);
+    } else if let Some(sentence) = entry::outside(&message) {
+        message = sentence;
     } else if matches!(diagnostic.kind(), EventKind::UnresolvedImport) {
         message = entry::unresolved(&message);
     }

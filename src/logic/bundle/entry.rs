@@ -2,6 +2,7 @@
 //! own code, the modules of provisiond, and those that do not exist here.
 
 use std::borrow::Cow;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use rolldown::plugin::{
@@ -24,11 +25,13 @@ const HOST: &str = "provisiond:host";
 pub(super) struct Entry {
     code: Arc<str>,
     language: Language,
+    /// Where the packages are, and where alone.
+    directory: PathBuf,
 }
 
 impl Entry {
-    pub fn new(code: String, language: Language) -> Self {
-        Self { code: code.into(), language }
+    pub fn new(code: String, language: Language, directory: &str) -> Self {
+        Self { code: code.into(), language, directory: directory.into() }
     }
 
     fn id(&self) -> &'static str {
@@ -60,6 +63,15 @@ impl Entry {
             Some(sentence) => Err(anyhow::anyhow!(sentence)),
             None => Ok(None),
         }
+    }
+
+    /// Whether it is a file that lies elsewhere than packages do. The sandbox would
+    /// not have it read either; an old kernel may have none.
+    fn is_outside(&self, id: &str) -> bool {
+        let path = Path::new(id);
+        let inside =
+            path.starts_with(&self.directory) && !path.components().any(|part| part == Component::ParentDir);
+        path.is_absolute() && !inside
     }
 
     fn load_from_memory(&self, id: &str) -> Option<HookLoadOutput> {
@@ -129,6 +141,17 @@ pub(super) fn unresolved(message: &str) -> String {
     format!("`{importer}` imports `{specifier}`, which is not there")
 }
 
+/// What is said of a file that lies elsewhere than packages do, `None` for other
+/// messages. The bundler's words are `Could not load x (imported by y) - plugin
+/// `provisiond` threw an error`.
+pub(super) fn outside(message: &str) -> Option<String> {
+    let (file, why) = message.strip_prefix("Could not load ")?.split_once(" - ")?;
+    why.starts_with(PLUGIN_ERROR).then(|| format!("{file} lies outside the packages and cannot be imported"))
+}
+
+/// How the bundler begins the error of this plugin.
+pub(super) const PLUGIN_ERROR: &str = "plugin `provisiond` threw an error";
+
 /// The sentence of an error of this plugin, without what the bundler puts
 /// around it.
 pub(super) fn sentence_of(text: &str) -> String {
@@ -155,6 +178,9 @@ impl Plugin for Entry {
     }
 
     async fn load(&self, _context: SharedLoadPluginContext, args: &HookLoadArgs<'_>) -> HookLoadReturn {
+        if self.is_outside(args.id) {
+            return Err(anyhow::anyhow!("outside"));
+        }
         Ok(self.load_from_memory(args.id))
     }
 

@@ -3,7 +3,7 @@
 //!
 //! It is done by [rolldown](https://rolldown.rs) (MIT) in a child process of the
 //! same binary, which sees nothing but one folder and is killed when it takes
-//! too long.
+//! too long. `security.sandbox` is for it as it is for hosts.
 
 mod child;
 mod entry;
@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use crate::js::HostProgram;
+use crate::js::sandbox::Attempt;
+use crate::js::{AttemptEnd, HostProgram};
 
 pub use child::main;
 
@@ -56,6 +57,8 @@ struct Request {
     directory: String,
     code: String,
     language: Option<Language>,
+    /// The number of an [`Attempt`], made in place of a bundle.
+    attempt: Option<u32>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -70,6 +73,9 @@ enum Answer {
     },
     Rejected {
         findings: Vec<Finding>,
+    },
+    Tried {
+        error: Option<i32>,
     },
 }
 
@@ -155,22 +161,59 @@ pub async fn bundle(
     language: Option<Language>,
 ) -> Result<Bundle, BundleError> {
     let directory = directory.to_string_lossy().into_owned();
-    let request = Request { directory, code: code.to_owned(), language };
-    let request = serde_json::to_vec(&request).map_err(io::Error::other)?;
-    let answer = tokio::time::timeout(LONGEST, ask(program, &request)).await.map_err(|_| {
-        BundleError::Limit(format!("the limit of {} s for bundling was reached", LONGEST.as_secs()))
-    })??;
-    match answer {
+    match ask(program, &Request { directory, code: code.to_owned(), language, attempt: None }).await? {
         Answer::Bundled { code, map, language, modules, warnings } => {
             Ok(Bundle { code, map, language, modules, warnings })
         }
         Answer::Rejected { findings } => Err(BundleError::Rejected(findings)),
+        Answer::Tried { .. } => Err(out_of_turn()),
     }
 }
 
-async fn ask(program: &HostProgram, request: &[u8]) -> Result<Answer, BundleError> {
-    let mut child = Command::new(&program.executable)
-        .arg("bundle")
+/// Starts a bundler that makes an attempt and ends.
+///
+/// # Errors
+///
+/// The process does not start or ends without an answer.
+pub async fn attempt(
+    program: &HostProgram,
+    directory: &Path,
+    attempt: Attempt,
+) -> Result<AttemptEnd, BundleError> {
+    let directory = directory.to_string_lossy().into_owned();
+    let (code, language) = (String::new(), None);
+    match ask(program, &Request { directory, code, language, attempt: Some(attempt as u32) }).await {
+        Ok(Answer::Tried { error: Some(error) }) => Ok(AttemptEnd::Refused(error)),
+        Ok(Answer::Tried { error: None }) => Ok(AttemptEnd::Worked),
+        // It became another program, or there were two of it.
+        Err(BundleError::Process(error)) if is_unreadable(&error) => Ok(AttemptEnd::Worked),
+        Ok(_) => Err(out_of_turn()),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_unreadable(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|error| error.is::<serde_json::Error>())
+}
+
+fn out_of_turn() -> BundleError {
+    io::Error::other("it answered what it was not asked").into()
+}
+
+async fn ask(program: &HostProgram, request: &Request) -> Result<Answer, BundleError> {
+    let request = serde_json::to_vec(request).map_err(io::Error::other)?;
+    tokio::time::timeout(LONGEST, answer_of(program, &request)).await.map_err(|_| {
+        BundleError::Limit(format!("the limit of {} s for bundling was reached", LONGEST.as_secs()))
+    })?
+}
+
+async fn answer_of(program: &HostProgram, request: &[u8]) -> Result<Answer, BundleError> {
+    let mut command = Command::new(&program.executable);
+    command.arg("bundle");
+    if !program.confined {
+        command.arg("--unconfined");
+    }
+    let mut child = command
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::piped())

@@ -28,6 +28,9 @@ use crate::config::PackagesConfig;
 use crate::domain::subject::FieldError;
 use registry::Client;
 pub use registry::{Found, Release};
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use tarball::survive as survive_archive;
 
 /// Name to version range, as an author writes them.
 pub type Dependencies = BTreeMap<String, String>;

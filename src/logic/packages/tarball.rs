@@ -130,6 +130,35 @@ fn is_needed(path: &Path) -> bool {
     ![".map", ".d.ts", ".d.mts", ".d.cts"].iter().any(|end| name.ends_with(end))
 }
 
+/// Unpacks what was made to do harm: nothing may come to lie outside the folder,
+/// and no more than allowed in it.
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::unwrap_used, missing_docs)]
+pub fn survive(archive: &[u8]) {
+    const MOST: u64 = 1 << 20;
+    let outside = tempfile::tempdir().unwrap();
+    let folder = outside.path().join("folder");
+    fs::create_dir(&folder).unwrap();
+    if let Ok(size) = unpack(archive, &folder, MOST) {
+        assert!(size <= MOST);
+    }
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
+    let mut folders = vec![folder];
+    let mut size = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            match entry.file_type().unwrap() {
+                kind if kind.is_dir() => folders.push(entry.path()),
+                kind => {
+                    assert!(kind.is_file());
+                    size += entry.metadata().unwrap().len();
+                }
+            }
+        }
+    }
+    assert!(size <= MOST);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,6 +212,19 @@ mod tests {
         for native in ["package/build/x.node", "package/binding.gyp"] {
             let error = unpacked(&[(native, b"1")], 1000).unwrap_err();
             assert!(matches!(error, TarballError::Native(_)), "{error}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_tampered_archive_is_survived(
+            at in 0..4_096_usize,
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..64),
+        ) {
+            let mut archive = archive(&[("package/package.json", b"{}"), ("package/lib/a.js", b"1")]);
+            let at = at % archive.len();
+            archive.splice(at..(at + bytes.len()).min(archive.len()), bytes);
+            survive(&archive);
         }
     }
 

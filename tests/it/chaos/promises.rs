@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use provisiond::domain::host_call::{FetchRequest, FetchResponse, HostCallFuture, HostCalls};
+use provisiond::domain::host_call::{FetchRequest, FetchResponse, Fetched, HostCallFuture, HostCalls};
 use provisiond::domain::target::Limits;
 use provisiond::js::{HostProgram, JsHost, RunOutcome, RunRequest};
 use serde_json::json;
@@ -30,7 +30,7 @@ const IN_FLIGHT: u64 = 64;
 struct Echo;
 
 impl HostCalls for Echo {
-    fn fetch(&self, request: FetchRequest) -> HostCallFuture<FetchResponse> {
+    fn fetch(&self, request: FetchRequest) -> HostCallFuture<Fetched> {
         Box::pin(async move {
             if request.url.len().is_multiple_of(2) {
                 tokio::task::yield_now().await;
@@ -43,7 +43,8 @@ impl HostCalls for Echo {
                 redirected: false,
                 headers: Vec::new(),
                 body: Bytes::from(path),
-            })
+            }
+            .into())
         })
     }
 }

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use provisiond::domain::host_call::HostCalls as _;
 use provisiond::domain::status::ErrorClass;
 use provisiond::egress::TargetPolicy;
 
 use super::server::{Server, answer};
-use super::{allow, egress, error_of, get, session};
+use super::{allow, egress, error_of, fetch, get, session};
 
 #[tokio::test]
 async fn every_spelling_of_an_inner_address_is_refused() {
@@ -63,7 +62,7 @@ async fn a_listed_name_may_be_inside() {
     let names = egress(&[("app.example", &["127.0.0.1"])]);
     let policy = TargetPolicy::new(allow(&[format!("app.example:{port}")]), Vec::new());
     let session = names.session(Arc::new(policy));
-    let response = session.fetch(get(format!("http://APP.example:{port}/"))).await.unwrap();
+    let response = fetch(&session, get(format!("http://APP.example:{port}/"))).await.unwrap();
     assert_eq!(&response.body[..], b"hello");
     let error = error_of(&session, get("http://app.example:1/")).await;
     assert!(error.message.contains("`egressAllow` of the target does not name it"), "{error}");
@@ -77,7 +76,7 @@ async fn a_network_allows_names_that_resolve_into_it_and_only_its_addresses() {
     let inner = tokio::net::TcpListener::bind(("127.0.0.2", port)).await.unwrap();
     let policy = TargetPolicy::new(allow(&[format!("127.0.0.1/32:{port}")]), Vec::new());
     let session = names.session(Arc::new(policy));
-    assert_eq!(session.fetch(get(format!("http://both.example:{port}/"))).await.unwrap().status, 200);
+    assert_eq!(fetch(&session, get(format!("http://both.example:{port}/"))).await.unwrap().status, 200);
     let error = error_of(&session, get(format!("http://other.example:{port}/"))).await;
     assert_eq!(error.class, ErrorClass::Permanent, "{error}");
     let nobody = tokio::time::timeout(std::time::Duration::from_millis(50), inner.accept()).await;

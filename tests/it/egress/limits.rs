@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use provisiond::domain::host_call::HostCalls as _;
 use provisiond::domain::status::ErrorClass;
 use provisiond::egress::EgressLimits;
 use tokio::io::{AsyncWriteExt as _, BufReader};
 
 use super::server::{Server, answer, read_request};
-use super::{error_of, get, post, quick, session, session_with};
+use super::{error_of, fetch, get, post, quick, session, session_with};
 
 /// Writes `start`, then `more` again and again with a pause, until the client goes.
 async fn dripping(start: &'static str, more: impl Into<Vec<u8>>, pause: Duration) -> Server {
@@ -183,7 +182,7 @@ async fn retry_after_is_read_in_both_forms() {
             Server::start(move |_| answer("429 Too Many Requests", &format!("retry-after: {value}\r\n"), ""))
                 .await;
         let session = session(&[server.entry()]);
-        assert_eq!(session.fetch(get(server.url("/"))).await.unwrap().status, 429);
+        assert_eq!(fetch(&session, get(server.url("/"))).await.unwrap().status, 429);
         let (class, wait) = session.last_failure().unwrap();
         assert_eq!(class, ErrorClass::RateLimited);
         assert!((from..=to).contains(&wait.unwrap().as_secs()), "{wait:?}");
@@ -197,12 +196,9 @@ async fn retry_after_is_read_in_both_forms() {
 async fn a_dropped_call_is_on_record() {
     let server = dripping("HTTP/1.1 200 OK\r\n", b"", Duration::from_secs(9)).await;
     let session = session(&[server.entry()]);
-    let call = session.fetch(get(server.url("/")));
+    let call = fetch(&session, get(server.url("/")));
     assert!(tokio::time::timeout(Duration::from_millis(100), call).await.is_err());
     let exchanges = session.take_exchanges();
-    assert_eq!(
-        exchanges[0].error.as_deref(),
-        Some("abandoned: the run ended before the answer was complete")
-    );
+    assert_eq!(exchanges[0].error.as_deref(), Some("abandoned: the run ended before there was an answer"));
     assert_eq!(session.last_failure(), Some((ErrorClass::Transient, None)));
 }

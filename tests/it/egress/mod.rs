@@ -6,6 +6,7 @@ mod pooling;
 mod redirects;
 mod secrets;
 mod server;
+mod streams;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -84,6 +85,11 @@ fn header<'a>(response: &'a FetchResponse, name: &str) -> &'a str {
     response.headers.iter().find(|(own, _)| own == name).map_or("", |(_, value)| value)
 }
 
+/// The answer with its whole body.
+async fn fetch(session: &Session, request: FetchRequest) -> Result<FetchResponse, HostCallError> {
+    session.fetch(request).await?.whole().await
+}
+
 async fn error_of(session: &Session, request: FetchRequest) -> HostCallError {
-    session.fetch(request).await.unwrap_err()
+    fetch(session, request).await.unwrap_err()
 }

@@ -1,10 +1,10 @@
 //! Redirects, hop by hop.
 
-use provisiond::domain::host_call::{FetchRequest, HostCalls as _, Redirect};
+use provisiond::domain::host_call::{FetchRequest, Redirect};
 use provisiond::domain::status::ErrorClass;
 
 use super::server::{Server, answer};
-use super::{error_of, get, header, post, session, with_header};
+use super::{error_of, fetch, get, header, post, session, with_header};
 
 async fn redirecting(to: impl Into<String>) -> Server {
     let to = to.into();
@@ -41,7 +41,7 @@ async fn a_relative_redirect_is_followed_on_the_same_connection() {
     let server = redirecting("/end").await;
     let session = session(&[server.entry()]);
     let response =
-        session.fetch(with_header(get(server.url("/start#x")), "authorization", "Bearer a")).await.unwrap();
+        fetch(&session, with_header(get(server.url("/start#x")), "authorization", "Bearer a")).await.unwrap();
     assert_eq!((response.status, response.redirected, &response.body[..]), (200, true, &b"end"[..]));
     assert_eq!(response.url, server.url("/end"));
     assert_eq!(server.received()[1].header("authorization"), Some("Bearer a"));
@@ -56,7 +56,7 @@ async fn credentials_are_dropped_at_another_origin() {
     let session = session(&[server.entry(), other.entry()]);
     let request =
         with_header(with_header(get(server.url("/")), "authorization", "Bearer a"), "cookie", "b=c");
-    let response = session.fetch(with_header(request, "x-trace", "1")).await.unwrap();
+    let response = fetch(&session, with_header(request, "x-trace", "1")).await.unwrap();
     assert_eq!(response.status, 200);
     let got = &other.received()[0];
     assert_eq!(
@@ -72,7 +72,7 @@ async fn credentials_are_dropped_at_another_origin() {
 async fn a_post_becomes_a_get() {
     let server = redirecting("/end").await;
     let session = session(&[server.entry()]);
-    session.fetch(post(server.url("/"), "text/plain", "body")).await.unwrap();
+    fetch(&session, post(server.url("/"), "text/plain", "body")).await.unwrap();
     let got = &server.received()[1];
     assert_eq!((got.method(), got.body.as_str(), got.header("content-type")), ("GET", "", None));
 }
@@ -91,7 +91,7 @@ async fn logic_may_see_or_forbid_redirects() {
     let server = redirecting("/end").await;
     let session = session(&[server.entry()]);
     let manual = FetchRequest { redirect: Redirect::Manual, ..get(server.url("/")) };
-    let response = session.fetch(manual).await.unwrap();
+    let response = fetch(&session, manual).await.unwrap();
     assert_eq!((response.status, header(&response, "location"), response.redirected), (302, "/end", false));
     let forbid = FetchRequest { redirect: Redirect::Error, ..get(server.url("/")) };
     let error = error_of(&session, forbid).await;

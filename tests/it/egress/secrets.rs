@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use provisiond::domain::host_call::{FetchRequest, HostCalls as _};
+use provisiond::domain::host_call::FetchRequest;
 use provisiond::domain::status::ErrorClass;
 use provisiond::egress::{Egress, EgressLimits, SecretHosts, Session, TargetPolicy};
 use provisiond::security::NamedSecret;
 
 use super::server::{Server, answer};
-use super::{SECRET, allow, error_of, get, header, post, session_with, with_header};
+use super::{SECRET, allow, error_of, fetch, get, header, post, session_with, with_header};
 
 /// Sends the request to a server that echoes; gives back what the server got,
 /// what logic got and what the log has.
@@ -23,7 +23,7 @@ async fn echoed(make: impl Fn(&str, &str) -> FetchRequest) -> (super::server::Re
     let server = Server::start(echo).await;
     let (session, policy) = session_with(&[server.entry()], EgressLimits::default());
     let handle = policy.handles()["token"].clone();
-    let response = session.fetch(make(&server.url(""), &handle)).await.unwrap();
+    let response = fetch(&session, make(&server.url(""), &handle)).await.unwrap();
     let seen = format!("{:?} {} {}", response.headers, response.url, String::from_utf8_lossy(&response.body));
     assert!(!seen.contains("hunter2"), "logic saw it: {seen}");
     let log = serde_json::to_string(&session.take_exchanges()).unwrap();
@@ -88,7 +88,7 @@ async fn a_base64_echo_is_hidden() {
     let server =
         Server::start(|_| answer("200 OK", "", &format!("debug {} end", STANDARD.encode(SECRET)))).await;
     let (session, _) = session_with(&[server.entry()], EgressLimits::default());
-    let response = session.fetch(get(server.url("/"))).await.unwrap();
+    let response = fetch(&session, get(server.url("/"))).await.unwrap();
     let text = String::from_utf8(response.body.to_vec()).unwrap();
     assert!(text.starts_with("debug __secret_token_") && text.ends_with(" end"), "{text}");
     let exchanges = session.take_exchanges();
@@ -105,7 +105,7 @@ async fn secrets_do_not_cross_origins() {
         Server::start(move |_| answer("307 Temporary Redirect", &format!("location: {to}\r\n"), "")).await;
     let (session, policy) = session_with(&[server.entry(), other.entry()], EgressLimits::default());
     let handle = policy.handles()["token"].clone();
-    session.fetch(with_header(get(server.url("/")), "x-api", &handle)).await.unwrap();
+    fetch(&session, with_header(get(server.url("/")), "x-api", &handle)).await.unwrap();
     assert_eq!(server.received()[0].header("x-api"), Some(SECRET));
     assert_eq!(other.received()[0].header("x-api"), None);
     let error = error_of(&session, post(server.url("/"), "text/plain", handle)).await;
@@ -144,9 +144,9 @@ async fn a_secret_goes_to_its_own_hosts_only() {
         assert_eq!(error.message, expected);
     }
     assert_eq!(other.received().len(), 0);
-    session.fetch(with_header(get(own.url("/")), "x-api", &handle)).await.unwrap();
+    fetch(&session, with_header(get(own.url("/")), "x-api", &handle)).await.unwrap();
     assert_eq!(own.received()[0].header("x-api"), Some(SECRET));
-    session.fetch(get(other.url("/"))).await.unwrap();
+    fetch(&session, get(other.url("/"))).await.unwrap();
     let log = serde_json::to_string(&session.take_exchanges()).unwrap();
     assert!(!log.contains("hunter2") && !log.contains("__secret_"), "{log}");
 }
@@ -162,7 +162,7 @@ async fn a_redirect_does_not_carry_a_secret_past_its_hosts() {
     })
     .await;
     let (session, handle) = ruled(&[own.entry(), other.entry()], &[own.entry()]);
-    session.fetch(with_header(get(own.url("/")), "x-api", &handle)).await.unwrap();
+    fetch(&session, with_header(get(own.url("/")), "x-api", &handle)).await.unwrap();
     assert_eq!(other.received()[0].header("x-api"), None);
     let error = error_of(&session, get(own.url("/echo"))).await;
     let expected = format!("a redirect was not followed: secret `token` is not sent to `{}`", other.entry());
@@ -197,7 +197,7 @@ async fn echoes_are_hidden_in_every_form() {
         })
         .await;
         let (session, _) = session_with(&[server.entry()], EgressLimits::default());
-        let response = session.fetch(get(server.url("/"))).await.unwrap();
+        let response = fetch(&session, get(server.url("/"))).await.unwrap();
         let body = String::from_utf8(response.body.to_vec()).unwrap();
         assert!(body.contains("__secret_token_"), "logic sees {echo}: {body}");
         assert!(header(&response, "x-echo").contains("__secret_token_"), "{echo}");
@@ -214,7 +214,7 @@ async fn an_echo_in_a_redirect_is_hidden() {
     })
     .await;
     let (session, _) = session_with(&[server.entry()], EgressLimits::default());
-    let response = session.fetch(get(server.url("/"))).await.unwrap();
+    let response = fetch(&session, get(server.url("/"))).await.unwrap();
     assert_eq!(response.status, 200);
     assert!(response.url.contains("/end?key=__secret_token_"), "{}", response.url);
     let log = serde_json::to_string(&session.take_exchanges()).unwrap();

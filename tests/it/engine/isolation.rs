@@ -101,3 +101,29 @@ async fn an_unknown_isolation_is_refused() {
     let made = app.post(&format!("/stores/{store}/targets"), json!({ "name": "crm" })).await.expect(201);
     assert_eq!(made["isolation"], "shared");
 }
+
+#[tokio::test]
+async fn what_a_run_left_unfinished_is_not_beside_the_next_one() {
+    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    let store = app.store("people").await;
+    let logic = r#"
+        const host = crypto.randomUUID();
+        export default async (ctx) => {
+            if (ctx.account.attributes.leaves) {
+                const key = await crypto.subtle.importKey("raw", new Uint8Array(8), "PBKDF2", false, ["deriveBits"]);
+                const how = { name: "PBKDF2", hash: "SHA-512", salt: new Uint8Array(8), iterations: 3e5 };
+                crypto.subtle.deriveBits(how, key, 512);
+            }
+            return { status: "provisioned", metadata: { host } };
+        };
+    "#;
+    let settings = json!({ "isolation": "exclusive", "maxParallelJobs": 1 });
+    let target = app.target(&store, settings_with("crm", &sink, settings), logic).await;
+    let host = async |name: &str, attributes: Value| {
+        let account = app.account(&store, name, attributes).await;
+        app.until_status(&account, &target, "provisioned").await["metadata"]["host"].clone()
+    };
+    let first = host("ada", json!({})).await;
+    assert_eq!(host("eve", json!({ "leaves": true })).await, first);
+    assert_ne!(host("bob", json!({})).await, first, "its process is gone");
+}

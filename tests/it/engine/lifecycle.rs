@@ -159,3 +159,34 @@ async fn new_logic_runs_only_when_something_asks_for_it() {
     let runs = app.until_runs(&target, &ada, 2).await;
     assert_eq!((&runs[1]["logicVersion"], &runs[1]["message"]), (&json!(2), &json!("second")));
 }
+
+#[tokio::test]
+async fn stop_also_ends_what_waits_for_its_host() {
+    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    let store = app.store("people").await;
+    let slow = format!("await new Promise((resolve) => setTimeout(resolve, 1_000));\n{RECORD}");
+    for isolation in ["shared", "exclusive"] {
+        sink.forget();
+        let how = json!({ "isolation": isolation, "maxParallelJobs": 2 });
+        let target = app.target(&store, settings_with(isolation, &sink, how), &slow).await;
+        let accounts =
+            [app.account(&store, "ada", json!({})).await, app.account(&store, "bob", json!({})).await];
+        app.until("two busy workers".into(), async || {
+            let status = app.get(&format!("/targets/{}/status", target.id)).await;
+            if status["engine"]["busy"] == 2 { Ok(()) } else { Err(status) }
+        })
+        .await;
+        app.post(&format!("/targets/{}/stop", target.id), json!({})).await.expect(200);
+        for account in &accounts {
+            let run = app.until_runs(&target, account, 1).await.remove(0);
+            assert!(run["message"].as_str().unwrap().contains("stopped"), "{run}");
+        }
+        assert_eq!(sink.calls().len(), 0, "{isolation}");
+        app.post(&format!("/targets/{}/resume", target.id), json!({})).await.expect(200);
+        for account in &accounts {
+            app.until_status(account, &target, "provisioned").await;
+            app.delete(&format!("/accounts/{account}")).await;
+        }
+        app.patch(&format!("/targets/{}", target.id), json!({ "enabled": false })).await.expect(200);
+    }
+}

@@ -330,7 +330,7 @@ async fn the_command_line_shows_what_would_happen() {
     let file = app.data_dir.join("new.js");
     std::fs::write(&file, "export default () => { throw new Error('not yet'); };").unwrap();
     let (code, text) =
-        app.cli(&["logic", "test", "scim", "--account", "ada", "--code", file.to_str().unwrap()]);
+        app.cli(&["logic", "test", "scim", "--account", "ada", "--file", file.to_str().unwrap()]);
     assert!(code == 1 && text.contains("not yet") && text.contains("the run would fail"), "{code} {text}");
     let (code, text) = app.cli(&["logic", "test", "scim", "--sample", "5", "--json"]);
     let plan: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"));

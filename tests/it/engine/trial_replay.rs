@@ -109,7 +109,7 @@ async fn bodies_that_differ_are_shown_and_the_command_line_tells() {
     );
     let file = app.data_dir.join("other.js");
     std::fs::write(&file, other).unwrap();
-    let (code, text) = app.cli(&["run", "replay", id, "--code", file.to_str().unwrap()]);
+    let (code, text) = app.cli(&["run", "replay", id, "--file", file.to_str().unwrap()]);
     assert_eq!(code, 1, "{text}");
     for part in
         ["recorded, with version 1", "replayed   PUT", "differences", "Director", "the run would fail"]

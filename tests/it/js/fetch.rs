@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use provisiond::domain::host_call::{
-    Effect, FetchRequest, FetchResponse, HostCallError, HostCallFuture, HostCalls, Redirect,
+    Effect, FetchRequest, Fetched, HostCallError, HostCallFuture, HostCalls, Redirect,
 };
 use provisiond::domain::status::ErrorClass;
+use provisiond::domain::target::Limits;
 use provisiond::js::{RunEnd, RunOutcome};
 use serde_json::{Value, json};
 
-use super::support::{NoCalls, Peer, response, run, run_with, start, thrown, value};
+use super::support::{NoCalls, Peer, response, run, run_with, start, start_within, thrown, value};
 
 async fn with_peer(body: &str, peer: Arc<Peer>) -> RunEnd {
     let host = start(&format!("export default async (ctx) => {{ {body} }}")).await;
@@ -259,7 +260,7 @@ async fn failed_calls_keep_their_class() {
 }
 
 /// Never answers, and counts the calls that are begun and dropped.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Silence {
     begun: AtomicUsize,
     dropped: Arc<AtomicUsize>,
@@ -274,7 +275,7 @@ impl Drop for Dropped {
 }
 
 impl HostCalls for Silence {
-    fn fetch(&self, _: FetchRequest) -> HostCallFuture<FetchResponse> {
+    fn fetch(&self, _: FetchRequest) -> HostCallFuture<Fetched> {
         self.begun.fetch_add(1, Ordering::SeqCst);
         let dropped = Dropped(self.dropped.clone());
         Box::pin(async move {
@@ -407,4 +408,71 @@ async fn thousands_of_runs_with_calls_are_not_lost() {
     for worker in workers {
         worker.await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_call_that_a_run_leaves_behind_fails_for_whoever_waits_for_it() {
+    let silence = Arc::new(Silence::default());
+    let host = start(
+        "let shared;
+        export default async () => {
+            if (!shared) { shared = fetch('https://a.example/'); return 'first'; }
+            return await shared.catch((error) => [error.errorClass, error.message]);
+        }",
+    )
+    .await;
+    assert_eq!(value(run_with(&host, json!({}), silence.clone()).await), json!("first"));
+    let end = run_with(&host, json!({}), silence).await;
+    assert_eq!(value(end), json!(["transient", "the run that made this call has ended"]));
+}
+
+#[tokio::test]
+async fn a_body_that_is_given_up_is_not_sent() {
+    let end = with_peer(
+        "let cancelled;
+        const stop = new AbortController();
+        const body = new ReadableStream({
+            pull: () => new Promise(() => {}),
+            cancel: (reason) => { cancelled = reason.message; },
+        });
+        setTimeout(() => stop.abort(new Error('enough')), 5);
+        const sent = fetch('https://a.example/', { method: 'POST', body, duplex: 'half', signal: stop.signal });
+        return [await sent.catch((error) => error.message), cancelled];",
+        Peer::new(|_| panic!("it was sent")),
+    )
+    .await;
+    assert_eq!(value(end), json!(["enough", "enough"]));
+}
+
+#[tokio::test]
+async fn the_longest_timeout_is_none() {
+    let end = with_peer(
+        "const signal = AbortSignal.timeout(Number.MAX_SAFE_INTEGER);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        return (await fetch('https://a.example/', { signal })).status;",
+        Peer::ok(""),
+    )
+    .await;
+    assert_eq!(value(end), json!(200));
+}
+
+#[tokio::test]
+async fn heads_on_their_way_are_bounded() {
+    let silence = Arc::new(Silence::default());
+    let host = start_within(
+        "export default async () => {
+            const refused = [];
+            const headers = { x: 'a'.repeat(900_000) };
+            for (let i = 0; i < 100; i++) {
+                fetch('https://a.example/', { headers }).catch((error) => refused.push(error.message));
+                await new Promise((resolve) => setTimeout(resolve, 1));
+            }
+            return [...new Set(refused)];
+        }",
+        Limits { cpu_ms: 60_000, wall_ms: 60_000, heap_mib: 64 },
+    )
+    .await;
+    let end = run_with(&host, json!({}), silence.clone()).await;
+    assert_eq!(value(end), json!(["the limit of 64 MiB for requests on their way from a host was reached"]));
+    assert!(silence.begun.load(Ordering::SeqCst) <= 75, "{silence:?}");
 }

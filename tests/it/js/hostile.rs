@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use provisiond::domain::host_call::{FetchRequest, FetchResponse, HostCallFuture, HostCalls};
+use provisiond::domain::host_call::{FetchRequest, Fetched, HostCallFuture, HostCalls};
 use provisiond::domain::target::Limits;
 use provisiond::js::{HostProgram, JsHost, RunEnd, RunOutcome, StartError};
 use serde_json::json;
@@ -15,8 +15,8 @@ use super::support::{NoCalls, response, run_with};
 const CODE: &str = "export default () => 1";
 const LIMITS: Limits = Limits { cpu_ms: 1_000, wall_ms: 4_000, heap_mib: 32 };
 /// What a host is sent before its first run's own bytes: the start with its code,
-/// and the head of the run.
-const UNTIL_RUN: usize = 13 + CODE.len() + 13;
+/// a ping, and the head of the run.
+const UNTIL_RUN: usize = 13 + CODE.len() + 13 + 13;
 
 /// Shell functions for frames on the socket, which is standard input: `frame
 /// LENGTH-OF-PAYLOAD KIND RUN CALL`, numbers as four octal bytes, low one first.
@@ -25,6 +25,7 @@ ZERO='\0\0\0\0' RUN='\100\0\0\0'
 frame() { printf "$1\\$2$3$4" >&0; }
 booted() { frame '\011\0\0\0' 020 $ZERO $ZERO; }
 ready() { frame '\011\0\0\0' 021 $ZERO $ZERO; }
+pong() { frame '\011\0\0\0' 031 $ZERO '\001\0\0\0'; }
 "#;
 
 /// A program that becomes a host of its own kind.
@@ -44,7 +45,7 @@ impl Impostor {
 
     /// One that starts well, and misbehaves once it has a run.
     fn in_a_run(script: &str) -> Self {
-        Self::new(&format!("booted; ready\n/usr/bin/head -c {UNTIL_RUN} <&0 >/dev/null\n{script}"))
+        Self::new(&format!("booted; ready\n/usr/bin/head -c {UNTIL_RUN} <&0 >/dev/null\npong\n{script}"))
     }
 
     async fn start(&self) -> Result<JsHost, StartError> {
@@ -74,7 +75,7 @@ async fn end_of(script: &str) -> RunEnd {
 struct Nobody;
 
 impl HostCalls for Nobody {
-    fn fetch(&self, _: FetchRequest) -> HostCallFuture<FetchResponse> {
+    fn fetch(&self, _: FetchRequest) -> HostCallFuture<Fetched> {
         Box::pin(std::future::pending())
     }
 }
@@ -176,9 +177,9 @@ async fn what_a_host_writes_is_cut() {
 struct Generous;
 
 impl HostCalls for Generous {
-    fn fetch(&self, request: FetchRequest) -> HostCallFuture<FetchResponse> {
+    fn fetch(&self, request: FetchRequest) -> HostCallFuture<Fetched> {
         let answer = response(&request, 200, &vec![0; 4 << 20]);
-        Box::pin(std::future::ready(Ok(answer)))
+        Box::pin(std::future::ready(Ok(answer.into())))
     }
 }
 

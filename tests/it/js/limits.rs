@@ -2,7 +2,7 @@
 //! nobody else.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use provisiond::js::{JsHost, RunEnd, RunOutcome};
 use serde_json::json;
@@ -224,4 +224,58 @@ async fn an_idle_host_uses_no_cpu() {
     let before = cpu();
     tokio::time::sleep(Duration::from_millis(1_000)).await;
     assert!(cpu() - before < 1_000_000, "{} ns", cpu() - before);
+}
+
+/// Leaves a loop behind that begins when a long calculation has ended.
+const LEAVES_A_LOOP: &str = r#"
+    export default async ({ account }) => {
+        if (account !== "evil") return { status: "provisioned" };
+        const key = await crypto.subtle.importKey("raw", new Uint8Array(8), "PBKDF2", false, ["deriveBits"]);
+        const salt = new Uint8Array(8);
+        crypto.subtle.deriveBits({ name: "PBKDF2", hash: "SHA-512", salt, iterations: 3e5 }, key, 512)
+            .then(() => { for (;;); });
+        return { status: "provisioned" };
+    };"#;
+
+#[tokio::test]
+async fn what_an_ended_run_left_behind_is_nobody_elses_fault() {
+    let host = start(LEAVES_A_LOOP).await;
+    value(run(&host, json!({ "account": "evil" })).await);
+    // While it calculates it says at once that it is not at rest; then it loops.
+    let mut silent = 0;
+    while silent < 3 {
+        let asked = Instant::now();
+        assert!(!host.is_at_rest().await);
+        silent = if asked.elapsed() < Duration::from_millis(250) { 0 } else { silent + 1 };
+    }
+    let end = run(&host, json!({ "account": "good" })).await;
+    assert!(matches!(end.outcome, RunOutcome::Interrupted(_)), "{:?}", end.outcome);
+}
+
+#[tokio::test]
+async fn a_host_that_is_busy_without_a_run_is_ended() {
+    let host = start(LEAVES_A_LOOP).await;
+    value(run(&host, json!({ "account": "good" })).await);
+    assert!(host.is_at_rest().await);
+    value(run(&host, json!({ "account": "evil" })).await);
+    while host.is_alive() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_somebody_else_kills_is_not_its_runs_fault() {
+    let host = start("export default async () => { await new Promise(() => {}); }").await;
+    let pid = nix::unistd::Pid::from_raw(host.pid().try_into().unwrap());
+    let run = run(&host, json!({}));
+    let kill = async {
+        while host.in_flight() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    };
+    let (end, ()) = tokio::join!(run, kill);
+    let why = "the host was killed from outside the daemon; is the system short of memory?";
+    assert_eq!(end.outcome, RunOutcome::Interrupted(why.into()));
+    assert!(host.was_killed_from_outside());
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use provisiond::domain::host_call::{
-    ConsoleLine, FetchRequest, FetchResponse, HostCallError, HostCallFuture, HostCalls,
+    ConsoleLine, FetchRequest, FetchResponse, Fetched, HostCallError, HostCallFuture, HostCalls,
 };
 use provisiond::domain::target::Limits;
 use provisiond::js::{HostProgram, JsHost, RunEnd, RunOutcome, RunRequest, StartError, Thrown};
@@ -74,7 +74,7 @@ pub fn texts(console: &[ConsoleLine]) -> Vec<&str> {
 pub struct NoCalls;
 
 impl HostCalls for NoCalls {
-    fn fetch(&self, request: FetchRequest) -> HostCallFuture<FetchResponse> {
+    fn fetch(&self, request: FetchRequest) -> HostCallFuture<Fetched> {
         panic!("logic made a request that it should not have made: {request:?}")
     }
 }
@@ -112,7 +112,7 @@ impl Peer {
 }
 
 impl HostCalls for Peer {
-    fn fetch(&self, request: FetchRequest) -> HostCallFuture<FetchResponse> {
+    fn fetch(&self, request: FetchRequest) -> HostCallFuture<Fetched> {
         let answer = (self.respond)(&request);
         self.requests.lock().unwrap().push(request);
         let delay = self.delay;
@@ -120,7 +120,7 @@ impl HostCalls for Peer {
             if !delay.is_zero() {
                 tokio::time::sleep(delay).await;
             }
-            answer
+            answer.map(Fetched::from)
         })
     }
 }

@@ -42,6 +42,7 @@ async fn both_kinds_of_modules_run() {
         "module.exports = async () => ({ status: 'provisioned' }); module.exports.tests = { async a(t) { await t.run() } };",
         "exports.default = () => 1; exports.tests = { a: (t) => t.run() };",
         "const { log } = require('provisiond'); module.exports = () => log('x'); module.exports.tests = { a(t) { return t.run() } };",
+        "export default () => { using a = { [Symbol.dispose]() {} } }; export const tests = { a: (t) => t.run() };",
         "import { log } from 'provisiond'; export default (): void => log('x'); export const tests = { a(t: any) { return t.run() } };",
     ] {
         let results = tested(code).await;
@@ -84,8 +85,9 @@ async fn imports_that_lead_nowhere_are_explained() {
 #[tokio::test]
 async fn modules_of_node_are_missed_when_they_are_used() {
     // Guarded, as packages do it that run on both.
-    let guarded = "let fs; try { fs = require('fs') } catch { } module.exports = () => typeof fs;
-        module.exports.tests = { async a(t) { t.equal((await t.run()).response, 'undefined') } };";
+    let guarded = "let fs; try { fs = require('fs') } catch { }
+        module.exports = () => ({ status: 'provisioned', message: typeof fs });
+        module.exports.tests = { async a(t) { t.equal((await t.run()).response.message, 'undefined') } };";
     assert!(tested(guarded).await[0].passed);
     let workshop = offline();
     let built =
@@ -190,6 +192,28 @@ export const tests = {
     assert!(results[4].message.as_deref().unwrap().contains("only logic can fetch: call it with `t.run`"));
     let message = results[5].message.as_deref().unwrap();
     assert!(message.starts_with("lists: expected { a: [ 1, 3 ] }, got { a: [ 1, 2 ] }"), "{message}");
+}
+
+#[tokio::test]
+async fn what_is_no_response_is_an_error_in_a_test_too() {
+    let results = tested(
+        "export default (ctx) => ctx.account.attributes.answer;
+        const run = (t, answer, reason) => t.run({ reason, account: { attributes: { answer } } });
+        export const tests = {
+            async good(t) { t.equal((await run(t, { status: 'deprovisioned' }, 'deprovision')).error, undefined) },
+            async bad(t) {
+                const { response, error } = await run(t, { status: 'done' });
+                t.equal([response, error.errorClass], [undefined, 'logic']);
+                throw error;
+            },
+            async wrong(t) { throw (await run(t, { status: 'provisioned' }, 'deprovision')).error },
+            async nothing(t) { throw (await run(t)).error },
+        };",
+    )
+    .await;
+    assert!(results[0].passed, "{:?}", results[0]);
+    let messages: Vec<_> = results[1..].iter().map(|result| result.message.as_deref().unwrap()).collect();
+    insta::assert_debug_snapshot!(messages);
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! Logic as a thing that people write: building, packages, versions.
 
 mod build;
+mod bundler;
 mod canary;
+mod cli;
 mod packages;
 mod publish;
 mod races;

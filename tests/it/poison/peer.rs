@@ -1,7 +1,9 @@
 //! The other side of the poison's calls.
 
 use bytes::Bytes;
-use provisiond::domain::host_call::{FetchRequest, FetchResponse, HostCallError, HostCallFuture, HostCalls};
+use provisiond::domain::host_call::{
+    FetchRequest, FetchResponse, Fetched, HostCallError, HostCallFuture, HostCalls,
+};
 use provisiond::domain::status::ErrorClass;
 
 /// Answers by the path: `/never` does not, `/big` with 4 MiB, `/refused` with an
@@ -9,7 +11,7 @@ use provisiond::domain::status::ErrorClass;
 pub struct Peer;
 
 impl HostCalls for Peer {
-    fn fetch(&self, request: FetchRequest) -> HostCallFuture<FetchResponse> {
+    fn fetch(&self, request: FetchRequest) -> HostCallFuture<Fetched> {
         Box::pin(async move {
             if request.url.ends_with("/never") {
                 std::future::pending::<()>().await;
@@ -26,7 +28,8 @@ impl HostCalls for Peer {
                 redirected: false,
                 headers: Vec::new(),
                 body: Bytes::from(body),
-            })
+            }
+            .into())
         })
     }
 }

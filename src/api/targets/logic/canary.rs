@@ -154,7 +154,7 @@ async fn promote(
 ) -> Result<HttpResponse, Problem> {
     let (by, why) = (editor.caller.name.clone(), note(body.note)?);
     let (target, ended, sweep) = state
-        .transact(move |connection| {
+        .change(move |connection| {
             let target = targets::find(connection, id)?;
             let sweep = effect::begin(connection, &target, body.force)?;
             let target = targets::lock(connection, id)?;
@@ -179,7 +179,7 @@ async fn roll_back(
 ) -> Result<HttpResponse, Problem> {
     let (by, why) = (editor.caller.name.clone(), note(body.note)?);
     let ended = state
-        .transact(move |connection| {
+        .change(move |connection| {
             targets::lock(connection, id)?;
             canaries::roll_back(connection, id, &by, &why)?.ok_or_else(no_trial)
         })

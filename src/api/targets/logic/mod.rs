@@ -75,7 +75,7 @@ async fn find(state: &ApiState, id: TargetId) -> Result<Target, Problem> {
 }
 
 fn no_draft() -> Problem {
-    Problem::new(Kind::State, "there is no draft: PUT some logic first")
+    Problem::new(Kind::State, "there is no draft: save some logic first")
 }
 
 fn changed_meanwhile() -> Problem {

@@ -66,7 +66,7 @@ async fn publish(
     let by = editor.caller.name.clone();
     let tested = ready(&state, &engine, &target, &by).await?;
     let (target, version, trial, sweep) = state
-        .transact(move |connection| {
+        .change(move |connection| {
             let by = By { who: &by, note: &why };
             let sweep = effect::begin(connection, &target, force)?;
             let chosen = canary.map(|wanted| choose(connection, &target, wanted)).transpose()?;
@@ -161,7 +161,7 @@ async fn roll_back(
 ) -> Result<HttpResponse, Problem> {
     let (why, by) = (note(body.note)?, editor.caller.name.clone());
     let (target, version, sweep) = state
-        .transact(move |connection| {
+        .change(move |connection| {
             let target = targets::find(connection, id)?;
             let sweep = effect::begin(connection, &target, body.force)?;
             let target = targets::lock(connection, id)?;

@@ -1,4 +1,4 @@
-// end: threw the limit of 64 MiB for request bodies on their way from a host was reached
+// end: threw the limit of 64 MiB for requests on their way from a host was reached
 // cpuMs: 20000
 // heapMib: 256
 const body = "x".repeat(1e7);

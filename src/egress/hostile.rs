@@ -1,0 +1,104 @@
+//! What an external system answers, and what must hold whatever it is. The tests
+//! below and the fuzz targets of `fuzz/` share it.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::net::IpAddr;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use chrono::DateTime;
+use reqwest::Url;
+use serde_json::Value;
+use url::Host;
+
+use super::request::check_url;
+use super::{AllowList, TargetPolicy, hide, retry_after};
+use crate::security::{NamedSecret, Parts};
+
+/// Has something that each form of it writes differently.
+pub const SECRET: &str = "s3cr\u{e9}t \"/+&<?>~";
+
+static POLICY: LazyLock<TargetPolicy> =
+    LazyLock::new(|| TargetPolicy::new(AllowList::default(), vec![NamedSecret::new("key", SECRET)]));
+
+/// Bytes that came back: as a body, as a header field, as an address to go to.
+pub fn answer(said: &[u8]) {
+    let for_logic = POLICY.hide.redact_bytes(said);
+    let seen = for_logic.as_deref().unwrap_or(said);
+    assert!(!seen.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()));
+    in_parts(said);
+    let Ok(text) = std::str::from_utf8(said) else { return };
+    let logged = POLICY.redact(text);
+    assert!(!logged.contains(SECRET));
+    for is_form in [false, true] {
+        // Hiding takes credentials out and adds no other text.
+        assert!(hide::body(&logged, is_form).len() <= logged.len() + 10 * logged.matches(['"', '=']).count());
+    }
+    let now = DateTime::UNIX_EPOCH;
+    assert!(retry_after::parse(text, now).is_none_or(|wait| wait <= Duration::from_secs(7 * 86_400)));
+    if let Ok(mut value) = serde_json::from_str::<Value>(text) {
+        POLICY.redact_value(&mut value);
+        assert!(!contains_secret(&value));
+    }
+    address(text);
+}
+
+/// A body comes in pieces, and a secret may lie in two of them.
+fn in_parts(said: &[u8]) {
+    let mut parts = Parts::default();
+    let (first, rest) = said.split_at(said.first().map_or(0, |cut| usize::from(*cut) % said.len()));
+    let mut seen = parts.push(&POLICY.hide, first);
+    seen.extend(parts.push(&POLICY.hide, rest));
+    seen.extend(parts.finish(&POLICY.hide));
+    assert_eq!(seen, POLICY.hide.redact_bytes(said).unwrap_or_else(|| said.to_vec()));
+}
+
+fn contains_secret(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains(SECRET),
+        Value::Array(items) => items.iter().any(contains_secret),
+        Value::Object(members) => {
+            members.iter().any(|(name, value)| name.contains(SECRET) || contains_secret(value))
+        }
+        _ => false,
+    }
+}
+
+/// However it is written, what leads into a network is not gone to.
+fn address(text: &str) {
+    let base = Url::parse("https://a.example/x?y").unwrap();
+    let Ok(url) = base.join(text) else { return };
+    if check_url(&url, &POLICY).is_err() {
+        return;
+    }
+    assert!(matches!(url.scheme(), "http" | "https"), "{url}");
+    let address: IpAddr = match url.host().unwrap() {
+        Host::Domain(_) => return,
+        Host::Ipv4(address) => address.into(),
+        Host::Ipv6(address) => IpAddr::from(address).to_canonical(),
+    };
+    assert!(!address.is_loopback() && !address.is_unspecified() && !address.is_multicast(), "{url}");
+    match address {
+        IpAddr::V4(v4) => assert!(!v4.is_private() && !v4.is_link_local() && !v4.is_broadcast(), "{url}"),
+        IpAddr::V6(v6) => assert!(!v6.is_unique_local() && !v6.is_unicast_link_local(), "{url}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_answer_is_survived(
+            before in prop::collection::vec(any::<u8>(), 0..40),
+            word in prop::sample::select(vec![SECRET, "", "{\"token\": \"x", "http://0x7f.1/", "//[::1]/", "Sun, 06 Nov 1994"]),
+            after in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            answer(&[&before[..], word.as_bytes(), &after[..]].concat());
+            answer(word.as_bytes());
+        }
+    }
+}
