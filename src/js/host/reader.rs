@@ -276,9 +276,10 @@ impl super::shared::Slot {
             2 => ConsoleLevel::Warn,
             _ => ConsoleLevel::Error,
         };
-        // The database keeps no NUL.
-        let text = String::from_utf8_lossy(&text[..text.len().min(4 * MAX_CONSOLE_BYTES)]);
-        let text = text.replace('\0', "\u{fffd}");
+        // The database keeps no NUL, and what stands for it is longer.
+        const MOST: usize = 4 * MAX_CONSOLE_BYTES;
+        let text = String::from_utf8_lossy(&text[..text.len().min(MOST)]).replace('\0', "\u{fffd}");
+        let text = cut(&text, MOST).to_owned();
         self.console_bytes += text.len();
         self.console.push(ConsoleLine { level, at_ms: at_ms.into(), text });
     }

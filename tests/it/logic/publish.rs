@@ -135,7 +135,7 @@ async fn a_nul_on_the_console_harms_nobody() {
     assert!(tests[1]["message"].as_str().unwrap().starts_with("e\u{fffd}f"), "{saved}");
     let named = "export default () => 1; export const tests = { 'a\\0b'(t) {} };";
     let refused = app.put(&path, json!({ "code": named })).await.expect(422);
-    assert_eq!(refused["errors"][0]["rule"], "the name of a test contains NUL (U+0000)");
+    assert_eq!(refused["errors"][0]["rule"], "cannot be loaded: the name of a test contains NUL (U+0000)");
 
     let good = code.replace("throw new Error('e\\0f')", "");
     publish(&app, &target, &good, json!({})).await;
