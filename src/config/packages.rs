@@ -36,7 +36,8 @@ pub struct PackagesConfig {
     /// trusted beside the usual ones.
     pub ca: Option<PathBuf>,
     /// `cooldown`: releases younger than this are passed over, by default `7d`.
-    /// Most poisoned releases are found and withdrawn within days.
+    /// Most poisoned releases are found and withdrawn within days. One that the
+    /// registry does not say the date of is used, with a warning.
     pub cooldown: Duration,
     /// `cooldownExempt`: names, or scopes as `@scope/*`, separated by commas,
     /// that are used however young.

@@ -82,6 +82,12 @@ impl Handles {
         Redactor::labelled(self.handles.iter().cloned().zip(values))
     }
 
+    /// The same in names of header fields.
+    pub(super) fn name_redactor(&self) -> Redactor {
+        let values = self.secrets.iter().map(|secret| &secret.value);
+        Redactor::of_names(self.handles.iter().cloned().zip(values))
+    }
+
     /// Puts values in place of handles and adds the names of their secrets to
     /// `used`; `None` when there is no handle.
     pub(super) fn fill(&self, bytes: &[u8], landing: Landing, used: &mut Used) -> Option<Vec<u8>> {

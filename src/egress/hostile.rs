@@ -11,8 +11,9 @@ use reqwest::Url;
 use serde_json::Value;
 use url::Host;
 
+use super::hide::{self, Format};
 use super::request::check_url;
-use super::{AllowList, TargetPolicy, hide, retry_after};
+use super::{AllowList, TargetPolicy, retry_after};
 use crate::security::{NamedSecret, Parts};
 
 /// Has something that each form of it writes differently.
@@ -30,9 +31,11 @@ pub fn answer(said: &[u8]) {
     let Ok(text) = std::str::from_utf8(said) else { return };
     let logged = POLICY.redact(text);
     assert!(!logged.contains(SECRET));
-    for is_form in [false, true] {
+    let bodies = [Format::Form, Format::Multipart, Format::Xml, Format::Other];
+    let shown = bodies.map(|format| hide::body(&logged, format));
+    for shown in shown.into_iter().chain([hide::url(&logged)]) {
         // Hiding takes credentials out and adds no other text.
-        assert!(hide::body(&logged, is_form).len() <= logged.len() + 10 * logged.matches(['"', '=']).count());
+        assert!(shown.len() <= logged.len() + 10 * shown.matches("[hidden]").count());
     }
     let now = DateTime::UNIX_EPOCH;
     assert!(retry_after::parse(text, now).is_none_or(|wait| wait <= Duration::from_secs(7 * 86_400)));
@@ -94,7 +97,7 @@ mod tests {
         #[test]
         fn any_answer_is_survived(
             before in prop::collection::vec(any::<u8>(), 0..40),
-            word in prop::sample::select(vec![SECRET, "", "{\"token\": \"x", "http://0x7f.1/", "//[::1]/", "Sun, 06 Nov 1994"]),
+            word in prop::sample::select(vec![SECRET, "", "{\"token\": \"x", "<a token='x", "<pwd>x", "--x\nd; name=pwd\n\nx", "?pwd=x#pwd=x", "http://0x7f.1/", "//[::1]/", "Sun, 06 Nov 1994"]),
             after in prop::collection::vec(any::<u8>(), 0..40),
         ) {
             answer(&[&before[..], word.as_bytes(), &after[..]].concat());

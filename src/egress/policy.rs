@@ -63,6 +63,8 @@ pub struct TargetPolicy {
     pub(super) handles: Handles,
     /// Secret values become their handles: for what logic gets to see.
     pub(super) hide: Redactor,
+    /// The same for names of header fields.
+    pub(super) hide_in_names: Redactor,
     pub(super) clients: Clients,
     pub(super) secret_hosts: SecretHosts,
     pub(super) signers: Signers,
@@ -77,12 +79,13 @@ impl TargetPolicy {
     /// A policy with limits of its own.
     pub fn with_limits(allow: AllowList, secrets: Vec<NamedSecret>, limits: EgressLimits) -> Self {
         let handles = Handles::issue(secrets);
-        let hide = handles.value_redactor();
+        let (hide, hide_in_names) = (handles.value_redactor(), handles.name_redactor());
         Self {
             allow: Arc::new(allow),
             limits,
             handles,
             hide,
+            hide_in_names,
             clients: Clients::default(),
             secret_hosts: SecretHosts::default(),
             signers: Signers::default(),

@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode, Url};
 use super::failure::permanent;
 use super::hide::is_credential_header;
 use super::policy::TargetPolicy;
-use super::request::{Outgoing, check_url};
+use super::request::{Outgoing, check_secrets, check_url};
 use crate::domain::host_call::HostCallError;
 
 /// Header fields that describe a body (Fetch standard §2.2.2).
@@ -44,10 +44,8 @@ pub(super) fn follow(
     }
     let shown = policy.hide.redact(to.as_str()).into_owned();
     // A service that echoes what it was sent may put it into the location.
-    policy
-        .secret_hosts
-        .check(&policy.handles.names_in(shown.as_bytes()), &to)
-        .map_err(|refused| permanent(format!("a redirect was not followed: {refused}")))?;
+    check_secrets(&policy.handles.names_in(shown.as_bytes()), &to, policy)
+        .map_err(|error| permanent(format!("a redirect was not followed: {}", error.message)))?;
     outgoing.shown_url = shown;
     outgoing.url = to;
     Ok(())
@@ -165,6 +163,19 @@ mod tests {
         let to = Url::parse("https://b.example/").unwrap();
         let error = follow(&mut outgoing, StatusCode::TEMPORARY_REDIRECT, to, &policy).unwrap_err();
         assert!(error.message.contains("it would carry a body with secrets to `b.example`"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_in_a_location_goes_over_tls_only() {
+        let error = followed("GET", 302, "http://a.example/?k=hunter22").unwrap_err();
+        assert!(
+            error.starts_with(
+                "a redirect was not followed: secrets are not sent over plain http to `a.example`"
+            ),
+            "{error}"
+        );
+        assert!(followed("GET", 302, "https://b.example/?k=hunter22").is_ok());
+        assert!(followed("GET", 302, "http://a.example/?k=hunter").is_ok());
     }
 
     #[test]

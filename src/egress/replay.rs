@@ -138,8 +138,8 @@ impl Inner {
 
     fn fetch(&self, request: &FetchRequest) -> Result<FetchResponse, HostCallError> {
         let mut state = self.state();
-        let url = self.session.redact(&request.url);
-        if let Some(answer) = state.script.answer(request, &url) {
+        let url = self.session.shown_url(&request.url);
+        if let Some(answer) = state.script.answer(request, &self.session.redact(&request.url)) {
             // It was made again, whoever answers it now.
             if let Some(place) = state.find(&request.method, &url, false) {
                 state.recorded[place].used = true;
@@ -155,7 +155,9 @@ impl Inner {
     fn as_seen(&self, mut answer: FetchResponse) -> FetchResponse {
         let unlabel = |text: &str| self.session.policy().unlabel(text);
         answer.url = unlabel(&answer.url);
-        answer.headers.iter_mut().for_each(|(_, value)| *value = unlabel(value));
+        for (name, value) in &mut answer.headers {
+            (*name, *value) = (unlabel(name), unlabel(value));
+        }
         answer.body = unlabel(&String::from_utf8_lossy(&answer.body)).into();
         answer
     }
@@ -176,13 +178,14 @@ impl State {
             return Err(permanent(format!("no recorded answer for {name}")));
         };
         let recorded = &mut self.recorded[place];
-        if std::mem::replace(&mut recorded.used, true) {
+        let again = std::mem::replace(&mut recorded.used, true);
+        if again {
             self.differences.push(differs(DifferenceKind::Repeated, None, None));
         } else if !recorded.request_body.is(body.as_deref()) {
             let then = recorded.request_body.text().map(str::to_owned);
             self.differences.push(differs(DifferenceKind::Body, then, body));
         }
-        self.follow(request, place)
+        self.follow(request, place, again)
     }
 
     /// The next recorded exchange of that method and URL; for a read, the last
@@ -195,14 +198,22 @@ impl State {
         next.or_else(|| self.recorded.iter().rposition(same).filter(|_| again))
     }
 
-    /// Each hop of a redirect was recorded as an exchange of its own.
-    fn follow(&mut self, request: &FetchRequest, place: usize) -> Result<FetchResponse, HostCallError> {
+    /// Each hop of a redirect was recorded as an exchange of its own. A read that
+    /// is answered `again` takes the way that it took before.
+    fn follow(
+        &mut self,
+        request: &FetchRequest,
+        place: usize,
+        again: bool,
+    ) -> Result<FetchResponse, HostCallError> {
         let (mut place, mut hops) = (place, 0);
         while let (Redirect::Follow, Some(to)) = (request.redirect, self.redirect(place)) {
-            let next = self
-                .recorded
-                .iter()
-                .position(|recorded| !recorded.used && recorded.exchange.request.url == to);
+            let leads_there = |recorded: &Recorded| is_same_url(&recorded.exchange.request.url, &to);
+            let next = if again {
+                (place + 1..self.recorded.len()).find(|at| leads_there(&self.recorded[*at]))
+            } else {
+                self.recorded.iter().position(|recorded| !recorded.used && leads_there(recorded))
+            };
             let Some(next) = next.filter(|_| hops < REDIRECTS) else {
                 return Err(permanent(format!("no recorded answer for the redirect to {to}")));
             };
@@ -303,6 +314,39 @@ mod tests {
         assert_eq!((answer.status, answer.redirected, &answer.body[..]), (200, true, &b"there"[..]));
         assert!(answer.headers.contains(&("x-echo".into(), handle)), "logic gets its handle back");
         assert_eq!(replay.differences(), []);
+    }
+
+    #[test]
+    fn what_the_log_hides_of_an_address_is_no_difference() {
+        let first = exchange("GET", "https://a.example/users?access_token=[hidden]", 302, "");
+        let mut next = exchange("GET", "https://a.example/next?access_token=[hidden]", 200, "there");
+        next["response"]["headers"] = json!([]);
+        let mut first = first;
+        first["response"]["headers"] = json!([["location", "/next?access_token=[hidden]"]]);
+        let (replay, _) = replay(json!([first, next]), json!({}));
+        let answer = fetch(&replay, "GET", "https://a.example/users?access_token=new").unwrap();
+        assert_eq!(&answer.body[..], b"there");
+        assert_eq!(replay.differences(), []);
+    }
+
+    #[test]
+    fn a_read_that_was_redirected_can_be_made_again() {
+        let hops = |first: &str| {
+            let at = |path: &str| format!("https://a.example{path}");
+            [exchange("GET", &at(first), 302, ""), exchange("GET", &at("/next"), 200, first)]
+        };
+        let (replay, _) = replay(json!([hops("/one"), hops("/two")].concat()), json!({}));
+        let body =
+            |path| fetch(&replay, "GET", &format!("https://a.example{path}")).map(|answer| answer.body);
+        for path in ["/one", "/two", "/two", "/one", "/one"] {
+            assert_eq!(body(path), Ok(path.into()), "{path}");
+        }
+        let kinds: Vec<_> = replay.differences().iter().map(|difference| difference.kind).collect();
+        assert_eq!(kinds, [DifferenceKind::Repeated; 3]);
+        // What leads there again is no other answer.
+        let (replay, _) =
+            self::replay(json!([exchange("GET", "https://a.example/loop", 302, "")]), json!({}));
+        assert!(fetch(&replay, "GET", "https://a.example/loop").is_err());
     }
 
     #[test]

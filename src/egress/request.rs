@@ -48,9 +48,7 @@ impl Outgoing {
         outgoing.fill_headers(&request.headers, policy)?;
         outgoing.fill_body(policy);
         outgoing.check(policy)?;
-        if !outgoing.used.is_empty() {
-            outgoing.check_secrets(policy)?;
-        }
+        check_secrets(&outgoing.used, &outgoing.url, policy)?;
         Ok(outgoing)
     }
 
@@ -120,20 +118,23 @@ impl Outgoing {
         check_headers(&self.headers, limits.header_count, limits.header_bytes)
             .map_err(|message| permanent(format!("the request has {message}")))
     }
+}
 
-    /// Each secret goes only where it may. Without an allow list, any host of
-    /// the Internet may be asked; a secret then only goes over TLS, where at
-    /// least the name is proven.
-    fn check_secrets(&self, policy: &TargetPolicy) -> Result<(), HostCallError> {
-        policy.secret_hosts.check(&self.used, &self.url)?;
-        if self.url.scheme() == "https" || !policy.allow.is_public_only() {
-            return Ok(());
-        }
-        let host = self.url.host_str().unwrap_or_default();
-        Err(permanent(format!(
-            "secrets are not sent over plain http to `{host}`; use https, or add \"{host}\" to `egressAllow` of the target"
-        )))
+/// Each secret goes only where it may. Without an allow list, any host of the
+/// Internet may be asked; a secret then only goes over TLS, where at least the
+/// name is proven.
+pub(super) fn check_secrets(used: &Used, url: &Url, policy: &TargetPolicy) -> Result<(), HostCallError> {
+    if used.is_empty() {
+        return Ok(());
     }
+    policy.secret_hosts.check(used, url)?;
+    if url.scheme() == "https" || !policy.allow.is_public_only() {
+        return Ok(());
+    }
+    let host = url.host_str().unwrap_or_default();
+    Err(permanent(format!(
+        "secrets are not sent over plain http to `{host}`; use https, or add \"{host}\" to `egressAllow` of the target"
+    )))
 }
 
 /// `host:port` of a URL.

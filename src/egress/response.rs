@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use chrono::Utc;
 use reqwest::Response;
-use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
 use super::failure::permanent;
 use super::policy::{EgressLimits, TargetPolicy};
@@ -39,13 +39,14 @@ pub(super) fn for_logic(
         Some(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         None => text,
     };
+    let hide_name = |name: &HeaderName| policy.hide_in_names.redact(name.as_str()).into_owned();
     let headers = response.headers().iter();
     FetchResponse {
         status: status.as_u16(),
         status_text: status.canonical_reason().unwrap_or_default().to_owned(),
         url: outgoing.shown_url.clone(),
         redirected,
-        headers: headers.map(|(name, value)| (name.as_str().to_owned(), hide(text_of(value)))).collect(),
+        headers: headers.map(|(name, value)| (hide_name(name), hide(text_of(value)))).collect(),
         body: Bytes::new(),
     }
 }

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::hide::Format;
 use super::policy::TargetPolicy;
-use super::transcript::{BODY_KEPT, Received, is_form, shown_text, text_start};
+use super::transcript::{BODY_KEPT, Received, shown_text, text_start};
 
 /// Bytes of a body that a replay can have.
 pub(super) const LONGEST: usize = 64 * 1024;
@@ -19,8 +20,8 @@ const MOST: usize = 512 * 1024;
 /// when it is needed.
 #[derive(Debug, Clone)]
 pub(super) enum Long {
-    /// As it came, and whether it is a form.
-    Whole(Bytes, bool),
+    /// As it came.
+    Whole(Bytes, Format),
     /// Too long.
     Lost,
 }
@@ -32,7 +33,7 @@ impl Long {
         match received.bytes {
             0 => None,
             1..=BODY_KEPT if received.whole => None,
-            length if length <= LONGEST => Some(Self::Whole(body.clone(), is_form(headers))),
+            length if length <= LONGEST => Some(Self::Whole(body.clone(), Format::of(headers))),
             _ => Some(Self::Lost),
         }
     }
@@ -47,8 +48,8 @@ impl Long {
     /// Empty for one that is lost, or is no text.
     fn write(&self, policy: &TargetPolicy) -> String {
         match self {
-            Self::Whole(body, form) => {
-                text_start(body, LONGEST).map_or_else(String::new, |text| shown_text(text, *form, policy))
+            Self::Whole(body, format) => {
+                text_start(body, LONGEST).map_or_else(String::new, |text| shown_text(text, *format, policy))
             }
             Self::Lost => String::new(),
         }

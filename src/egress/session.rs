@@ -10,13 +10,14 @@ use tokio::time::{Instant, timeout_at};
 
 use super::dialer::Lookup;
 use super::failure::{self, permanent};
+use super::hide::Format;
 use super::incoming::Incoming;
 use super::policy::TargetPolicy;
 use super::redirect;
 use super::request::Outgoing;
 use super::response::{check_head, for_logic, is_short};
 use super::rest::Rest;
-use super::transcript::{Shown, Transcript, is_form, kept, shown_request, shown_text, text_start};
+use super::transcript::{Shown, Transcript, kept, shown_request, shown_text, shown_url, text_start};
 use crate::domain::host_call::{
     Exchange, FetchRequest, FetchResponse, Fetched, Handling, HostCallError, HostCallFuture, HostCalls,
     KeyInfo, KeyRequest, Redirect, SignRequest,
@@ -128,11 +129,16 @@ impl Session {
         self.inner.policy.redact(text)
     }
 
+    /// A URL as the log shows it.
+    pub(super) fn shown_url(&self, url: &str) -> String {
+        shown_url(url, &self.inner.policy)
+    }
+
     /// The body of a request as a recording has it: not cut.
     pub(super) fn shown_body(&self, request: &FetchRequest) -> Option<String> {
         let body = request.body.as_deref().filter(|body| !body.is_empty())?;
         let text = text_start(body, body.len())?;
-        Some(shown_text(text, is_form(&request.headers), &self.inner.policy))
+        Some(shown_text(text, Format::of(&request.headers), &self.inner.policy))
     }
 }
 
@@ -253,7 +259,7 @@ impl Inner {
     fn show_hop(&self, shown: &mut Shown, outgoing: &Outgoing) {
         let Shown { request: shown, long } = shown;
         shown.method = outgoing.method.to_string();
-        shown.url = kept(&self.policy.redact(outgoing.url.as_str()));
+        shown.url = kept(&shown_url(outgoing.url.as_str(), &self.policy));
         shown.headers.retain(|(name, _)| redirect::still_has(outgoing, name));
         if outgoing.body.is_none() {
             shown.body = None;
@@ -264,7 +270,7 @@ impl Inner {
     /// Writes down a redirect that was not followed.
     fn refuse_hop(&self, mut shown: Shown, to: &Url, error: HostCallError) -> HostCallError {
         let error = self.policy.clean(error);
-        shown.request.url = kept(&self.policy.redact(to.as_str()));
+        shown.request.url = kept(&shown_url(to.as_str(), &self.policy));
         shown.request.headers.clear();
         shown.request.body = None;
         shown.long = None;

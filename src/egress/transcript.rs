@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
-use super::handles::Landing;
-use super::hide;
+use super::hide::{self, Format};
 use super::policy::TargetPolicy;
 use super::request::is_forbidden;
 use super::response::failure_of;
@@ -283,7 +282,7 @@ pub(super) fn shown_request(request: &FetchRequest, policy: &TargetPolicy) -> Sh
     let long = request.body.as_ref().and_then(|body| Long::of(body, Received::whole(body), &request.headers));
     let request = ExchangeRequest {
         method: kept(&policy.redact(&request.method)),
-        url: kept(&policy.redact(&request.url)),
+        url: kept(&shown_url(&request.url, policy)),
         headers: shown_headers(request.headers.iter().filter(|(name, _)| !is_forbidden(name)), policy),
         body: request
             .body
@@ -300,7 +299,9 @@ fn shown_headers<'a>(
     let shown = |(name, value): &(String, String)| {
         let labelled = policy.handles.label_header(value);
         let value = policy.hide.redact(&labelled);
-        (kept(name), kept(&hide::header(name, &policy.handles.label(&value))))
+        let shown_name = policy.hide_in_names.redact(name);
+        let value = policy.handles.label(&value);
+        (kept(&policy.handles.label(&shown_name)), kept(&hide::header(name, &value)))
     };
     headers.take(HEADERS_KEPT).map(shown).collect()
 }
@@ -325,25 +326,28 @@ fn shown_body(
         return None;
     }
     let Some(text) = text_start(body, BODY_KEPT) else { return Some(received.to_string()) };
-    // A secret at the end is found before it is cut.
+    // A secret at the end is found before it is cut, and so is what says that
+    // something before it is a credential. What was hidden makes room: not for
+    // a secret that is cut itself.
     let more = text_start(body, BODY_KEPT + LONGEST_SECRET).unwrap_or(text);
-    let redacted = policy.redact(more);
-    let end = redacted.floor_char_boundary(BODY_KEPT);
-    let mut shown = hide::body(&redacted[..end], is_form(headers));
+    let mut shown = shown_text(more, Format::of(headers), policy);
     if text.len() < received.bytes || !received.whole {
+        let unsure = if more.len() < body.len() { LONGEST_SECRET } else { 0 };
+        let certain = shown.len().saturating_sub(unsure).min(BODY_KEPT);
+        shown.truncate(shown.floor_char_boundary(certain));
         shown.push_str(&format!("… {received}"));
     }
     Some(shown)
 }
 
-pub(super) fn is_form(headers: &[(String, String)]) -> bool {
-    let content_type = headers.iter().find(|(name, _)| name == "content-type");
-    content_type.is_some_and(|(_, value)| Landing::of_content_type(value) == Landing::Form)
+/// A body's text without secrets and other credentials.
+pub(super) fn shown_text(text: &str, format: Format, policy: &TargetPolicy) -> String {
+    hide::body(&policy.redact(text), format)
 }
 
-/// A body's text without secrets and other credentials.
-pub(super) fn shown_text(text: &str, is_form: bool, policy: &TargetPolicy) -> String {
-    hide::body(&policy.redact(text), is_form)
+/// A URL likewise.
+pub(super) fn shown_url(url: &str, policy: &TargetPolicy) -> String {
+    hide::url(&policy.redact(url))
 }
 
 /// The first `limit` bytes, less the part of a character at the end; `None`
@@ -440,6 +444,40 @@ mod tests {
         assert_eq!(shown.url, "https://a.example/?k=[secret:token]");
         assert_eq!(shown.headers[0].1, "a [secret:token]");
         assert_eq!(shown.body.as_deref(), Some("{\"k\":\"[secret:token]\"}"));
+    }
+
+    #[test]
+    fn credentials_are_hidden_by_their_place() {
+        let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let request = FetchRequest {
+            method: "POST".to_owned(),
+            url: "https://a.example/?k=hello&access_token=P".to_owned(),
+            headers: vec![field("content-type", "text/xml")],
+            body: Some("<a><password>P</password></a>".into()),
+            redirect: Redirect::Follow,
+            effect: None,
+        };
+        let shown = shown_request(&request, &policy()).request;
+        assert_eq!(shown.url, "https://a.example/?k=hello&access_token=[hidden]");
+        assert_eq!(shown.body.as_deref(), Some("<a><password>[hidden]</password></a>"));
+        let location = [field("location", "/next?token=P")];
+        assert_eq!(shown_headers(location.iter(), &policy()), [field("location", "/next?token=[hidden]")]);
+    }
+
+    #[test]
+    fn what_is_hidden_in_a_long_body_is_known_from_behind_the_cut() {
+        let value = "P".repeat(BODY_KEPT);
+        let body = format!(r#"{{"op":"replace","value":"{value}","path":"password"}}"#);
+        let cut = shown(body.as_bytes()).unwrap();
+        assert!(!cut.contains('P'), "{cut}");
+        // A long password makes room for what lies behind it, but not for half a secret.
+        let long = "P".repeat(BODY_KEPT + LONGEST_SECRET - 100);
+        let body = format!(r#"{{"password":"{long}","b":"{}correct horse"}}"#, "x".repeat(69));
+        let cut = shown(body.as_bytes()).unwrap();
+        assert!(!cut.contains("correct") && cut.ends_with(" bytes>"), "{cut}");
+        // Short bodies are shown whole, also where labels make them longer.
+        let body = format!("{}correct horse", "x".repeat(BODY_KEPT - 13));
+        assert!(shown(body.as_bytes()).unwrap().ends_with("x[secret:token]"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use nix::libc;
+use nix::unistd::Pid;
 use tokio::net::UnixStream;
 
 use super::limits::{CRYPTO_THREADS, MAX_FRAME_TO_HOST};
@@ -58,8 +59,10 @@ async fn serve(socket: std::os::unix::net::UnixStream, confined: bool) -> io::Re
     let confined = confined.then(sandbox::confine);
     let seal = || confined.map_or_else(InForce::default, HalfConfined::seal);
     if start.kind == Kind::Try {
+        // Sealed, it may not even ask whose child it is.
+        let daemon = Pid::parent();
         seal();
-        attempt(start.call, &outbox);
+        attempt(start.call, daemon, &outbox);
         return flush(&socket, &outbox).await;
     }
     sandbox::bound_memory(start.call)?;
@@ -84,8 +87,8 @@ async fn serve(socket: std::os::unix::net::UnixStream, confined: bool) -> io::Re
 }
 
 /// Tries what a host must not be able to do, and says what came of it.
-fn attempt(number: u32, outbox: &Outbox) {
-    let made = Attempt::from_number(number).map_or(Err(libc::EINVAL), Attempt::make);
+fn attempt(number: u32, daemon: Pid, outbox: &Outbox) {
+    let made = Attempt::from_number(number).map_or(Err(libc::EINVAL), |attempt| attempt.make(daemon));
     let error = made.err().and_then(|error| u32::try_from(error).ok()).unwrap_or(0);
     outbox.put(Kind::Tried, 0, error, &[]);
 }

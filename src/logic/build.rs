@@ -14,6 +14,9 @@ use crate::storage::logic::Artefact;
 
 /// Bundlers at a time: each takes a CPU and some memory.
 const AT_ONCE: usize = 2;
+/// Hosts at a time that run tests: each may keep a CPU busy for as long as it is
+/// let.
+const TRIALS_AT_ONCE: usize = 4;
 /// Largest text that a host is given.
 const MAX_BUNDLE: usize = 16 << 20;
 
@@ -52,12 +55,14 @@ pub struct Workshop {
     pub(super) program: HostProgram,
     packages: Packages,
     turns: Semaphore,
+    pub(super) trials: Semaphore,
 }
 
 impl Workshop {
     /// With a program that becomes a bundler or a host.
     pub fn new(program: HostProgram, packages: Packages) -> Self {
-        Self { program, packages, turns: Semaphore::new(AT_ONCE) }
+        let (turns, trials) = (Semaphore::new(AT_ONCE), Semaphore::new(TRIALS_AT_ONCE));
+        Self { program, packages, turns, trials }
     }
 
     /// The registry, for an editor that offers packages.
@@ -101,10 +106,21 @@ fn assemble(bundle: Bundle, installed: Installed) -> Result<Built, LogicError> {
     let packages: Vec<_> =
         installed.packages.into_iter().map(|package| InBundle::new(package, &bundle.modules)).collect();
     let packages = serde_json::to_value(packages).map_err(machine)?;
-    let Bundle { code, map, language, warnings, .. } = bundle;
+    let Bundle { code, map, language, mut warnings, .. } = bundle;
+    warnings.extend(undated(&installed.undated));
     let id = name(&code, map.as_deref(), &installed.lock);
     let artefact = Artefact { id, code, source_map: map, packages, lock: installed.lock };
     Ok(Built { artefact, language, warnings })
+}
+
+/// What nobody could hold against a young release is not passed over in silence.
+fn undated(packages: &[String]) -> Option<Finding> {
+    let list = packages.iter().map(|package| format!("`{package}`")).collect::<Vec<_>>().join(", ");
+    let message = format!(
+        "the registry does not say when {list} came out, so that nobody knows whether that is long enough ago \
+         (`packages.cooldown`)"
+    );
+    (!packages.is_empty()).then(|| Finding::saying("UNDATED_PACKAGES", message))
 }
 
 /// A package, and whether anything of it was left after the shaking.

@@ -1,7 +1,10 @@
 //! Loads what was built as a run would, and runs the tests that its author
 //! wrote beside it.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout_at};
 
 use super::LogicError;
 use super::build::{Built, Workshop};
@@ -25,6 +28,9 @@ pub struct TestResult {
     pub log: Vec<ConsoleLine>,
 }
 
+/// All tests together take no longer than so many runs may.
+const RUNS: u32 = 4;
+
 impl Workshop {
     /// Loads the code in a host of its own and runs its tests, one after
     /// another.
@@ -38,17 +44,37 @@ impl Workshop {
         code: crate::js::Code,
         limits: &Limits,
     ) -> Result<Vec<TestResult>, LogicError> {
+        // The semaphore is never closed.
+        let _turn = self.trials.acquire().await;
+        let longest = limits.wall() * RUNS;
+        let end = Instant::now() + longest;
         let mut host = JsHost::start(&self.program, &code, limits).await?;
         let mut results = Vec::new();
         for name in host.tests() {
-            if !host.is_alive() {
-                host = JsHost::start(&self.program, &code, limits).await?;
+            if Instant::now() >= end {
+                results.push(late(name, longest));
+                continue;
             }
-            let end = host.test(&name).await;
-            results.push(result(name, end));
+            let ran = timeout_at(end, async {
+                if !host.is_alive() {
+                    host = JsHost::start(&self.program, &code, limits).await?;
+                }
+                Ok::<_, LogicError>(host.test(&name).await)
+            });
+            results.push(match ran.await {
+                Ok(ended) => result(name, ended?),
+                Err(_) => late(name, longest),
+            });
         }
         Ok(results)
     }
+}
+
+/// It, or what ran before it, took too long.
+fn late(name: String, longest: Duration) -> TestResult {
+    let message =
+        format!("the limit of {} ms for all tests together was reached before it ended", longest.as_millis());
+    TestResult { name, passed: false, message: Some(message), log: Vec::new() }
 }
 
 fn result(name: String, RunEnd { outcome, console: log }: RunEnd) -> TestResult {

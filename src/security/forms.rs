@@ -19,8 +19,22 @@ pub(super) fn forms_of(value: &str) -> Vec<String> {
     forms.extend(hex_forms(value));
     forms.extend(line_forms(value));
     for offset in 0..3 {
-        forms.extend(base64_forms(value, offset).into_iter().filter(|form| form.len() >= SHORTEST_BASE64));
+        let base64 = base64_forms(value, offset).into_iter().filter(|form| form.len() >= SHORTEST_BASE64);
+        forms.extend(base64.flat_map(again));
     }
+    forms.sort_unstable();
+    forms.dedup();
+    forms
+}
+
+/// The forms that may stand in the name of a header field, which is a token and
+/// comes in lower case (RFC 9110 §5.1, §5.6.2).
+pub(super) fn forms_in_names(value: &str) -> Vec<String> {
+    let is_token = |form: &String| {
+        form.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    };
+    let mut forms: Vec<String> =
+        forms_of(value).into_iter().filter(is_token).map(|form| form.to_ascii_lowercase()).collect();
     forms.sort_unstable();
     forms.dedup();
     forms
@@ -155,6 +169,26 @@ fn base64_forms(value: &str, offset: usize) -> [String; 2] {
     [decided(STANDARD_NO_PAD.encode(&padded)), decided(URL_SAFE_NO_PAD.encode(&padded))]
 }
 
+/// What is in base64, and what other encodings make of its two characters that
+/// are neither letters nor digits: `\/` and `\u002B` in JSON, in URLs percent
+/// signs (of some encoders without the slash). Without them there is nothing to add.
+fn again(base64: String) -> Vec<String> {
+    let mut forms = Vec::new();
+    if base64.contains('/') {
+        forms.push(base64.replace('/', "\\/"));
+    }
+    if base64.contains('+') {
+        forms.extend(["\\u002B", "\\u002b"].map(|plus| base64.replace('+', plus)));
+    }
+    if base64.contains(['/', '+']) {
+        let percent = [percent_encode(&base64, ""), percent_encode(&base64, "/")];
+        forms.extend(percent.iter().map(|form| lower_case_digits(form)));
+        forms.extend(percent);
+    }
+    forms.push(base64);
+    forms
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,6 +217,7 @@ mod tests {
         assert_eq!(percent_encode("a b/é!", "!"), "a%20b%2F%C3%A9!");
         assert_eq!(json_escape("a\"\n/é"), "a\\\"\\n/é");
         assert_eq!(xml_escape("<a&'\">"), "&lt;a&amp;&#39;&quot;&gt;");
+        assert_eq!(again("aGVsbG8".to_owned()), ["aGVsbG8"]);
         assert_eq!(json_forms("é😀/")[..3], ["é😀\\/", "é😀/", "\\u00e9\\ud83d\\ude00/"]);
         assert_eq!(
             json_forms("\\\"&+")[3..],

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
-use super::forms::forms_of;
+use super::forms::{forms_in_names, forms_of};
 use super::{NamedSecret, Secret};
 
 /// Shorter values are only taken out where they are the whole text: they would
@@ -41,6 +41,18 @@ impl Redactor {
 
     /// Replaces each secret by its label.
     pub fn labelled<'a>(secrets: impl IntoIterator<Item = (String, &'a Secret)>) -> Self {
+        Self::of_forms(secrets, forms_of)
+    }
+
+    /// The same for names of header fields, which come in lower case.
+    pub fn of_names<'a>(secrets: impl IntoIterator<Item = (String, &'a Secret)>) -> Self {
+        Self::of_forms(secrets, forms_in_names)
+    }
+
+    fn of_forms<'a>(
+        secrets: impl IntoIterator<Item = (String, &'a Secret)>,
+        forms_of: fn(&str) -> Vec<String>,
+    ) -> Self {
         let mut redactor = Self::default();
         let mut patterns = Vec::new();
         for (label, value) in secrets {
@@ -215,6 +227,48 @@ mod tests {
             let shown = redactor("correct horse").redact(&header).into_owned();
             assert!(shown.contains("[secret:token]"), "{user}: {shown}");
         }
+    }
+
+    #[test]
+    fn names_of_header_fields_come_in_lower_case() {
+        let value = Secret::new("Hunter22!x");
+        let redactor = Redactor::of_names([("[token]".to_owned(), &value)]);
+        for name in ["x-hunter22!x", "x-hunter22%21x", "x-48756e746572323221 78".replace(' ', "").as_str()] {
+            assert_eq!(redactor.redact(name), "x-[token]");
+        }
+        assert!(redactor.redact(&STANDARD_NO_PAD.encode("Hunter22!x").to_lowercase()).starts_with("[token]"));
+        assert_eq!(redactor.redact("content-type"), "content-type");
+        let spaced = Secret::new("a b/c\"");
+        assert_eq!(
+            Redactor::of_names([("[token]".to_owned(), &spaced)]).redact("x-a%20b%2fc%22"),
+            "x-[token]"
+        );
+    }
+
+    #[test]
+    fn base64_is_found_in_another_encoding() {
+        // In base64 `/` and `+` come from these characters.
+        let value = "aa?bb>ccc~dd?";
+        let encoded = STANDARD.encode(value);
+        assert!(encoded.contains('/') && encoded.contains('+'), "{encoded}");
+        for text in [
+            encoded.replace('/', "\\/"),
+            encoded.replace('+', "\\u002B"),
+            encoded.replace('/', "%2F").replace('+', "%2B").replace('=', "%3D"),
+            encoded.replace('/', "%2f").replace('+', "%2b").replace('=', "%3d"),
+            encoded.replace('+', "%2B"),
+            url::form_urlencoded::byte_serialize(STANDARD.encode(format!("user:{value}")).as_bytes())
+                .collect(),
+        ] {
+            let shown = redactor(value).redact(&text).into_owned();
+            assert!(shown.contains("[secret:token]") && shown.len() < 32, "{text}: {shown}");
+        }
+    }
+
+    #[test]
+    fn a_value_with_much_to_encode_takes_little_memory() {
+        let size = redactor(&"?>~/+&".repeat(341)).automaton.unwrap().memory_usage();
+        assert!(size < 4 << 20, "{size} bytes");
     }
 
     #[test]

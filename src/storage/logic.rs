@@ -32,12 +32,14 @@ pub struct Artefact {
 pub struct Draft {
     /// Source text.
     pub code: String,
-    /// `javascript` or `typescript`.
-    pub language: String,
+    /// `javascript` or `typescript`; `None` while nobody knows.
+    pub language: Option<String>,
     /// Package name to version range.
     pub package_dependencies: Value,
     /// What it was built to; `None` while it is not validated.
     pub artefact: Option<String>,
+    /// Which packages were chosen before, while it has no artefact that says it.
+    pub lock: Option<Value>,
     /// What was found meanwhile.
     pub report: Value,
     /// The name of the token that saved it.
@@ -250,11 +252,13 @@ pub fn publish(
         let Some(draft) = draft.filter(|draft| draft.artefact.as_deref() == Some(tested)) else {
             return Ok(None);
         };
+        // One that was built has a language.
+        let Some(language) = draft.language else { return Ok(None) };
         let artefact = tested.to_owned();
         let version = Version {
             version: next,
             code: draft.code,
-            language: draft.language,
+            language,
             package_dependencies: draft.package_dependencies,
             artefact,
             report: draft.report,

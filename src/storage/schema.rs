@@ -80,10 +80,11 @@ diesel::table! {
         code -> Text,
         package_dependencies -> Jsonb,
         updated_at -> Timestamptz,
-        language -> Text,
+        language -> Nullable<Text>,
         artefact -> Nullable<Text>,
         report -> Jsonb,
         saved_by -> Text,
+        lock -> Nullable<Jsonb>,
     }
 }
 

@@ -7,6 +7,7 @@
 //! external system and know nothing of it.
 
 mod effect;
+mod graphql;
 mod plausible;
 mod script;
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::effect::{content_type, last_segment};
+use super::effect::{content_type, grants, last_segment};
 use crate::domain::host_call::{FetchRequest, FetchResponse};
 use crate::domain::json::merge_patch;
 
@@ -17,7 +17,7 @@ const LARGEST: usize = 64 * 1024;
 /// What the run believes of the external system.
 #[derive(Debug, Default)]
 pub(super) struct Pretence {
-    /// By URL without its query.
+    /// By URL, its query included: `/user?id=1` is another thing than `/user?id=2`.
     things: HashMap<String, Thing>,
     created: u32,
 }
@@ -38,7 +38,7 @@ impl Pretence {
         if !matches!(request.method.as_str(), "GET" | "HEAD") {
             return None;
         }
-        match self.things.get(key(&request.url))? {
+        match self.known(&request.url)? {
             Thing::Real(_) => None,
             Thing::Changed(value) => Some(with_json(request, 200, value)),
             Thing::Gone => Some(with_json(
@@ -55,14 +55,23 @@ impl Pretence {
             return;
         }
         if let Ok(value @ Value::Object(_)) = serde_json::from_slice(&answer.body) {
+            self.remember(path(&request.url), Thing::Real(value.clone()));
             self.remember(&request.url, Thing::Real(value));
         }
+    }
+
+    /// What is at a URL. A query then only says more of what was written without
+    /// one: which fields to show, which version of the API.
+    fn known(&self, url: &str) -> Option<&Thing> {
+        let written = || self.things.get(path(url)).filter(|thing| !matches!(thing, Thing::Real(_)));
+        self.things.get(key(url)).or_else(written)
     }
 
     /// A plausible answer to a write.
     pub(super) fn write(&mut self, request: &FetchRequest) -> FetchResponse {
         let body = serde_json::from_slice::<Value>(request.body.as_deref().unwrap_or_default()).ok();
         match (request.method.as_str(), body) {
+            ("POST", _) if !grants(request).is_empty() => token(request),
             ("POST", Some(Value::Object(members))) => self.create(request, members),
             ("POST", _) => with_json(request, 200, &json!({ "id": self.new_id() })),
             ("DELETE", _) => {
@@ -87,7 +96,7 @@ impl Pretence {
             made.insert("id".into(), self.new_id().into());
         }
         let id = made["id"].as_str().map_or_else(|| made["id"].to_string(), str::to_owned);
-        let location = format!("{}/{id}", key(&request.url));
+        let location = format!("{}/{id}", path(&request.url));
         if is_scim(request) {
             made.insert("meta".into(), json!({ "location": location }));
         }
@@ -109,7 +118,7 @@ impl Pretence {
     /// A merge patch is applied to what is known. Operations (RFC 6902, RFC 7644
     /// §3.5.2) are not: their answer is the thing as it was.
     fn patch(&mut self, request: &FetchRequest, patch: &Value) -> FetchResponse {
-        let known = match self.things.get(key(&request.url)) {
+        let known = match self.known(&request.url) {
             Some(Thing::Real(value) | Thing::Changed(value)) => value.clone(),
             _ => json!({ "id": last_segment(&request.url) }),
         };
@@ -139,16 +148,22 @@ pub(super) fn unread(request: &FetchRequest) -> FetchResponse {
         "GET" | "HEAD" if path_only => {
             with_json(request, 404, &json!({ "status": "404", "detail": "not read in this dry run" }))
         }
-        "POST" if content_type(request).ends_with("x-www-form-urlencoded") => with_json(
-            request,
-            200,
-            &json!({ "access_token": "dryrun", "token_type": "Bearer", "expires_in": 3600 }),
-        ),
+        "POST" if !grants(request).is_empty() => token(request),
         _ => with_json(request, 200, &json!({ "totalResults": 0, "Resources": [] })),
     }
 }
 
+fn token(request: &FetchRequest) -> FetchResponse {
+    let token = json!({ "access_token": "dryrun", "token_type": "Bearer", "expires_in": 3600 });
+    with_json(request, 200, &token)
+}
+
+/// Without the fragment, which is not sent.
 fn key(url: &str) -> &str {
+    url.split('#').next().unwrap_or_default().trim_end_matches('/')
+}
+
+fn path(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/')
 }
 
@@ -233,11 +248,41 @@ mod tests {
     }
 
     #[test]
+    fn what_a_query_names_is_a_thing_of_its_own() {
+        let mut pretence = Pretence::default();
+        let at = |method, url: &str| request(method, &format!("https://a.example{url}"), Value::Null);
+        let write = |pretence: &mut Pretence, method, url| pretence.write(&at(method, url)).status;
+        assert_eq!(write(&mut pretence, "DELETE", "/user?id=1"), 204);
+        let status = |pretence: &Pretence, url| pretence.read(&at("GET", url)).map(|answer| answer.status);
+        assert_eq!(status(&pretence, "/user?id=1"), Some(404));
+        assert_eq!(status(&pretence, "/user?id=2"), None);
+        assert_eq!(status(&pretence, "/user"), None);
+        write(&mut pretence, "DELETE", "/users/7");
+        assert_eq!(status(&pretence, "/users/7?fields=name#x"), Some(404));
+
+        // What was read with a query is what is changed without one, or by the same.
+        let read = at("GET", "/users/8?fields=name");
+        pretence.note(&read, &with_json(&read, 200, &json!({ "name": "Ada" })));
+        let patch = |url: &str| request("PATCH", &format!("https://a.example{url}"), json!({ "n": 1 }));
+        assert_eq!(parsed(&pretence.write(&patch("/users/8"))), json!({ "name": "Ada", "n": 1 }));
+        pretence.note(&at("GET", "/user?id=3"), &with_json(&read, 200, &json!({ "name": "Eve" })));
+        assert_eq!(parsed(&pretence.write(&patch("/user?id=3"))), json!({ "name": "Eve", "n": 1 }));
+        assert!(parsed(&pretence.write(&patch("/user?id=4")))["name"].is_null());
+    }
+
+    #[test]
     fn reads_that_are_not_sent_find_nothing() {
         let status = |url| unread(&request("GET", url, Value::Null)).status;
         assert_eq!(
             (status("https://a.example/users/7"), status("https://a.example/users?filter=x")),
             (404, 200)
         );
+        let grant = json!({ "grant_type": "client_credentials" });
+        let token = parsed(&unread(&request("POST", "https://a.example/token", grant)));
+        assert_eq!(token["access_token"], "dryrun");
+        let refresh = request("POST", "https://a.example/token", json!({ "grant_type": "refresh_token" }));
+        assert_eq!(parsed(&Pretence::default().write(&refresh)), token);
+        let search = parsed(&unread(&request("POST", "https://a.example/search", json!({}))));
+        assert_eq!(search["totalResults"], 0);
     }
 }

@@ -1,7 +1,7 @@
 //! Dry runs for many subjects: what a draft would do for them, and where the
 //! published version would do something else.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -180,25 +180,29 @@ impl CohortRun {
         let tries = stream::iter(batch).map(|situation| self.try_one(situation));
         let mut tried = std::pin::pin!(tries.buffer_unordered(self.parallel));
         while let Some(tried) = tried.next().await {
-            self.progress.note(&tried)?;
+            self.progress.note(&tried?)?;
         }
         Ok(())
     }
 
-    async fn try_one(&self, situation: Situation) -> Tried {
+    async fn try_one(&self, situation: Situation) -> Result<Tried, String> {
         let case = Case::of(&self.around, situation, &self.wish);
-        let lane = self.lanes.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        if case.idle {
+            return Ok(Tried { case, draft: None, published: None });
+        }
         // There are as many lanes as subjects that are tried at a time.
-        let Some(mut lane) = lane.filter(|_| !case.idle) else {
-            return Tried { case, draft: None, published: None };
-        };
+        let mut lane = self.lanes().pop().ok_or("there is no host left to try accounts in")?;
         let egress = &self.trials.deps.egress;
         let draft = rehearse(&self.around, egress, &mut lane.draft, &case, &self.wish).await;
         let published = match &mut lane.published {
             Some(stage) => Some(rehearse(&self.around, egress, stage, &case, &self.wish).await),
             None => None,
         };
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).push(lane);
-        Tried { case, draft: Some(draft), published }
+        self.lanes().push(lane);
+        Ok(Tried { case, draft: Some(draft), published })
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, Vec<Lane>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -18,9 +18,11 @@ impl Stage {
         Self { program: program.clone(), limits, logic, host: None }
     }
 
-    /// The host, started when there is none that lives.
+    /// The host, started when there is none that lives. One in which a run was
+    /// given up is no good: that run may still be at work and use up what is the
+    /// next one's.
     pub(super) async fn open(&mut self) -> Result<&JsHost, StartError> {
-        let host = match self.host.take().filter(JsHost::is_alive) {
+        let host = match self.host.take().filter(|host| host.is_alive() && !host.is_tainted()) {
             Some(host) => host,
             None => {
                 let host = JsHost::start(&self.program, &self.logic.code, &self.limits).await?;

@@ -85,7 +85,11 @@ fn hostile(order: &[usize], changes: &[Change]) -> Vec<u8> {
                 let at = [0, 5, 9][*field];
                 frames[*frame][at..at + 4].copy_from_slice(&value.to_le_bytes());
             }
-            Change::Repeat { frame, times } => frames[*frame] = frames[*frame].repeat(*times),
+            // Again and again it would come to more than there is memory.
+            Change::Repeat { frame, times } => {
+                let frame = &mut frames[*frame];
+                *frame = frame.repeat((*times).min(1 + (1 << 20) / frame.len()));
+            }
             _ => {}
         }
     }

@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use std::ptr;
 
 use nix::libc::{self, c_long};
+use nix::unistd::Pid;
 
 /// Something that neither a host nor a bundler must be able to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +37,10 @@ pub enum Attempt {
     MemoryFile,
     /// Make memory that can be executed.
     ExecutableMemory,
+    /// Make shared memory, which its limit does not count.
+    SharedMemory,
+    /// Make memory that grows like a stack, which its limit does not count either.
+    GrowingMemory,
     /// Load a program into the kernel.
     KernelProgram,
     /// Handle its own page faults.
@@ -54,7 +59,7 @@ pub enum Attempt {
 
 impl Attempt {
     /// Every attempt.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::ReadFile,
         Self::WriteFile,
         Self::OpenSocket,
@@ -68,6 +73,8 @@ impl Attempt {
         Self::IoUring,
         Self::MemoryFile,
         Self::ExecutableMemory,
+        Self::SharedMemory,
+        Self::GrowingMemory,
         Self::KernelProgram,
         Self::PageFaults,
         Self::Keys,
@@ -82,20 +89,25 @@ impl Attempt {
     }
 
     /// Makes the attempt. `Ok` means that it worked; otherwise it is the number
-    /// of the error, unless the process has ended.
-    pub(crate) fn make(self) -> Result<(), i32> {
+    /// of the error, unless the process has ended. Nothing else is asked of the
+    /// kernel: it would be that which is stopped.
+    pub(crate) fn make(self, daemon: Pid) -> Result<(), i32> {
         // SAFETY: every pointer below is null or to something that lives as long
         // as the call. What a call would change, were it answered, is a process
         // that ends right after.
-        let result = unsafe { self.call() };
+        let result = unsafe { self.call(daemon.as_raw()) };
         if result < 0 { Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(0)) } else { Ok(()) }
     }
 
-    unsafe fn call(self) -> c_long {
+    unsafe fn call(self, daemon: libc::pid_t) -> c_long {
         const PASSWD: &CStr = c"/etc/passwd";
         const MINE: &CStr = c"/tmp/provisiond-was-here";
         let null = ptr::null::<u8>();
-        let parent = libc::pid_t::from(nix::unistd::getppid());
+        let memory = |access: i32, kind: i32| {
+            let (access, kind) = (libc::PROT_READ | access, libc::MAP_ANONYMOUS | kind);
+            // SAFETY: a page of its own that nobody looks at.
+            unsafe { libc::syscall(libc::SYS_mmap, null, 4096, access, kind, -1, 0) }
+        };
         // SAFETY: see `make`.
         unsafe {
             match self {
@@ -111,16 +123,14 @@ impl Attempt {
                 Self::Execute => libc::syscall(libc::SYS_execve, c"/bin/true".as_ptr(), null, null),
                 Self::Fork => libc::syscall(libc::SYS_clone, libc::SIGCHLD, null, null, null, null),
                 Self::Clone3 => libc::syscall(libc::SYS_clone3, null, 0),
-                Self::Signal => libc::syscall(libc::SYS_kill, parent, 0),
-                Self::Trace => libc::syscall(libc::SYS_ptrace, 0x4206, parent, null, null),
-                Self::ReadMemory => libc::syscall(libc::SYS_process_vm_readv, parent, null, 0, null, 0, 0),
+                Self::Signal => libc::syscall(libc::SYS_kill, daemon, 0),
+                Self::Trace => libc::syscall(libc::SYS_ptrace, 0x4206, daemon, null, null),
+                Self::ReadMemory => libc::syscall(libc::SYS_process_vm_readv, daemon, null, 0, null, 0, 0),
                 Self::IoUring => libc::syscall(libc::SYS_io_uring_setup, 1, null),
                 Self::MemoryFile => libc::syscall(libc::SYS_memfd_create, c"x".as_ptr(), 0),
-                Self::ExecutableMemory => {
-                    let access = libc::PROT_READ | libc::PROT_EXEC;
-                    let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-                    libc::syscall(libc::SYS_mmap, null, 4096, access, kind, -1, 0)
-                }
+                Self::ExecutableMemory => memory(libc::PROT_EXEC, libc::MAP_PRIVATE),
+                Self::SharedMemory => memory(libc::PROT_WRITE, libc::MAP_SHARED),
+                Self::GrowingMemory => memory(libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_GROWSDOWN),
                 Self::KernelProgram => libc::syscall(libc::SYS_bpf, 0, null, 0),
                 Self::PageFaults => libc::syscall(libc::SYS_userfaultfd, 0),
                 Self::Keys => libc::syscall(libc::SYS_keyctl, 0, -3, 0),

@@ -134,6 +134,10 @@ const DETACHED: u64 = libc::CLONE_DETACHED as u64;
 /// What makes a file that is opened more than read.
 const WRITING: u64 = (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC) as u64;
 
+/// Kinds of memory that the limit on data does not count: shared memory, and what
+/// grows like a stack.
+const UNCOUNTED: u64 = (libc::MAP_SHARED | libc::MAP_GROWSDOWN) as u64;
+
 /// Writes code and runs it: V8 does, QuickJS does not.
 const HAS_JIT: bool = cfg!(feature = "engine-v8");
 
@@ -201,9 +205,10 @@ fn common() -> Result<Rules, BackendError> {
     rules.insert(libc::SYS_prctl, any(0, names.map(|word| word as u64))?);
     // Its own limits may be read: the address of a new limit is none.
     rules.insert(libc::SYS_prlimit64, vec![when(2, SeccompCmpOp::Eq, 0)?]);
-    for call in [libc::SYS_mmap, libc::SYS_mprotect] {
-        let data = when(2, masked(libc::PROT_EXEC as u64), 0)?;
-        rules.insert(call, if HAS_JIT { Vec::new() } else { vec![data] });
+    let (data, counted) = (masked(libc::PROT_EXEC as u64), masked(UNCOUNTED));
+    let made = SeccompRule::new(vec![condition(2, data.clone(), 0)?, condition(3, counted, 0)?])?;
+    for (call, rule) in [(libc::SYS_mmap, made), (libc::SYS_mprotect, when(2, data, 0)?)] {
+        rules.insert(call, if HAS_JIT { Vec::new() } else { vec![rule] });
     }
     if HAS_JIT {
         let keys = [libc::SYS_pkey_mprotect, libc::SYS_pkey_alloc, libc::SYS_pkey_free];
@@ -217,7 +222,11 @@ fn masked(mask: u64) -> SeccompCmpOp {
 }
 
 fn when(argument: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompRule, BackendError> {
-    SeccompRule::new(vec![SeccompCondition::new(argument, SeccompCmpArgLen::Qword, operator, value)?])
+    SeccompRule::new(vec![condition(argument, operator, value)?])
+}
+
+fn condition(argument: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompCondition, BackendError> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Qword, operator, value)
 }
 
 fn any<const N: usize>(argument: u8, values: [u64; N]) -> Result<Vec<SeccompRule>, BackendError> {

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use nix::libc;
+use nix::unistd::Pid;
 use rolldown::plugin::__inner::SharedPluginable;
 use rolldown::{
     BundleOutput, Bundler, BundlerOptions, CodeSplittingMode, OutputFormat, Platform, ResolveOptions,
@@ -48,12 +49,13 @@ fn run(confined: bool) -> io::Result<()> {
     if let Ok(directory) = std::fs::canonicalize(&request.directory) {
         request.directory = directory.to_string_lossy().into_owned();
     }
+    let daemon = Pid::parent();
     // What stands in the request is text until the door is locked.
     if confined {
         sandbox::confine_bundler(Path::new(&request.directory));
     }
     if let Some(number) = request.attempt {
-        let made = Attempt::from_number(number).map_or(Err(libc::EINVAL), Attempt::make);
+        let made = Attempt::from_number(number).map_or(Err(libc::EINVAL), |attempt| attempt.make(daemon));
         return answer(&Answer::Tried { error: made.err() });
     }
     // No reactor: there is nothing to wait for but files.
@@ -131,9 +133,13 @@ fn options(directory: &str) -> BundlerOptions {
         // The message of a frame names the author's function.
         keep_names: Some(false),
         resolve: Some(ResolveOptions {
-            // What the host is: the web's platform, without a page.
-            condition_names: Some(texts(&["worker", "browser", "import", "require", "module", "default"])),
-            main_fields: Some(texts(&["browser", "module", "main"])),
+            // What the host is: the web's platform, without a page. The bundler adds
+            // `import` or `require`, whichever it is; both would mean that whichever
+            // the package lists first is had by both.
+            condition_names: Some(texts(&["worker", "browser", "module", "default"])),
+            // `module` cannot be required as what `main` is, and these fields are not
+            // by what asks. Node.js knows `main` only, so that this is what works.
+            main_fields: Some(texts(&["browser", "main", "module"])),
             extensions: Some(texts(&[".js", ".mjs", ".cjs", ".ts", ".json"])),
             ..ResolveOptions::default()
         }),
@@ -150,7 +156,9 @@ fn bundled(output: &BundleOutput, warnings: Vec<Finding>, language: Language, cw
         _ => None,
     });
     let Some(chunk) = chunk else {
-        return Answer::Rejected { findings: vec![Finding::saying("the bundler made nothing of it")] };
+        return Answer::Rejected {
+            findings: vec![Finding::saying("BUNDLER", "the bundler made nothing of it")],
+        };
     };
     Answer::Bundled {
         code: chunk.code.clone(),

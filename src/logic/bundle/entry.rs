@@ -10,7 +10,7 @@ use rolldown::plugin::{
     HookResolveIdReturn, HookUsage, Plugin, PluginContext, PluginContextResolveOptions,
     SharedLoadPluginContext,
 };
-use rolldown_common::{ModuleType, ResolvedExternal};
+use rolldown_common::{ImportKind, ModuleType, ResolvedExternal};
 
 use super::Language;
 use crate::modules;
@@ -56,8 +56,8 @@ impl Entry {
         if modules::source(specifier).is_some() {
             return Ok(Some(HookResolveIdOutput::from_id(specifier)));
         }
-        if let Some(builtin) = specifier.strip_prefix("node:") {
-            return Ok(Some(absent(builtin, importer)));
+        if specifier.starts_with("node:") {
+            return Ok(Some(absent(specifier, importer)));
         }
         match refusal(specifier) {
             Some(sentence) => Err(anyhow::anyhow!(sentence)),
@@ -90,20 +90,27 @@ impl Entry {
     }
 }
 
-/// Stands for a module of Node.js. Many packages ask for one only to find out
-/// where they run, within a `try`; so it is there and throws when it is loaded.
+/// Stands for a module of Node.js, or for a package that was not installed. Many
+/// packages ask for one only to find out whether it is there, within a `try`; so
+/// it is there and throws when it is loaded.
 const ABSENT: &str = "provisiond:absent/";
 
-fn absent(builtin: &str, importer: Option<&str>) -> HookResolveIdOutput {
+fn absent(name: &str, importer: Option<&str>) -> HookResolveIdOutput {
     let importer = importer.map_or("logic", |id| id.rsplit("node_modules/").next().unwrap_or(id));
-    HookResolveIdOutput::from_id(format!("{ABSENT}{builtin}?{importer}"))
+    HookResolveIdOutput::from_id(format!("{ABSENT}{name}?{importer}"))
 }
 
 fn throwing(rest: &str) -> String {
-    let (builtin, importer) = rest.split_once('?').unwrap_or((rest, "logic"));
-    let message =
-        format!("\"{builtin}\", which {importer} asks for, is part of Node.js, which logic does not run on");
-    format!("module.exports = {{}}; throw new Error({});", serde_json::Value::from(message))
+    let (name, importer) = rest.split_once('?').unwrap_or((rest, "logic"));
+    let (name, why) = match name.strip_prefix("node:").or(is_builtin(name).then_some(name)) {
+        Some(builtin) => (builtin, "is part of Node.js, which logic does not run on"),
+        None => (name, "is not among its packages"),
+    };
+    let message = serde_json::Value::from(format!("\"{name}\", which {importer} asks for, {why}"));
+    // By the code a package tells what is missing from what is broken.
+    format!(
+        "module.exports = {{}}; throw Object.assign(new Error({message}), {{ code: \"MODULE_NOT_FOUND\" }});"
+    )
 }
 
 /// Why a module cannot be had, `None` for one that may be a package's.
@@ -166,12 +173,15 @@ impl Plugin for Entry {
 
     async fn resolve_id(&self, context: &PluginContext, args: &HookResolveIdArgs<'_>) -> HookResolveIdReturn {
         let found = self.resolve(args.specifier, args.importer)?;
-        if found.is_some() || !is_builtin(args.specifier) {
+        if found.is_some() || !(is_builtin(args.specifier) || may_be_missing(args)) {
             return Ok(found);
         }
         // A package may have the name of a module of Node.js.
-        let options =
-            PluginContextResolveOptions { skip_self: true, ..PluginContextResolveOptions::default() };
+        let options = PluginContextResolveOptions {
+            import_kind: args.kind,
+            skip_self: true,
+            ..PluginContextResolveOptions::default()
+        };
         let resolved = context.resolve(args.specifier, args.importer, Some(options)).await?;
         let is_package = resolved.is_ok_and(|resolved| resolved.id.as_str().contains("node_modules"));
         Ok((!is_package).then(|| absent(args.specifier, args.importer)))
@@ -187,6 +197,14 @@ impl Plugin for Entry {
     fn register_hook_usage(&self) -> HookUsage {
         HookUsage::ResolveId | HookUsage::Load
     }
+}
+
+/// Whether a package can do without this one: it is asked for in a way that can
+/// fail, and packages that are optional are not always there.
+fn may_be_missing(args: &HookResolveIdArgs<'_>) -> bool {
+    let by_package = args.importer.is_some_and(|importer| importer.contains("node_modules"));
+    let can_fail = matches!(args.kind, ImportKind::Require | ImportKind::DynamicImport);
+    by_package && can_fail && !args.specifier.starts_with(['.', '#'])
 }
 
 /// Modules of Node.js that are asked for without `node:`.

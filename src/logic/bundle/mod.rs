@@ -10,11 +10,11 @@ mod entry;
 
 use std::io;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
 use crate::js::sandbox::Attempt;
@@ -26,6 +26,8 @@ pub use child::main;
 const LONGEST: Duration = Duration::from_secs(60);
 /// Largest answer that is read.
 const MAX_ANSWER: usize = 64 << 20;
+/// Most of what it says when it fails.
+const MAX_WORDS: usize = 64 << 10;
 
 /// What logic is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,18 +101,11 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn saying(message: impl Into<String>) -> Self {
+    /// About no place.
+    pub(super) fn saying(kind: &str, message: impl Into<String>) -> Self {
         let message = message.into();
         let (is_syntax, is_unresolved) = (false, false);
-        Self {
-            kind: "BUNDLER".into(),
-            message,
-            file: None,
-            line: None,
-            column: None,
-            is_syntax,
-            is_unresolved,
-        }
+        Self { kind: kind.into(), message, file: None, line: None, column: None, is_syntax, is_unresolved }
     }
 
     /// It does not parse.
@@ -228,27 +223,37 @@ async fn answer_of(program: &HostProgram, request: &[u8]) -> Result<Answer, Bund
             let _ = stdin.write_all(request).await;
         }
     };
-    let (output, ()) = tokio::join!(child.wait_with_output(), write);
-    let output = output?;
-    if output.stdout.len() > MAX_ANSWER {
+    let (answer, words) = (child.stdout.take(), child.stderr.take());
+    let (answer, words, ()) = tokio::join!(read(answer, MAX_ANSWER + 1), read(words, MAX_WORDS), write);
+    let (answer, words) = (answer?, words?);
+    if answer.len() > MAX_ANSWER {
         let most = MAX_ANSWER >> 20;
         return Err(BundleError::Limit(format!("the limit of {most} MiB for a bundle was reached")));
     }
-    if output.status.success() {
-        return serde_json::from_slice(&output.stdout).map_err(|error| io::Error::other(error).into());
+    let status = child.wait().await?;
+    if status.success() {
+        return serde_json::from_slice(&answer).map_err(|error| io::Error::other(error).into());
     }
-    Err(ended(&output))
+    Err(ended(status, &String::from_utf8_lossy(&words)))
+}
+
+/// Reads so much and no more: whoever writes on has nobody to write to.
+async fn read(stream: Option<impl AsyncRead + Unpin>, most: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(stream) = stream {
+        stream.take(most as u64).read_to_end(&mut bytes).await?;
+    }
+    Ok(bytes)
 }
 
 /// A bundler that ended without an answer was brought down by what it read.
-fn ended(output: &std::process::Output) -> BundleError {
+fn ended(status: ExitStatus, words: &str) -> BundleError {
     use std::os::unix::process::ExitStatusExt as _;
-    let words = String::from_utf8_lossy(&output.stderr);
-    if output.status.code() == Some(2) {
+    if status.code() == Some(2) {
         return io::Error::other(words.trim().to_owned()).into();
     }
-    log::info!("a bundler ended with {}: {}", output.status, words.trim());
-    match output.status.signal() {
+    log::info!("a bundler ended with {status}: {}", words.trim());
+    match status.signal() {
         Some(signal) => BundleError::Limit(format!(
             "the code brought the bundler down (signal {signal}): it is nested too deep, or needs too much memory"
         )),

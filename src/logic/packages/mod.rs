@@ -4,25 +4,35 @@
 //! |---|---|
 //! | `names.rs` | which names and ranges an author may write |
 //! | `registry.rs` | what is asked of the registry |
+//! | `answer.rs` | reading what it answers |
+//! | `remembered.rs` | what it said lately |
+//! | `look_up.rs` | the same, for one choice |
 //! | `resolve.rs` | which versions, by [deno_npm](https://docs.rs/deno_npm) (MIT) |
 //! | `tarball.rs` | verifying and unpacking |
-//! | `install.rs` | the folder that the bundler reads |
+//! | `install.rs` | downloading what was chosen |
+//! | `store.rs` | the folder that the bundler reads |
 //!
 //! Nothing of a package is ever run here: no install scripts, no native addons.
 //! Nothing is asked of the registry but on publication (and by the editor).
 
+mod answer;
 mod install;
+mod look_up;
 mod names;
 mod registry;
+mod remembered;
 mod resolve;
+mod store;
 mod tarball;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use crate::config::PackagesConfig;
 use crate::domain::subject::FieldError;
@@ -31,6 +41,11 @@ pub use registry::{Found, Release};
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub use tarball::survive as survive_archive;
+
+/// Installations at a time: each may hold archives of `packages.maxSize`.
+const AT_ONCE: usize = 2;
+/// Longest time for the downloads of one.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// Name to version range, as an author writes them.
 pub type Dependencies = BTreeMap<String, String>;
@@ -66,6 +81,8 @@ pub struct Package {
 pub(super) struct Installed {
     pub packages: Vec<Package>,
     pub lock: Lock,
+    /// `name@version` of what may be too young, for all that the registry says.
+    pub undated: Vec<String>,
 }
 
 /// Why packages cannot be had.
@@ -89,13 +106,20 @@ impl PackageError {
     fn refused(name: &str, rule: impl Into<String>) -> Self {
         Self::Refused(vec![FieldError::new(format!("packageDependencies.{name}"), rule)])
     }
+
+    /// For what is about all of them together; the words follow
+    /// `packageDependencies`.
+    fn refused_all(rule: impl Into<String>) -> Self {
+        Self::Refused(vec![FieldError::new("packageDependencies", rule)])
+    }
 }
 
 /// Where packages come from.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Packages {
     client: Option<Arc<Client>>,
-    config: Arc<PackagesConfig>,
+    config: PackagesConfig,
+    turns: Semaphore,
 }
 
 impl Packages {
@@ -106,7 +130,7 @@ impl Packages {
     /// The certificates in `packages.ca` cannot be read.
     pub fn new(config: &PackagesConfig) -> Result<Self, PackageError> {
         let client = Client::new(config)?.map(Arc::new);
-        Ok(Self { client, config: Arc::new(config.clone()) })
+        Ok(Self { client, config: config.clone(), turns: Semaphore::new(AT_ONCE) })
     }
 
     /// Checks names and ranges without asking anybody.
@@ -125,12 +149,18 @@ impl Packages {
     ) -> Result<Installed, PackageError> {
         self.check(wanted)?;
         if wanted.is_empty() {
-            return Ok(Installed { packages: Vec::new(), lock: Value::Null });
+            return Ok(Installed { packages: Vec::new(), lock: Value::Null, undated: Vec::new() });
         }
         let client = self.client()?;
-        let snapshot = resolve::resolve(client.clone(), &self.config, wanted, lock).await?;
-        let packages = install::install(client, &self.config, &snapshot, folder).await?;
-        Ok(Installed { packages, lock: resolve::lock_of(&snapshot)? })
+        // The semaphore is never closed.
+        let _turn = self.turns.acquire().await;
+        let chosen = resolve::resolve(client.clone(), &self.config, wanted, lock).await?;
+        let packages = install::install(client, &self.config, &chosen.snapshot, folder);
+        let packages = tokio::time::timeout(LONGEST, packages).await.map_err(|_| {
+            PackageError::Registry(format!("took longer than {} s to send packages", LONGEST.as_secs()))
+        })??;
+        let undated = resolve::unproven(&chosen.undated, &self.config);
+        Ok(Installed { packages, lock: resolve::lock_of(&chosen)?, undated })
     }
 
     /// Packages that match words, best first.

@@ -1,8 +1,7 @@
 //! What is asked of an npm registry.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use deno_npm::registry::NpmPackageInfo;
@@ -10,21 +9,22 @@ use deno_npm::resolution::{
     DefaultTarballUrlProvider, NewestDependencyDateOptions, NpmRegistryDefaultTarballUrlProvider,
 };
 use deno_semver::package::PackageNv;
-use futures_util::StreamExt as _;
 use reqwest::header::AUTHORIZATION;
 use reqwest::{Response, StatusCode, Url};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
-use super::PackageError;
+use super::answer::{at_most, failure, fine, nonsense, read, there};
+use super::remembered::Remembered;
+use super::tarball::{Room, TarballError};
+use super::{PackageError, names};
 use crate::config::{PackagesConfig, Registry};
 use crate::security::Secret;
 
-/// How long what was said of a package is taken for true.
-const FRESH: Duration = Duration::from_secs(300);
-/// How many packages that is remembered of.
-const REMEMBERED: usize = 500;
 /// Largest description of a package: all its releases.
 const MAX_INFO: usize = 64 << 20;
+/// How many of them are on their way at a time.
+const INFOS_AT_ONCE: usize = 8;
 /// Times are for one answer, its body included.
 const TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -62,7 +62,8 @@ pub(super) struct Client {
     http: reqwest::Client,
     base: Url,
     token: Option<Secret>,
-    remembered: Mutex<HashMap<String, (Instant, Arc<NpmPackageInfo>)>>,
+    remembered: Remembered,
+    turns: Semaphore,
 }
 
 impl Client {
@@ -92,31 +93,48 @@ impl Client {
             http = http.tls_certs_merge(certificates);
         }
         let http = http.build().map_err(nonsense)?;
-        Ok(Some(Self { http, base, token: config.token.clone(), remembered: Mutex::default() }))
+        let (remembered, turns) = (Remembered::default(), Semaphore::new(INFOS_AT_ONCE));
+        Ok(Some(Self { http, base, token: config.token.clone(), remembered, turns }))
     }
 
-    /// All releases of a package; `None` when there is no such package.
+    /// All releases of a package; `None` when there is no such package. The name
+    /// may come from anywhere: one that is no name is not asked for, since it
+    /// could lead elsewhere.
     pub async fn info(&self, name: &str) -> Result<Option<Arc<NpmPackageInfo>>, PackageError> {
-        if let Some(info) = self.recall(name) {
+        if let Some(rule) = names::name_error(name) {
+            return Err(PackageError::refused_all(format!("leads to a package `{name}`, which {rule}")));
+        }
+        if let Some(info) = self.remembered.recall(name) {
             return Ok(Some(info));
         }
+        // The semaphore is never closed.
+        let _turn = self.turns.acquire().await;
         let url = self.base.join(&name.replace('/', "%2f")).map_err(nonsense)?;
         let response = self.get(url, "application/json").await?;
         if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::GONE) {
             return Ok(None);
         }
-        let body = read(fine(response)?, MAX_INFO).await?;
+        let body = read(
+            fine(response)?,
+            at_most(MAX_INFO, || {
+                let rule = format!("is described in more than {} MiB by the registry", MAX_INFO >> 20);
+                PackageError::refused(name, rule)
+            }),
+        )
+        .await?;
+        let size = body.len();
         let info = NpmPackageInfo::from_packument_bytes(body)
             .map_err(|error| PackageError::Registry(format!("says something odd of `{name}`: {error}")))?;
         let info = Arc::new(info);
-        self.remember(name, &info);
+        self.remembered.keep(name, size, &info);
         Ok(Some(info))
     }
 
-    /// The archive of a release.
-    pub async fn tarball(&self, address: &str, most: usize) -> Result<Vec<u8>, PackageError> {
+    /// The archive of a release, if there is room for it.
+    pub async fn tarball(&self, address: &str, room: &Room) -> Result<Vec<u8>, TarballError> {
         let url = self.address(address)?;
-        read(fine(self.get(url, "*/*").await?)?, most).await
+        let response = there(self.get(url, "*/*").await?)?;
+        read(response, |bytes| room.take(bytes)).await
     }
 
     /// npm's search (`/-/v1/search`). A registry without one is asked for the
@@ -128,13 +146,14 @@ impl Client {
         if !response.status().is_success() {
             return self.exactly(words).await;
         }
-        let body = read(response, MAX_INFO).await?;
+        let too_large = || PackageError::Registry(format!("sends more than {} MiB", MAX_INFO >> 20));
+        let body = read(response, at_most(MAX_INFO, too_large)).await?;
         let answer: SearchAnswer = serde_json::from_slice(&body).map_err(nonsense)?;
         Ok(answer.objects.into_iter().map(|object| object.package).take(most).collect())
     }
 
     async fn exactly(&self, name: &str) -> Result<Vec<Found>, PackageError> {
-        if super::names::name_error(name).is_some() {
+        if names::name_error(name).is_some() {
             return Ok(Vec::new());
         }
         let info = self.info(name).await?;
@@ -165,19 +184,6 @@ impl Client {
             return self.base.join(url.path().trim_start_matches('/')).map_err(nonsense);
         }
         Ok(url)
-    }
-
-    fn recall(&self, name: &str) -> Option<Arc<NpmPackageInfo>> {
-        let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        remembered.get(name).filter(|(at, _)| at.elapsed() < FRESH).map(|(_, info)| info.clone())
-    }
-
-    fn remember(&self, name: &str, info: &Arc<NpmPackageInfo>) {
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.len() >= REMEMBERED {
-            remembered.clear();
-        }
-        remembered.insert(name.to_owned(), (Instant::now(), info.clone()));
     }
 }
 
@@ -222,43 +228,4 @@ struct SearchAnswer {
 #[derive(Deserialize)]
 struct SearchObject {
     package: Found,
-}
-
-fn fine(response: Response) -> Result<Response, PackageError> {
-    let status = response.status();
-    if status.is_success() {
-        return Ok(response);
-    }
-    let hint = match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ": is `packages.token` right?",
-        _ => "",
-    };
-    Err(PackageError::Registry(format!("answers {status}{hint}")))
-}
-
-async fn read(response: Response, most: usize) -> Result<Vec<u8>, PackageError> {
-    let too_large = || PackageError::Registry(format!("sends more than {} MiB", most >> 20));
-    let mut body = Vec::new();
-    let mut chunks = response.bytes_stream();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|error| PackageError::Registry(failure(&error)))?;
-        if body.len() + chunk.len() > most {
-            return Err(too_large());
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-fn nonsense(error: impl std::fmt::Display) -> PackageError {
-    PackageError::Registry(format!("cannot be used: {error}"))
-}
-
-/// The innermost reason, which names no address.
-fn failure(error: &reqwest::Error) -> String {
-    let mut reason: &dyn std::error::Error = error;
-    while let Some(source) = reason.source() {
-        reason = source;
-    }
-    if error.is_timeout() { "took too long to answer".into() } else { format!("cannot be reached: {reason}") }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use deno_npm::registry::{NpmPackageInfo, NpmRegistryApi, NpmRegistryPackageInfoLoadError};
+use deno_npm::registry::NpmRegistryPackageInfoLoadError;
 use deno_npm::resolution::{
     AddPkgReqsOptions, NewestDependencyDate, NewestDependencyDateOptions, NpmResolutionError,
     NpmResolutionSnapshot, NpmVersionResolver, SerializedNpmResolutionSnapshot,
@@ -11,9 +12,24 @@ use deno_npm::resolution::{
 use deno_semver::VersionReq;
 use deno_semver::package::{PackageName, PackageReq};
 
+use super::look_up::LookUp;
 use super::registry::Client;
 use super::{Dependencies, Lock, PackageError};
 use crate::config::PackagesConfig;
+
+/// Longest time for choosing, the registry's included.
+const LONGEST: Duration = Duration::from_secs(180);
+/// The member of a lock that lists what has no date; the others are the
+/// resolver's.
+const UNDATED: &str = "undated";
+
+/// What was chosen.
+#[derive(Debug)]
+pub(super) struct Chosen {
+    pub snapshot: NpmResolutionSnapshot,
+    /// `name@version` of what the registry does not say the date of.
+    pub undated: Vec<String>,
+}
 
 /// Chooses. What `lock` has chosen for the same wishes stays.
 pub(super) async fn resolve(
@@ -21,38 +37,67 @@ pub(super) async fn resolve(
     config: &PackagesConfig,
     wanted: &Dependencies,
     lock: Option<&Lock>,
-) -> Result<NpmResolutionSnapshot, PackageError> {
+) -> Result<Chosen, PackageError> {
     let wishes = wishes(wanted)?;
-    let before = lock.and_then(|lock| locked(lock, &wishes)).unwrap_or_default();
+    let before = lock.and_then(|lock| locked(lock, &wishes));
+    let undated = lock.filter(|_| before.is_some()).map(undated_of);
     let resolver = NpmVersionResolver {
         newest_dependency_date_options: newest(config),
         ..NpmVersionResolver::default()
     };
+    let registry = LookUp::new(client, config.max_count);
     // The resolver's futures stay on one thread.
     let handle = tokio::runtime::Handle::current();
     let resolved = tokio::task::spawn_blocking(move || {
-        handle.block_on(async {
-            let api = Api { client };
-            let options =
-                AddPkgReqsOptions { package_reqs: &wishes, version_resolver: &resolver, should_dedup: true };
-            let before = NpmResolutionSnapshot::new(before.into_valid_unsafe());
-            let added = before.add_pkg_reqs(&api, options, None).await;
-            let first = wishes.iter().zip(&added.results).find_map(|(wish, result)| {
-                result.as_ref().err().map(|error| (wish.name.to_string(), error.clone()))
-            });
-            match first {
-                Some((name, error)) => Err(failure(&name, &error)),
-                None => added.dep_graph_result.map_err(|error| failure("", &error)),
-            }
-        })
+        let registry = registry();
+        let chosen = choose(&registry, &wishes, &resolver, before.unwrap_or_default());
+        let chosen = handle.block_on(async { tokio::time::timeout(LONGEST, chosen).await });
+        let snapshot = chosen.unwrap_or_else(|_| {
+            let seconds = LONGEST.as_secs();
+            Err(PackageError::Registry(format!("took longer than {seconds} s to say what is in it")))
+        })?;
+        let undated = undated.unwrap_or_else(|| registry.undated(&snapshot));
+        Ok(Chosen { snapshot, undated })
     });
     resolved.await.map_err(std::io::Error::other)?
 }
 
+async fn choose(
+    registry: &LookUp,
+    wishes: &[PackageReq],
+    resolver: &NpmVersionResolver,
+    before: SerializedNpmResolutionSnapshot,
+) -> Result<NpmResolutionSnapshot, PackageError> {
+    let options = AddPkgReqsOptions { package_reqs: wishes, version_resolver: resolver, should_dedup: true };
+    let before = NpmResolutionSnapshot::new(before.into_valid_unsafe());
+    let added = before.add_pkg_reqs(registry, options, None).await;
+    // Why the registry said nothing is known better here than to the resolver.
+    if let Some(error) = registry.failed() {
+        return Err(error);
+    }
+    let first = wishes
+        .iter()
+        .zip(&added.results)
+        .find_map(|(wish, result)| result.as_ref().err().map(|error| (wish.name.to_string(), error.clone())));
+    match first {
+        Some((name, error)) => Err(failure(&name, &error)),
+        None => added.dep_graph_result.map_err(|error| failure("", &error)),
+    }
+}
+
 /// What is kept of a choice.
-pub(super) fn lock_of(snapshot: &NpmResolutionSnapshot) -> Result<Lock, PackageError> {
-    let kept = snapshot.as_valid_serialized().into_serialized();
-    Ok(in_order(serde_json::to_value(kept).map_err(std::io::Error::other)?))
+pub(super) fn lock_of(chosen: &Chosen) -> Result<Lock, PackageError> {
+    let kept = chosen.snapshot.as_valid_serialized().into_serialized();
+    let mut lock = serde_json::to_value(kept).map_err(std::io::Error::other)?;
+    if !chosen.undated.is_empty() {
+        lock[UNDATED] = chosen.undated.clone().into();
+    }
+    Ok(in_order(lock))
+}
+
+fn undated_of(lock: &Lock) -> Vec<String> {
+    let listed = lock[UNDATED].as_array().into_iter().flatten();
+    listed.filter_map(|package| Some(package.as_str()?.to_owned())).collect()
 }
 
 /// The same choice is the same text: what the resolver keeps in hash tables
@@ -89,6 +134,16 @@ fn wishes(wanted: &Dependencies) -> Result<Vec<PackageReq>, PackageError> {
     wanted.iter().map(wish).collect()
 }
 
+/// Of what has no date, what would need one.
+pub(super) fn unproven(undated: &[String], config: &PackagesConfig) -> Vec<String> {
+    let newest = newest(config);
+    let counts = |package: &&String| {
+        let name = package.rsplit_once('@').map_or(package.as_str(), |(name, _)| name);
+        newest.get_for_package(&PackageName::from_str(name)).is_some()
+    };
+    undated.iter().filter(counts).cloned().collect()
+}
+
 /// From when on releases are too young.
 pub(super) fn newest(config: &PackagesConfig) -> NewestDependencyDateOptions {
     let (prefixes, names): (Vec<_>, Vec<_>) =
@@ -104,35 +159,10 @@ pub(super) fn newest(config: &PackagesConfig) -> NewestDependencyDateOptions {
     }
 }
 
-struct Api {
-    client: Arc<Client>,
-}
-
-#[async_trait::async_trait(?Send)]
-impl NpmRegistryApi for Api {
-    async fn package_info(&self, name: &str) -> Result<Arc<NpmPackageInfo>, NpmRegistryPackageInfoLoadError> {
-        match self.client.info(name).await {
-            Ok(Some(info)) => Ok(info),
-            Ok(None) => {
-                Err(NpmRegistryPackageInfoLoadError::PackageNotExists { package_name: name.to_owned() })
-            }
-            Err(error) => {
-                let error = deno_error::JsErrorBox::generic(error.to_string());
-                Err(NpmRegistryPackageInfoLoadError::LoadError(Arc::new(error)))
-            }
-        }
-    }
-}
-
 /// `wish` is empty when it is about what packages themselves depend on.
 fn failure(wish: &str, error: &NpmResolutionError) -> PackageError {
     use deno_npm::resolution::NpmPackageVersionResolutionError as Version;
     let rule = match error {
-        NpmResolutionError::Registry(NpmRegistryPackageInfoLoadError::LoadError(error)) => {
-            let text = error.to_string();
-            let reason = text.strip_prefix("the package registry ").unwrap_or(&text);
-            return PackageError::Registry(reason.to_owned());
-        }
         NpmResolutionError::Registry(NpmRegistryPackageInfoLoadError::PackageNotExists { package_name }) => {
             format!("there is no package `{package_name}` in the registry")
         }

@@ -3,11 +3,15 @@
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
+
+use super::PackageError;
 
 /// Longest path of a file in an archive, in bytes.
 const MAX_PATH: usize = 512;
@@ -23,6 +27,12 @@ pub(super) enum TarballError {
     NoHash,
     #[error("has a native addon (`{0}`), which cannot be loaded: it would run outside the sandbox")]
     Native(String),
+    #[error("has no archive: the registry answers {0}")]
+    Missing(String),
+    #[error(
+        "has an archive that is larger, with those of the others, than the {0} MiB of `packages.maxSize`"
+    )]
+    NoRoom(usize),
     #[error("unpacks to more than the {0} MiB that are left of `packages.maxSize`")]
     TooLarge(u64),
     #[error("has a file with a bad path: `{0}`")]
@@ -31,6 +41,30 @@ pub(super) enum TarballError {
     TooMany,
     #[error("cannot be unpacked: {0}")]
     Io(#[from] io::Error),
+    /// Not about this archive.
+    #[error(transparent)]
+    Other(#[from] PackageError),
+}
+
+/// How many bytes of archives one build may still take. They share it, because
+/// several are held at a time.
+#[derive(Debug)]
+pub(super) struct Room {
+    most: usize,
+    left: AtomicUsize,
+}
+
+impl Room {
+    /// For so many bytes.
+    pub fn new(most: usize) -> Self {
+        Self { most, left: AtomicUsize::new(most) }
+    }
+
+    /// Takes some of it.
+    pub fn take(&self, bytes: usize) -> Result<(), TarballError> {
+        let taken = self.left.try_update(Relaxed, Relaxed, |left| left.checked_sub(bytes));
+        taken.map(drop).map_err(|_| TarballError::NoRoom(self.most >> 20))
+    }
 }
 
 /// Whether `archive` has a hash of `integrity` (Subresource Integrity, W3C), of

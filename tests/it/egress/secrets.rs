@@ -206,6 +206,26 @@ async fn echoes_are_hidden_in_every_form() {
     }
 }
 
+/// A debugging page that answers with the header fields that its query names.
+#[tokio::test]
+async fn echoes_in_names_of_header_fields_are_hidden() {
+    let value = "Sesame_Open-42";
+    let hex: String = value.bytes().map(|byte| format!("{byte:02X}")).collect();
+    for echo in [value.to_owned(), value.to_lowercase(), hex] {
+        let said = echo.clone();
+        let server = Server::start(move |_| answer("200 OK", &format!("X-{said}: 1\r\n"), "")).await;
+        let policy = TargetPolicy::new(allow(&[server.entry()]), vec![NamedSecret::new("Token", value)]);
+        let policy = Arc::new(policy);
+        let session = Egress::new().session(policy.clone());
+        let handle = &policy.handles()["Token"];
+        let response = fetch(&session, get(server.url(&format!("/?{handle}=1")))).await.unwrap();
+        assert_eq!(header(&response, &format!("x-{handle}")), "1", "{echo}: {:?}", response.headers);
+        let log = serde_json::to_string(&session.take_exchanges()).unwrap();
+        assert!(log.contains(r#"["x-[secret:Token]","[hidden]"]"#), "{echo}: {log}");
+        assert!(!log.to_lowercase().contains(&echo.to_lowercase()) && !log.contains(handle), "{log}");
+    }
+}
+
 #[tokio::test]
 async fn an_echo_in_a_redirect_is_hidden() {
     let server = Server::start(|request| match request.path() {

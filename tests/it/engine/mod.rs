@@ -17,6 +17,7 @@ mod secrets;
 mod statuses;
 mod sweeps;
 mod trial;
+mod trial_lanes;
 mod trial_plans;
 mod trial_replay;
 mod triggers;

@@ -136,6 +136,25 @@ async fn only_what_may_be_kept_is_kept() {
     app.post("/runs/1.999999/replay", json!({})).await.expect(404);
 }
 
+#[tokio::test]
+async fn a_secret_of_digits_does_not_spoil_numbers() {
+    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    let store = app.store("people").await;
+    let connection = json!({ "properties": { "url": sink.url }, "secrets": { "pin": "31415" } });
+    let settings =
+        settings_with("crm", &sink, json!({ "connection": connection, "retry": { "maxAttempts": 1 } }));
+    let fails = "export default (ctx) => { throw new Error(`${typeof ctx.account.attributes.number} ${ctx.account.attributes.text}`) };";
+    let target = app.target(&store, settings, fails).await;
+    let ada = app.account(&store, "ada", json!({ "number": 1_314_151, "text": "x31415" })).await;
+    app.until_status(&ada, &target, "provisionFailed").await;
+    let run = app.runs(&target, &ada).await.remove(0);
+    let replayed =
+        app.post(&format!("/runs/{}/replay", run["id"].as_str().unwrap()), json!({})).await.expect(200);
+    assert_eq!(kinds(&replayed), [""; 0], "{replayed:#}");
+    let message = replayed["replayed"]["outcome"]["message"].as_str().unwrap();
+    assert!(message.starts_with("number x[secret:pin]"), "{message}");
+}
+
 /// Sends what it signs with a secret.
 const SIGNING: &str = r#"
     export default async (ctx) => {

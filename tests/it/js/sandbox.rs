@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use nix::libc;
 use serde_json::json;
 
 use provisiond::js::sandbox::{Attempt, Mechanism};
@@ -84,6 +85,16 @@ async fn a_host_can_do_none_of_what_it_must_not() {
     }
 }
 
+/// It is the attempt that is stopped, and nothing on the way to it: some are
+/// answered with an error.
+#[tokio::test]
+async fn attempts_get_as_far_as_themselves() {
+    for (attempt, error) in [(Attempt::ReadFile, libc::EPERM), (Attempt::Clone3, libc::ENOSYS)] {
+        let end = provisiond::js::attempt(&program(), attempt).await.unwrap();
+        assert_eq!(end, AttemptEnd::Refused(error), "{attempt:?}");
+    }
+}
+
 #[tokio::test]
 async fn attempts_are_real() {
     let program = HostProgram { confined: false, ..program() };
@@ -95,6 +106,8 @@ async fn attempts_are_real() {
         Attempt::Signal,
         Attempt::MemoryFile,
         Attempt::ExecutableMemory,
+        Attempt::SharedMemory,
+        Attempt::GrowingMemory,
     ] {
         let end = provisiond::js::attempt(&program, attempt).await.unwrap();
         assert_eq!(end, AttemptEnd::Worked, "{attempt:?}");

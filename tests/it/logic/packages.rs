@@ -284,8 +284,7 @@ async fn caps_are_kept() {
 async fn a_token_goes_to_the_registry_and_nowhere_else() {
     let registry = FakeRegistry::start(&[Release::new("a", "1.0.0", "module.exports = 'private'")]).await;
     let elsewhere = FakeRegistry::start(&[Release::new("a", "1.0.0", "module.exports = 'private'")]).await;
-    let mut info: Value =
-        serde_json::from_str(&reqwest_text(&format!("{}/a", registry.sink.url)).await).unwrap();
+    let mut info = registry.info("a").await;
     info["versions"]["1.0.0"]["dist"]["tarball"] = format!("{}/a/-/1.0.0.tgz", elsewhere.sink.url).into();
     registry.sink.answer(Answer::new(200).only_to("/a").body(&info));
     let mut config = registry.config();
@@ -294,10 +293,6 @@ async fn a_token_goes_to_the_registry_and_nowhere_else() {
     let asked = registry.sink.calls().into_iter().rfind(|call| call.path == "/a").unwrap();
     assert_eq!(asked.header("authorization"), Some("Bearer npm_secret"));
     assert_eq!(elsewhere.sink.calls()[0].header("authorization"), None);
-}
-
-async fn reqwest_text(url: &str) -> String {
-    reqwest::get(url).await.unwrap().text().await.unwrap()
 }
 
 #[tokio::test]

@@ -16,12 +16,13 @@ pub struct FakeRegistry {
 }
 
 /// A release of a package.
+#[derive(Clone)]
 pub struct Release {
     name: String,
     version: String,
     manifest: Value,
     files: Vec<(String, String)>,
-    published_at: String,
+    published_at: Option<String>,
 }
 
 impl Release {
@@ -32,7 +33,7 @@ impl Release {
             version: version.into(),
             manifest: json!({ "name": name, "version": version, "main": "index.js", "license": "MIT" }),
             files: vec![("package/index.js".into(), code.into())],
-            published_at: "2020-01-01T00:00:00.000Z".into(),
+            published_at: Some("2020-01-01T00:00:00.000Z".into()),
         }
     }
 
@@ -53,7 +54,13 @@ impl Release {
 
     pub fn published(mut self, days_ago: i64) -> Self {
         let at = chrono::Utc::now() - chrono::Duration::days(days_ago);
-        self.published_at = at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+        self.published_at = Some(at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true));
+        self
+    }
+
+    /// The registry does not say when.
+    pub fn undated(mut self) -> Self {
+        self.published_at = None;
         self
     }
 
@@ -98,13 +105,21 @@ impl FakeRegistry {
             });
             info["versions"][&release.version] = version;
             info["dist-tags"]["latest"] = release.version.as_str().into();
-            info["time"][&release.version] = release.published_at.as_str().into();
+            if let Some(at) = &release.published_at {
+                info["time"][&release.version] = at.as_str().into();
+            }
             self.sink.answer(Answer::new(200).method("GET").to(&file).bytes(archive));
         }
         for (name, info) in infos {
             let path = format!("/{}", name.replace('/', "%2f"));
             self.sink.answer(Answer::new(200).method("GET").only_to(&path).body(info));
         }
+    }
+
+    /// What it says of a package.
+    pub async fn info(&self, name: &str) -> Value {
+        let answer = reqwest::get(format!("{}/{name}", self.sink.url)).await.unwrap();
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
     }
 
     pub fn config(&self) -> PackagesConfig {

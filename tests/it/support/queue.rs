@@ -97,9 +97,10 @@ pub fn publish(connection: &mut PgConnection, target: TargetId, code: &str) {
     };
     let draft = Draft {
         code: code.into(),
-        language: "javascript".into(),
+        language: Some("javascript".into()),
         package_dependencies: json!({}),
         artefact: Some(artefact.id.clone()),
+        lock: None,
         report: json!({}),
         saved_by: "test".into(),
         updated_at: chrono::Utc::now(),

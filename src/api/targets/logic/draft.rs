@@ -71,8 +71,13 @@ async fn validate(
 ) -> Result<HttpResponse, Problem> {
     let target = find(&state, id).await?;
     let draft = state.run(move |connection| logic::draft(connection, id)).await?.ok_or_else(no_draft)?;
-    let lock = if body.update { None } else { lock_of(&state, Some(&draft)).await? };
-    let made = make(&engine, &target, &source_of(&draft), lock.as_ref(), &editor.caller.name).await?;
+    let kept = lock_of(&state, Some(&draft)).await?;
+    let lock = kept.as_ref().filter(|_| !body.update);
+    let mut made = make(&engine, &target, &source_of(&draft), lock, &editor.caller.name).await?;
+    if made.artefact.is_none() {
+        // Nothing was chosen anew.
+        made.draft.lock = kept;
+    }
     Ok(answer(id, keep(&state, id, &draft, made).await?))
 }
 
@@ -110,7 +115,7 @@ pub(super) async fn make(
 ) -> Result<Made, Problem> {
     let built = match engine.workshop.build(source, lock).await {
         Ok(built) => built,
-        Err(LogicError::Registry(message)) => return Ok(unvalidated(source, message, by)),
+        Err(LogicError::Registry(message)) => return Ok(unvalidated(source, lock, message, by)),
         Err(error) => return Err(refused(error)),
     };
     let tests = engine.workshop.try_out(&built, &target.settings.limits).await.map_err(refused)?;
@@ -126,23 +131,28 @@ pub(in crate::api::targets) async fn build(
     engine.workshop.build(source, lock).await.map(|built| built.code()).map_err(refused)
 }
 
-fn unvalidated(source: &Source, problem: String, by: &str) -> Made {
-    let language = source.language.unwrap_or(Language::JavaScript);
-    Made { draft: draft(source, language, None, json!({ "problem": problem }), by), artefact: None }
+/// What is not known is not made up: the language that nobody said is found out
+/// later, and the packages that were chosen stay chosen.
+fn unvalidated(source: &Source, lock: Option<&Value>, problem: String, by: &str) -> Made {
+    let draft = draft(source, source.language, json!({ "problem": problem }), by);
+    Made { draft: Draft { lock: lock.cloned(), ..draft }, artefact: None }
 }
 
 fn validated(source: &Source, built: Built, tests: &[TestResult], by: &str) -> Made {
     let report = report(&built.warnings, tests);
-    let id = Some(built.artefact.id.clone());
-    Made { draft: draft(source, built.language, id, report, by), artefact: Some(built.artefact) }
+    let artefact = Some(built.artefact.id.clone());
+    let draft = draft(source, Some(built.language), report, by);
+    Made { draft: Draft { artefact, ..draft }, artefact: Some(built.artefact) }
 }
 
-fn draft(source: &Source, language: Language, artefact: Option<String>, report: Value, by: &str) -> Draft {
+/// Not built.
+fn draft(source: &Source, language: Option<Language>, report: Value, by: &str) -> Draft {
     Draft {
         code: source.code.clone(),
-        language: language.as_str().into(),
+        language: language.map(|language| language.as_str().into()),
         package_dependencies: json!(source.dependencies),
-        artefact,
+        artefact: None,
+        lock: None,
         report,
         saved_by: by.into(),
         updated_at: Utc::now(),
@@ -153,7 +163,7 @@ fn draft(source: &Source, language: Language, artefact: Option<String>, report: 
 pub(super) fn source_of(draft: &Draft) -> Source {
     Source {
         code: draft.code.clone(),
-        language: Language::parse(&draft.language),
+        language: draft.language.as_deref().and_then(Language::parse),
         dependencies: serde_json::from_value(draft.package_dependencies.clone()).unwrap_or_default(),
     }
 }
@@ -163,7 +173,8 @@ pub(in crate::api::targets) async fn lock_of(
     state: &ApiState,
     draft: Option<&Draft>,
 ) -> Result<Option<Value>, Problem> {
-    let Some(id) = draft.and_then(|draft| draft.artefact.clone()) else { return Ok(None) };
+    let Some(draft) = draft else { return Ok(None) };
+    let Some(id) = draft.artefact.clone() else { return Ok(draft.lock.clone()) };
     let artefact = state.run(move |connection| logic::artefact(connection, &id)).await?;
     Ok(artefact.map(|artefact| artefact.lock))
 }

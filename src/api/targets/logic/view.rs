@@ -30,7 +30,8 @@ impl ArtefactView {
 #[serde(rename_all = "camelCase")]
 pub(super) struct DraftView {
     code: String,
-    language: String,
+    /// Null while nobody knows.
+    language: Option<String>,
     package_dependencies: Value,
     /// `draft` or `validated`.
     state: &'static str,
@@ -42,8 +43,9 @@ pub(super) struct DraftView {
 
 impl DraftView {
     pub fn of(draft: Draft, artefact: Option<&Artefact>) -> Self {
-        let Draft { code, language, package_dependencies, artefact: id, report, saved_by, updated_at } =
-            draft;
+        let Draft {
+            code, language, package_dependencies, artefact: id, report, saved_by, updated_at, ..
+        } = draft;
         let state = if id.is_some() { "validated" } else { "draft" };
         let artefact = id.map(|id| ArtefactView::of(id, artefact));
         Self { code, language, package_dependencies, state, artefact, report, saved_by, updated_at }
