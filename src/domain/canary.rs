@@ -18,20 +18,22 @@ pub struct Canary {
     pub version: i32,
     /// Who runs it.
     pub share: Share,
-    /// It is rolled back when more in a hundred of its runs fail …
+    /// It is rolled back when more in a hundred of its accounts fail …
     pub max_failure_percent: u8,
-    /// … once there were so many.
+    /// … once so many have run.
     pub min_runs: u32,
 }
 
-/// How runs ended, of the new version and of the one that the others run.
+/// How many accounts ran, and how many of these failed the last time, with the new
+/// version and with the one that the others run. An account counts once, however
+/// often it runs: one that always fails and is tried again and again is one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// Runs of the new version.
+    /// Those with the new version.
     pub runs: i64,
     /// Of these, failures.
     pub failures: i64,
-    /// Runs of the other version meanwhile.
+    /// Those with the other version meanwhile.
     pub base_runs: i64,
     /// Of these, failures.
     pub base_failures: i64,
@@ -60,7 +62,7 @@ impl Canary {
             return None;
         }
         Some(format!(
-            "{failures} of {runs} runs of version {} failed, and {} in a hundred may",
+            "{failures} of {runs} accounts failed with version {}, and {} in a hundred may",
             self.version, self.max_failure_percent
         ))
     }

@@ -14,6 +14,7 @@ use crate::domain::target::Target;
 use crate::js::Code;
 use crate::plan::breaker::Saved;
 use crate::plan::{GuardPolicy, Links, Node};
+use crate::storage::claim::Edition;
 use crate::storage::{Connection, Db, DbError, Pool, breakers, canaries, logic, targets};
 
 /// Everything that a run needs and that does not depend on the subject.
@@ -88,6 +89,11 @@ fn code(connection: &mut Connection, target: TargetId, version: i32) -> Result<C
 }
 
 impl Runtime {
+    /// What a claim by it goes by.
+    pub fn edition(&self) -> Edition {
+        Edition::of(&self.around.target, self.logic.canary.as_ref().map(|trial| trial.id))
+    }
+
     /// Reads a target. Hosts and egress policy of `before` are kept together when
     /// settings and logic are the same: logic may hold on to the handles of
     /// secrets, which each policy draws anew.

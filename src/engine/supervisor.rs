@@ -186,14 +186,14 @@ impl Supervisor {
         let deps = self.deps.clone();
         let loading = async move { Runtime::load(&deps, target, current.as_deref()).await };
         // Nothing else is handled meanwhile, so no target is started twice.
-        context.wait(loading.into_actor(self).map(move |runtime, supervisor, _| match runtime {
-            Ok(runtime) => supervisor.set(target, Arc::new(runtime)),
+        context.wait(loading.into_actor(self).map(move |runtime, supervisor, context| match runtime {
+            Ok(runtime) => supervisor.set(target, Arc::new(runtime), context),
             Err(RuntimeError::Gone) => {}
             Err(error) => log::error!("target {target} cannot be served: {error}"),
         }));
     }
 
-    fn set(&mut self, target: TargetId, runtime: Arc<Runtime>) {
+    fn set(&mut self, target: TargetId, runtime: Arc<Runtime>, context: &Context<Self>) {
         if let Some(child) = self.children.get_mut(&target) {
             child.runtime = runtime.clone();
             child.actor.do_send(Reload(runtime));
@@ -202,8 +202,9 @@ impl Supervisor {
         log::info!("target {target} `{}` is served by this node", runtime.around.target.settings.name);
         let arbiter = Arbiter::new();
         let (deps, nudge, shared) = (self.deps.clone(), nudge(&self.registry), runtime.clone());
+        let root = context.address().recipient();
         let actor = TargetSupervisor::start_in_arbiter(&arbiter.handle(), move |_| {
-            TargetSupervisor::new(deps, nudge, shared)
+            TargetSupervisor::new(deps, nudge, root, shared)
         });
         if let Ok(mut registry) = self.registry.write() {
             registry.insert(target, actor.clone());
@@ -245,6 +246,7 @@ async fn upkeep(deps: Deps) -> Result<(), DbError> {
         .run(Pool::Engine, move |connection| {
             let today = Utc::now().date_naive();
             runs::make_partitions(connection, today)?;
+            canaries::forget_ended(connection)?;
             for (table, days) in [(runs::RUNS, days), (runs::REPLAYS, replay_days)] {
                 let Some(from) = today.checked_sub_days(Days::new(u64::from(days))) else { continue };
                 let dropped = runs::drop_partitions(connection, table, from)?;

@@ -39,6 +39,7 @@ use super::mailbox::Mailboxes;
 use super::pace::Pace;
 use super::ready::Ready;
 use super::runtime::Runtime;
+use super::supervisor::LookRound;
 use super::sweeper::{Recheck, Sweep, Sweeper};
 use super::timer::Timer;
 use crate::domain::ids::SubjectId;
@@ -55,6 +56,8 @@ const RECHECK_TICKS: u64 = 30;
 pub struct TargetSupervisor {
     deps: Deps,
     nudge: Nudge,
+    /// Reloads targets that have changed.
+    root: Recipient<LookRound>,
     runtime: Arc<Runtime>,
     paused: bool,
     draining: bool,
@@ -96,14 +99,16 @@ struct Helpers {
 }
 
 impl TargetSupervisor {
-    /// A supervisor for a target that this node owns.
-    pub fn new(deps: Deps, nudge: Nudge, runtime: Arc<Runtime>) -> Self {
+    /// A supervisor for a target that this node owns. `root` is asked to reload it
+    /// when it finds that the target has changed.
+    pub fn new(deps: Deps, nudge: Nudge, root: Recipient<LookRound>, runtime: Arc<Runtime>) -> Self {
         Self {
             paused: runtime.around.target.paused,
             health: Arc::new(Health::new(&runtime, deps.settings.breaker)),
             saving: false,
             deps,
             nudge,
+            root,
             runtime,
             draining: false,
             uncertain: false,
@@ -250,9 +255,10 @@ impl Handler<Reload> for TargetSupervisor {
             runtime.logic.allow();
         }
         self.health.reload(&self.runtime, &runtime);
+        let replanned = self.runtime.edition().version != runtime.edition().version;
         self.runtime = runtime;
         self.staff(context);
-        if self.paused {
+        if self.paused || replanned {
             self.give_back(context);
         }
         self.follow_breaker(context);

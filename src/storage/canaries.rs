@@ -1,17 +1,20 @@
 //! Versions of logic that some subjects run before all others do.
 
+mod count;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text};
 use diesel::{QueryableByName, sql_query};
 
-use super::complete::Completion;
-use super::schema::{logic_canaries, targets};
-use super::{DbError, filter_sql};
+use super::schema::logic_canaries;
+use super::{DbError, filter_sql, logic};
 use crate::domain::canary::{Canary, Figures, Share};
 use crate::domain::filter::Filter;
 use crate::domain::ids::{StoreId, SubjectId, TargetId};
-use crate::domain::status::ProvisionStatus;
+
+pub(super) use count::count;
+pub use count::forget_ended;
 
 /// Under whose name one is rolled back by itself.
 pub const BY_ITSELF: &str = "provisiond";
@@ -115,11 +118,15 @@ pub fn latest(connection: &mut PgConnection, target: TargetId) -> Result<Option<
     Ok(latest.select(CanaryRow::as_select()).first(connection).optional()?)
 }
 
-/// The versions of a target that some ran, and that never became the version of
-/// all.
-pub fn only_tried(connection: &mut PgConnection, target: TargetId) -> Result<Vec<i32>, DbError> {
+/// Those of some versions, oldest first.
+pub fn of_versions(
+    connection: &mut PgConnection,
+    target: TargetId,
+    versions: &[i32],
+) -> Result<Vec<CanaryRow>, DbError> {
     let all = logic_canaries::table.filter(logic_canaries::target_id.eq(target.0));
-    Ok(all.filter(logic_canaries::state.ne("promoted")).select(logic_canaries::version).load(connection)?)
+    let theirs = all.filter(logic_canaries::version.eq_any(versions)).order(logic_canaries::id);
+    Ok(theirs.select(CanaryRow::as_select()).load(connection)?)
 }
 
 /// The number of the running one of each target that has one.
@@ -136,13 +143,13 @@ pub fn promote(
     connection: &mut PgConnection,
     target: TargetId,
     by: &str,
+    reason: &str,
 ) -> Result<Option<CanaryRow>, DbError> {
     connection.transaction(|connection| {
-        let ended = end(connection, target, "promoted", by, "")?;
-        if let Some(canary) = &ended {
-            diesel::update(targets::table.find(target.0))
-                .set(targets::logic_version.eq(canary.version))
-                .execute(connection)?;
+        let Some(canary) = running(connection, target)? else { return Ok(None) };
+        let ended = end(connection, canary.id, "promoted", by, reason)?;
+        if ended.is_some() {
+            logic::run_version(connection, target, canary.version)?;
         }
         Ok(ended)
     })
@@ -155,19 +162,21 @@ pub fn roll_back(
     by: &str,
     reason: &str,
 ) -> Result<Option<CanaryRow>, DbError> {
-    end(connection, target, "rolledBack", by, reason)
+    match running(connection, target)? {
+        Some(canary) => end(connection, canary.id, "rolledBack", by, reason),
+        None => Ok(None),
+    }
 }
 
+/// Ends this one and no other, unless it has ended.
 fn end(
     connection: &mut PgConnection,
-    target: TargetId,
+    canary: i64,
     state: &str,
     by: &str,
     reason: &str,
 ) -> Result<Option<CanaryRow>, DbError> {
-    let running = logic_canaries::table
-        .filter(logic_canaries::target_id.eq(target.0))
-        .filter(logic_canaries::state.eq("running"));
+    let running = logic_canaries::table.find(canary).filter(logic_canaries::state.eq("running"));
     Ok(diesel::update(running)
         .set((
             logic_canaries::state.eq(state),
@@ -178,40 +187,6 @@ fn end(
         .returning(CanaryRow::as_returning())
         .get_result(connection)
         .optional()?)
-}
-
-/// Counts the runs of a batch that belong to a canary, and rolls it back when
-/// too many failed. Runs inside the transaction that writes the batch.
-pub(super) fn count(connection: &mut PgConnection, batch: &[Completion]) -> Result<(), DbError> {
-    let counted = |completion: &&Completion| completion.run.as_ref().is_some_and(|run| run.canary.is_some());
-    let Some(first) = batch.iter().find(counted) else { return Ok(()) };
-    let Some(canary) = running(connection, first.target)? else { return Ok(()) };
-    let mut figures = Figures::default();
-    for completion in batch.iter().filter(counted) {
-        let Some(run) = completion.run.as_ref().filter(|run| run.canary == Some(canary.id)) else { continue };
-        let failed = i64::from(completion.conclusion.status == ProvisionStatus::ProvisionFailed);
-        if run.logic_version == canary.version {
-            figures.runs += 1;
-            figures.failures += failed;
-        } else {
-            figures.base_runs += 1;
-            figures.base_failures += failed;
-        }
-    }
-    let counted: CanaryRow = diesel::update(logic_canaries::table.find(canary.id))
-        .set((
-            logic_canaries::runs.eq(logic_canaries::runs + figures.runs),
-            logic_canaries::failures.eq(logic_canaries::failures + figures.failures),
-            logic_canaries::base_runs.eq(logic_canaries::base_runs + figures.base_runs),
-            logic_canaries::base_failures.eq(logic_canaries::base_failures + figures.base_failures),
-        ))
-        .returning(CanaryRow::as_returning())
-        .get_result(connection)?;
-    if let Some(reason) = counted.canary().verdict(counted.figures()) {
-        log::warn!("logic of target {} is rolled back: {reason}", first.target);
-        roll_back(connection, first.target, BY_ITSELF, &reason)?;
-    }
-    Ok(())
 }
 
 #[derive(QueryableByName)]

@@ -15,6 +15,7 @@ use super::subject_row::SubjectRow;
 use crate::domain::ids::{HeldId, SubjectId, TargetId};
 use crate::domain::status::{ProvisionStatus, Trigger};
 use crate::domain::subject::Subject;
+use crate::domain::target::Target;
 use crate::plan::{Kills, Known, Work};
 
 /// Work that this node now runs, with what is known of its subject.
@@ -98,28 +99,73 @@ struct Row {
     held_id: Option<i64>,
 }
 
+/// Which settings and which logic of a target a claimer goes by. Whoever changes
+/// them tells the engine of its own node at most, and later: so a claim looks by
+/// itself, in its own statement, whether they still are the target's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edition {
+    /// Of the settings.
+    pub version: i64,
+    /// The published version.
+    pub logic_version: Option<i32>,
+    /// The trial that is running.
+    pub canary: Option<i64>,
+}
+
+impl Edition {
+    /// That of a target as it was read, with the trial that was running then.
+    pub fn of(target: &Target, canary: Option<i64>) -> Self {
+        Self { version: target.version, logic_version: target.logic_version, canary }
+    }
+}
+
+/// Whether an edition is that of target `$1`, which is not paused.
+macro_rules! is_current {
+    ($version:literal, $logic:literal, $canary:literal) => {
+        concat!(
+            "EXISTS (SELECT FROM targets t WHERE t.id = $1 AND t.version = ",
+            $version,
+            " AND t.logic_version = ",
+            $logic,
+            " AND NOT t.paused AND t.deleted_at IS NULL AND (SELECT c.id FROM logic_canaries c \
+                WHERE c.target_id = $1 AND c.state = 'running') IS NOT DISTINCT FROM ",
+            $canary,
+            ")"
+        )
+    };
+}
+
 /// What is due, in the order of priority, then of the time. A statement for all
 /// priorities: one round trip claims a batch. Rows are leased by their place,
 /// which their lock keeps; one that changed since the statement began is not
 /// found there and is claimed the next time. So a claim never counts a change as
 /// its own whose subject it has read as it was before.
 ///
-/// Whoever held a lease that lapsed may have called.
-const DUE: &str = "WITH manual AS MATERIALIZED ( \
+/// Whoever held a lease that lapsed may have called. Nothing is claimed by an
+/// edition of the target that is not the current one (see [`Edition`]).
+const DUE: &str = concat!(
+    "WITH current AS MATERIALIZED (SELECT $9::bigint IS NULL OR ",
+    is_current!("$9", "$10", "$11"),
+    " AS it), \
+    manual AS MATERIALIZED ( \
         SELECT ctid AS place, owner IS NOT NULL AS lapsed, due_at FROM pending \
-        WHERE target_id = $1 AND priority = 0 AND due_at >= coalesce($6, '-infinity') AND due_at <= now() \
+        WHERE (SELECT it FROM current) AND target_id = $1 AND priority = 0 \
+            AND due_at >= coalesce($6, '-infinity') AND due_at <= now() \
         ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED), \
     changed AS MATERIALIZED ( \
         SELECT ctid AS place, owner IS NOT NULL AS lapsed, due_at FROM pending \
-        WHERE target_id = $1 AND priority = 1 AND due_at >= coalesce($7, '-infinity') AND due_at <= now() \
+        WHERE (SELECT it FROM current) AND target_id = $1 AND priority = 1 \
+            AND due_at >= coalesce($7, '-infinity') AND due_at <= now() \
         ORDER BY due_at LIMIT $2 - (SELECT count(*) FROM manual) FOR UPDATE SKIP LOCKED), \
     swept AS MATERIALIZED ( \
         SELECT ctid AS place, owner IS NOT NULL AS lapsed, due_at FROM pending \
-        WHERE target_id = $1 AND priority = 2 AND due_at >= coalesce($8, '-infinity') AND due_at <= now() \
+        WHERE (SELECT it FROM current) AND target_id = $1 AND priority = 2 \
+            AND due_at >= coalesce($8, '-infinity') AND due_at <= now() \
         ORDER BY due_at \
         LIMIT least($5, $2 - (SELECT count(*) FROM manual) - (SELECT count(*) FROM changed)) \
         FOR UPDATE SKIP LOCKED), \
-    due AS (SELECT * FROM manual UNION ALL SELECT * FROM changed UNION ALL SELECT * FROM swept), ";
+    due AS (SELECT * FROM manual UNION ALL SELECT * FROM changed UNION ALL SELECT * FROM swept), "
+);
 
 const LEASE: &str = "leased AS ( \
         UPDATE pending p SET owner = $3, fence = nextval('fence_seq'), attempts = p.attempts + 1, \
@@ -141,8 +187,26 @@ const STATE: &str = "FROM subjects s WHERE s.id = l.subject_id) s ON true \
 
 struct Claim;
 
-/// Claims at most `limit` due rows of a target: manual work first, then
-/// changes, then at most `swept` of sweeps. `lease` is in seconds.
+/// What to claim.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// For which target.
+    pub target: TargetId,
+    /// By which node.
+    pub node: &'a str,
+    /// At most so many rows.
+    pub limit: usize,
+    /// Of these, so many may be a sweep's.
+    pub swept: usize,
+    /// In seconds.
+    pub lease: f64,
+    /// Nothing is claimed when the target is another one by now; not looked at
+    /// without it.
+    pub edition: Option<Edition>,
+}
+
+/// Claims due rows of a target, whatever its settings are: manual work first,
+/// then changes, then at most `swept` of sweeps. `lease` is in seconds.
 pub fn claim(
     connection: &mut PgConnection,
     target: TargetId,
@@ -151,19 +215,17 @@ pub fn claim(
     swept: usize,
     lease: f64,
 ) -> Result<Vec<Claimed>, DbError> {
-    claim_beyond(connection, target, node, limit, swept, lease, &mut Passed::default())
+    let ask = Ask { target, node, limit, swept, lease, edition: None };
+    claim_beyond(connection, ask, &mut Passed::default())
 }
 
-/// The same, from where `passed` is; it becomes where the next claim may begin.
+/// Claims from where `passed` is; it becomes where the next claim may begin.
 pub fn claim_beyond(
     connection: &mut PgConnection,
-    target: TargetId,
-    node: &str,
-    limit: usize,
-    swept: usize,
-    lease: f64,
+    ask: Ask<'_>,
     passed: &mut Passed,
 ) -> Result<Vec<Claimed>, DbError> {
+    let Ask { target, node, limit, swept, lease, edition } = ask;
     let columns = SubjectRow::COLUMNS;
     let query = sql_query(format!("{DUE}{LEASE} {columns} {STATE}"))
         .bind::<BigInt, _>(target.0)
@@ -173,12 +235,36 @@ pub fn claim_beyond(
         .bind::<BigInt, _>(i64::try_from(swept).unwrap_or(i64::MAX))
         .bind::<Nullable<Timestamptz>, _>(passed.begin(0))
         .bind::<Nullable<Timestamptz>, _>(passed.begin(1))
-        .bind::<Nullable<Timestamptz>, _>(passed.begin(2));
+        .bind::<Nullable<Timestamptz>, _>(passed.begin(2))
+        .bind::<Nullable<BigInt>, _>(edition.map(|edition| edition.version))
+        .bind::<Nullable<Integer>, _>(edition.and_then(|edition| edition.logic_version))
+        .bind::<Nullable<BigInt>, _>(edition.and_then(|edition| edition.canary));
     let mut rows: Vec<Row> = prepared::<Claim, _>(query).load(connection)?;
     rows.sort_by_key(|row| row.priority);
     rows.iter().for_each(|row| passed.note(row.priority, row.was_due));
     remember_lapsed(connection, target, &rows)?;
     rows.into_iter().map(read).collect()
+}
+
+#[derive(QueryableByName)]
+struct Current {
+    #[diesel(sql_type = Bool)]
+    it: bool,
+}
+
+/// Whether a claim by this edition finds what is due: the target still is that.
+pub(super) fn is_current(
+    connection: &mut PgConnection,
+    target: TargetId,
+    edition: Edition,
+) -> Result<bool, DbError> {
+    let current: Current = sql_query(concat!("SELECT ", is_current!("$2", "$3", "$4"), " AS it"))
+        .bind::<BigInt, _>(target.0)
+        .bind::<BigInt, _>(edition.version)
+        .bind::<Nullable<Integer>, _>(edition.logic_version)
+        .bind::<Nullable<BigInt>, _>(edition.canary)
+        .get_result(connection)?;
+    Ok(current.it)
 }
 
 /// Also when this claim is given back before it has run.

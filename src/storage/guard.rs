@@ -11,7 +11,7 @@ use diesel::sql_types::{Array, BigInt, Double};
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 
 use super::DbError;
-use super::claim::{Claimed, claim_beyond};
+use super::claim::{self, Ask, Claimed, Edition, claim_beyond};
 use super::gate::{self, Candidate, Dependency};
 use super::held::{self, Departure, Opening};
 use super::passed::Passed;
@@ -29,6 +29,8 @@ const STEPS: f64 = 60.0;
 pub struct Intake<'a> {
     /// For which target.
     pub target: &'a Target,
+    /// What the claimer goes by.
+    pub edition: Edition,
     /// By which node.
     pub node: &'a str,
     /// At most so many rows.
@@ -52,6 +54,8 @@ pub struct Admitted<T> {
     pub rows: Vec<T>,
     /// How many were claimed, held and parked ones included.
     pub claimed: usize,
+    /// Nothing was claimed, for the target is another one than the claimer knows.
+    pub stale: bool,
     /// Where the next claim may begin.
     pub passed: Passed,
     /// Targets that need no longer wait for this one.
@@ -92,9 +96,11 @@ pub fn claim_guarded<T: Judged>(
     plan: impl Fn(Claimed) -> T,
 ) -> Result<Admitted<T>, DbError> {
     connection.transaction(|connection| {
-        let Intake { target, node, limit, most_swept, lease, mut passed, .. } = intake;
-        let claims = claim_beyond(connection, target.id, node, limit, most_swept, lease, &mut passed)?;
+        let Intake { target, edition, node, limit, most_swept: swept, lease, mut passed, .. } = intake;
+        let ask = Ask { target: target.id, node, limit, swept, lease, edition: Some(edition) };
+        let claims = claim_beyond(connection, ask, &mut passed)?;
         let claimed = claims.len();
+        let stale = claimed == 0 && !claim::is_current(connection, target.id, edition)?;
         let mut rows: Vec<T> = claims.into_iter().map(plan).collect();
         let mut woken = if intake.gated { gate::admit(connection, target, &mut rows)? } else { Vec::new() };
         let removals: Vec<Removal> = rows.iter().filter_map(Judged::removal).collect();
@@ -106,7 +112,7 @@ pub fn claim_guarded<T: Judged>(
                 woken.extend(gate::free_around(connection, target.id)?);
             }
         }
-        Ok(Admitted { rows, claimed, passed, woken })
+        Ok(Admitted { rows, claimed, stale, passed, woken })
     })
 }
 

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use serde_json::Value;
 
 use super::DbError;
-use super::schema::{logic_artefacts, logic_drafts, logic_versions, targets};
+use super::schema::{logic_artefacts, logic_canaries, logic_drafts, logic_versions, targets};
 use crate::domain::ids::TargetId;
 
 /// What a host runs, named by its hash.
@@ -74,6 +74,43 @@ pub struct Version {
     pub restores: Option<i32>,
 }
 
+/// A published version without what is long.
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = logic_versions)]
+pub struct VersionHead {
+    /// From 1.
+    pub version: i32,
+    /// `javascript` or `typescript`.
+    pub language: String,
+    /// Package name to version range.
+    pub package_dependencies: Value,
+    /// What it was built to.
+    pub artefact: String,
+    /// The name of the token that published it.
+    pub published_by: String,
+    /// When.
+    pub published_at: DateTime<Utc>,
+    /// Why.
+    pub note: String,
+    /// The version whose logic it is again.
+    pub restores: Option<i32>,
+}
+
+impl From<Version> for VersionHead {
+    fn from(whole: Version) -> Self {
+        Self {
+            version: whole.version,
+            language: whole.language,
+            package_dependencies: whole.package_dependencies,
+            artefact: whole.artefact,
+            published_by: whole.published_by,
+            published_at: whole.published_at,
+            note: whole.note,
+            restores: whole.restores,
+        }
+    }
+}
+
 /// Who publishes, and why.
 #[derive(Debug, Clone, Copy)]
 pub struct By<'a> {
@@ -91,12 +128,7 @@ pub fn save_draft(
     artefact: Option<&Artefact>,
 ) -> Result<(), DbError> {
     connection.transaction(|connection| {
-        if let Some(artefact) = artefact {
-            diesel::insert_into(logic_artefacts::table)
-                .values(artefact)
-                .on_conflict_do_nothing()
-                .execute(connection)?;
-        }
+        keep_artefact(connection, artefact)?;
         diesel::insert_into(logic_drafts::table)
             .values((logic_drafts::target_id.eq(target.0), draft))
             .on_conflict(logic_drafts::target_id)
@@ -105,6 +137,34 @@ pub fn save_draft(
             .execute(connection)?;
         forget_unused(connection)
     })
+}
+
+/// Saves what was found about a draft, unless it is another one than that of
+/// `saved_at` by now; says whether it did.
+pub fn save_validated(
+    connection: &mut PgConnection,
+    target: TargetId,
+    saved_at: DateTime<Utc>,
+    draft: &Draft,
+    artefact: Option<&Artefact>,
+) -> Result<bool, DbError> {
+    connection.transaction(|connection| {
+        keep_artefact(connection, artefact)?;
+        let same = logic_drafts::table.find(target.0).filter(logic_drafts::updated_at.eq(saved_at));
+        let saved = diesel::update(same).set(draft).execute(connection)?;
+        forget_unused(connection)?;
+        Ok(saved > 0)
+    })
+}
+
+fn keep_artefact(connection: &mut PgConnection, artefact: Option<&Artefact>) -> Result<(), DbError> {
+    if let Some(artefact) = artefact {
+        diesel::insert_into(logic_artefacts::table)
+            .values(artefact)
+            .on_conflict_do_nothing()
+            .execute(connection)?;
+    }
+    Ok(())
 }
 
 /// Artefacts of drafts that were replaced. Young ones are left to whoever is
@@ -140,13 +200,42 @@ pub fn version(
     Ok(found.first(connection).optional()?)
 }
 
-/// The published versions, newest first.
-pub fn versions(connection: &mut PgConnection, target: TargetId) -> Result<Vec<Version>, DbError> {
+/// At most `limit` published versions, newest first, older than `before`.
+pub fn versions(
+    connection: &mut PgConnection,
+    target: TargetId,
+    before: Option<i32>,
+    limit: i64,
+) -> Result<Vec<VersionHead>, DbError> {
     Ok(logic_versions::table
         .filter(logic_versions::target_id.eq(target.0))
+        .filter(logic_versions::version.lt(before.unwrap_or(i32::MAX)))
         .order(logic_versions::version.desc())
-        .select(Version::as_select())
+        .limit(limit)
+        .select(VersionHead::as_select())
         .load(connection)?)
+}
+
+/// The version that all ran before `published`: the newest one below it, or below
+/// the one that it restores, with other logic. One that never was more than a
+/// trial is none.
+pub fn before(
+    connection: &mut PgConnection,
+    target: TargetId,
+    published: i32,
+) -> Result<Option<i32>, DbError> {
+    let Some(current) = version(connection, target, published)? else { return Ok(None) };
+    let trials = logic_canaries::table
+        .filter(logic_canaries::target_id.eq(logic_versions::target_id))
+        .filter(logic_canaries::version.eq(logic_versions::version));
+    let promoted = trials.filter(logic_canaries::state.eq("promoted"));
+    Ok(logic_versions::table
+        .filter(logic_versions::target_id.eq(target.0))
+        .filter(logic_versions::version.lt(current.restores.unwrap_or(published)))
+        .filter(logic_versions::artefact.ne(current.artefact))
+        .filter(not(exists(trials)).or(exists(promoted)))
+        .select(diesel::dsl::max(logic_versions::version))
+        .first(connection)?)
 }
 
 /// Publishes the draft as the next version; `None` when it was not built to
@@ -209,7 +298,7 @@ pub fn restore(
 
 /// Locks the target: two publications at once get numbers of their own.
 fn next_version(connection: &mut PgConnection, target: TargetId) -> Result<i32, DbError> {
-    targets::table.find(target.0).select(targets::id).for_update().first::<i64>(connection)?;
+    targets::table.find(target.0).select(targets::id).for_no_key_update().execute(connection)?;
     let last: Option<i32> = logic_versions::table
         .filter(logic_versions::target_id.eq(target.0))
         .select(diesel::dsl::max(logic_versions::version))

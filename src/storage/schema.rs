@@ -67,6 +67,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    logic_canary_accounts (canary_id, subject_id) {
+        canary_id -> Int8,
+        subject_id -> Int8,
+        failed -> Bool,
+    }
+}
+
+diesel::table! {
     logic_drafts (target_id) {
         target_id -> Int8,
         code -> Text,
@@ -302,6 +310,7 @@ diesel::table! {
 }
 
 diesel::joinable!(logic_canaries -> targets (target_id));
+diesel::joinable!(logic_canary_accounts -> logic_canaries (canary_id));
 diesel::joinable!(logic_drafts -> targets (target_id));
 diesel::joinable!(logic_versions -> targets (target_id));
 diesel::joinable!(subjects -> stores (store_id));
@@ -315,6 +324,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     import_seen,
     logic_artefacts,
     logic_canaries,
+    logic_canary_accounts,
     logic_drafts,
     logic_versions,
     memberships,

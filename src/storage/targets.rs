@@ -241,6 +241,13 @@ pub fn find(connection: &mut PgConnection, id: TargetId) -> Result<Target, Targe
     Ok(read(connection, row.ok_or(TargetError::NotFound)?)?)
 }
 
+/// The same, and what it runs stays as it is until the transaction ends, but for
+/// what this one changes. Work comes in meanwhile; the leases of owners wait.
+pub fn lock(connection: &mut PgConnection, id: TargetId) -> Result<Target, TargetError> {
+    targets::table.find(id.0).select(targets::id).for_no_key_update().execute(connection)?;
+    find(connection, id)
+}
+
 /// The live targets of a store by order, then id; of all stores without one.
 pub fn list(connection: &mut PgConnection, store: Option<StoreId>) -> Result<Vec<Target>, DbError> {
     let mut query = targets::table
@@ -395,6 +402,7 @@ pub fn delete(connection: &mut PgConnection, id: TargetId) -> Result<(), TargetE
             "DELETE FROM target_secrets WHERE target_id = $1",
             "DELETE FROM logic_drafts WHERE target_id = $1",
             "DELETE FROM logic_versions WHERE target_id = $1",
+            "DELETE FROM logic_canaries WHERE target_id = $1",
             "DELETE FROM pending WHERE target_id = $1",
             "DELETE FROM sweeps WHERE target_id = $1",
             "DELETE FROM held WHERE target_id = $1",

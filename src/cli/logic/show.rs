@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::super::Failure;
 use super::super::args::TargetName;
+use super::super::client::Client;
 use super::super::exit::say;
 use super::canary::{in_short, tell_figures};
 use super::report::{packages_in_short, tests_in_short};
@@ -18,7 +19,10 @@ pub async fn show(name: &TargetName, as_json: bool) -> Result<(), Failure> {
     }
     match version(&logic, &logic["publishedVersion"]) {
         Some(version) => say(&format!("published  {}", about(version))),
-        None => say("published  nothing"),
+        None => match logic["publishedVersion"].as_i64() {
+            Some(number) => say(&format!("published  version {number}")),
+            None => say("published  nothing"),
+        },
     }
     if logic["canary"].is_object() {
         say(&format!("canary     {}", in_short(&logic["canary"])));
@@ -74,18 +78,32 @@ fn tell_draft(logic: &Value) {
     }
 }
 
+async fn history(client: &Client, id: &str) -> Result<Vec<Value>, Failure> {
+    let (mut versions, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let mut page = client.get(&format!("/targets/{id}/logic/versions?limit=500{cursor}")).await?;
+        if let Some(items) = page["items"].as_array_mut() {
+            versions.append(items);
+        }
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return Ok(versions),
+        }
+    }
+}
+
 /// The history.
 pub async fn versions(name: &TargetName, as_json: bool) -> Result<(), Failure> {
-    let (_, _, logic) = logic_of(name).await?;
+    let (client, id, logic) = logic_of(name).await?;
+    let versions = history(&client, &id).await?;
     if as_json {
-        say(&logic["versions"].to_string());
+        say(&Value::Array(versions).to_string());
         return Ok(());
     }
-    let versions = logic["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
     if versions.is_empty() {
         say("nothing was published yet");
     }
-    for version in versions {
+    for version in &versions {
         let number = &version["version"];
         let on_trial = logic["canary"]["state"] == "running" && logic["canary"]["version"] == *number;
         let state = match () {

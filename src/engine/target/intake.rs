@@ -12,10 +12,12 @@ use super::super::deps::{Deps, WORK_LEASE};
 use super::super::job::{Planned, plan};
 use super::super::mailbox::Delivery;
 use super::super::runtime::Runtime;
+use super::super::supervisor::LookRound;
 use super::super::timer::Arm;
 use super::TargetSupervisor;
 use super::messages::Wake;
 use crate::domain::ids::{SubjectId, TargetId};
+use crate::storage::claim::Edition;
 use crate::storage::guard::{Admitted, Intake, claim_guarded};
 use crate::storage::{DbError, Passed, Pool, claim};
 
@@ -41,6 +43,10 @@ struct Claims {
     rows: Vec<Planned>,
     /// Rows that were due, held ones included.
     claimed: usize,
+    /// What they were planned by.
+    edition: Edition,
+    /// The target is another one than that by now.
+    stale: bool,
     /// Where the next claim may begin.
     passed: Passed,
     /// When the next row falls due, if fewer rows were due than asked for.
@@ -122,15 +128,28 @@ impl TargetSupervisor {
         for planned in claims.rows {
             self.accept(planned);
         }
-        if self.paused {
+        // Planned by settings that a reload has replaced meanwhile.
+        let outdated = claims.edition.version != self.runtime.edition().version;
+        if self.paused || outdated {
             self.give_back(context);
+        }
+        if claims.stale {
+            return self.ask_for_reload(context);
         }
         self.hand_out();
         self.follow_breaker(context);
         self.arm(claims.next_due);
-        if self.more || self.woken {
+        if self.more || self.woken || outdated {
             self.take_in(context);
         }
+    }
+
+    /// What is claimed and not begun was planned by what is no more. It is tried
+    /// again: what changed may have changed back, and then nothing is reloaded.
+    fn ask_for_reload(&mut self, context: &mut Context<Self>) {
+        self.give_back(context);
+        self.root.do_send(LookRound);
+        context.notify_later(Wake, REST);
     }
 
     pub(super) fn arm(&self, delay: Option<Duration>) {
@@ -170,6 +189,7 @@ async fn claim_work(
             let now = Utc::now();
             let intake = Intake {
                 target: &runtime.around.target,
+                edition: runtime.edition(),
                 node: &node,
                 limit: room.all,
                 most_swept: room.swept,
@@ -178,7 +198,7 @@ async fn claim_work(
                 passed,
                 gated: !runtime.links.is_empty(),
             };
-            let Admitted { rows, claimed, passed, woken } =
+            let Admitted { rows, claimed, stale, passed, woken } =
                 claim_guarded(connection, intake, |claimed| plan(&runtime, claimed, now))?;
             let next_due = match claimed < room.all && room.swept >= room.all {
                 true => claim::next_due(connection, runtime.around.target.id, passed)?,
@@ -187,7 +207,8 @@ async fn claim_work(
             // Never at once: a row that is due and was skipped is locked by a
             // writer, which wakes the target when it has committed.
             let next_due = next_due.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.02, 3_600.0)));
-            Ok(Claims { rows, claimed, passed, next_due, woken })
+            let edition = runtime.edition();
+            Ok(Claims { rows, claimed, edition, stale, passed, next_due, woken })
         })
         .await
 }

@@ -123,6 +123,9 @@ fn tests_of(payload: &[u8]) -> Result<Vec<String>, String> {
     }
     // What a host offers that it was not asked for is nothing.
     let loaded: Loaded = serde_json::from_slice(payload).unwrap_or_default();
+    if loaded.tests.iter().any(|name| name.contains('\0')) {
+        return Err("the name of a test contains NUL (U+0000)".into());
+    }
     match loaded.tests.len() {
         0..=MAX_TESTS => Ok(loaded.tests),
         _ => Err(format!("the limit of {MAX_TESTS} tests was reached")),
@@ -273,7 +276,10 @@ impl super::shared::Slot {
             2 => ConsoleLevel::Warn,
             _ => ConsoleLevel::Error,
         };
-        let text = String::from_utf8_lossy(&text[..text.len().min(4 * MAX_CONSOLE_BYTES)]).into_owned();
+        // The database keeps no NUL, and what stands for it is longer.
+        const MOST: usize = 4 * MAX_CONSOLE_BYTES;
+        let text = String::from_utf8_lossy(&text[..text.len().min(MOST)]).replace('\0', "\u{fffd}");
+        let text = cut(&text, MOST).to_owned();
         self.console_bytes += text.len();
         self.console.push(ConsoleLine { level, at_ms: at_ms.into(), text });
     }

@@ -17,7 +17,7 @@ use provisiond::plan::{GuardPolicy, Links};
 use provisiond::security::{MasterKey, Sealer};
 use provisiond::storage::claim::{self, Claimed};
 use provisiond::storage::complete::{Completion, complete};
-use provisiond::storage::{Db, runs, state, stores, subjects};
+use provisiond::storage::{Db, runs, state, stores, subjects, targets};
 use serde_json::{Map, json};
 
 use super::RECORD;
@@ -172,4 +172,110 @@ async fn a_change_during_a_run_keeps_the_row_due() {
     let again = claim_one(&mut connection, world.target, "one").unwrap();
     assert_eq!((again.subject.version, again.attempt, again.changes.len()), (2, 1, 1));
     assert_eq!(again.known.done_version, 1);
+}
+
+impl World {
+    async fn until_message(&self, subject: SubjectId, message: &str) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let said = state::find(&mut self.db.connection(), self.target, subject).unwrap().message;
+            if said.as_deref() == Some(message) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{subject} does not say {message} but {said:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn set(&self, account: SubjectId, value: u32) {
+        queue::set(&mut self.db.connection(), account, &json!({ "value": value }));
+    }
+
+    /// Changes settings as another node does: nobody here is told.
+    fn edit(&self, edit: impl FnOnce(&mut TargetSettings)) {
+        let mut connection = self.db.connection();
+        targets::update::<targets::TargetError>(
+            &mut connection,
+            self.target,
+            None,
+            &Default::default(),
+            |settings| {
+                edit(settings);
+                Ok(())
+            },
+        )
+        .unwrap();
+    }
+}
+
+/// What another node has published runs at once, however seldom the engine looks
+/// round by itself.
+#[tokio::test]
+async fn a_claim_runs_what_is_published_when_it_is_made() {
+    let sink = Sink::start().await;
+    let world = World::new(&sink).await;
+    let engine = world.engine(None);
+    let account = world.account("ada");
+    (engine.nudge())(&[world.target]);
+    world.until(account, "provisioned").await;
+    for version in 2..6 {
+        let code = format!("export default () => ({{ status: 'provisioned', message: 'v{version}' }})");
+        queue::publish(&mut world.db.connection(), world.target, &code);
+        world.set(account, version);
+        (engine.nudge())(&[world.target]);
+        // One that ran by the version of before would say that, and not run again.
+        world.until_message(account, &format!("v{version}")).await;
+    }
+    engine.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn a_claim_goes_by_the_settings_of_its_time() {
+    let sink = Sink::start().await;
+    let world = World::new(&sink).await;
+    let engine = world.engine(None);
+    let account = world.account("ada");
+    (engine.nudge())(&[world.target]);
+    world.until(account, "provisioned").await;
+    for number in 1..5 {
+        let url = format!("{}/{number}", sink.url);
+        world.edit(|settings| drop(settings.config.insert("url".into(), json!(url))));
+        world.set(account, number);
+        (engine.nudge())(&[world.target]);
+        let before = sink.calls().len();
+        sink.wait_until(|calls| calls.len() > before).await;
+        assert_eq!(sink.calls()[before].path, format!("/{number}/provision"));
+        world.until(account, "provisioned").await;
+    }
+    // Out of scope: nothing is provisioned by the filter of before.
+    world.edit(|settings| settings.filter = "userName eq \"eve\"".into());
+    world.set(account, 9);
+    (engine.nudge())(&[world.target]);
+    world.until(account, "deprovisioned").await;
+    assert_eq!(sink.calls().iter().filter(|call| call.json()["attributes"]["value"] == 9).count(), 1);
+    engine.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn a_target_that_another_node_paused_claims_nothing() {
+    let sink = Sink::start().await;
+    let world = World::new(&sink).await;
+    let engine = world.engine(None);
+    let account = world.account("ada");
+    (engine.nudge())(&[world.target]);
+    world.until(account, "provisioned").await;
+    let before = sink.calls().len();
+    targets::set_paused(&mut world.db.connection(), world.target, true).unwrap();
+    world.set(account, 1);
+    (engine.nudge())(&[world.target]);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !engine.observe(world.target).await.unwrap().paused {
+        assert!(Instant::now() < deadline, "it was not reloaded");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!((sink.calls().len(), engine.observe(world.target).await.unwrap().leased), (before, 0));
+    targets::set_paused(&mut world.db.connection(), world.target, false).unwrap();
+    engine.look_round();
+    sink.wait_until(|calls| calls.len() > before).await;
+    engine.shutdown(Duration::from_secs(5)).await;
 }

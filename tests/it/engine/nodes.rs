@@ -49,3 +49,30 @@ async fn a_node_takes_over_from_one_that_died_and_nobody_runs_twice() {
         twice.for_each(|other| assert!(!call.overlaps(other), "two runs of one account overlap"));
     }
 }
+
+/// The other node hears of it later; its accounts run what was published all the
+/// same.
+#[tokio::test]
+async fn a_force_at_another_node_runs_what_was_published_with_it() {
+    let first = TestApp::start().await;
+    let second = first.start_beside().await;
+    let store = first.store("people").await;
+    let says = |word: &str| format!("export default () => ({{ status: 'provisioned', message: '{word}' }});");
+    let target = first.target(&store, json!({ "name": "crm" }), &says("v1")).await;
+    let mut accounts = Vec::new();
+    for number in 0..20 {
+        accounts.push(first.account(&store, &format!("user{number}"), json!({})).await);
+    }
+    first.until_idle(&target).await;
+    assert!(serves(&first, &target).await);
+    let path = format!("/targets/{}/logic", target.id);
+    for version in 2..5 {
+        second.put(&path, json!({ "code": says(&format!("v{version}")) })).await.expect(200);
+        second.post(&format!("{path}/publish"), json!({ "force": true })).await.expect(200);
+        // The owner finds the sweep and the version when it looks.
+        for account in &accounts {
+            let runs = first.until_runs(&target, account, version).await;
+            assert_eq!((runs.len(), &runs[version - 1]["logicVersion"]), (version, &json!(version)));
+        }
+    }
+}

@@ -59,7 +59,7 @@ async fn some_accounts_run_it_first_and_then_all() {
     let shown = app.get(&path).await;
     assert_eq!((&shown["publishedVersion"], &shown["canary"]["state"]), (&json!(1), &json!("running")));
 
-    // What publishing answered is what the engine does.
+    // What is published is what a force runs.
     force(&app, &target).await;
     let counts = app.until("all to have run".into(), async || until_figures(&app, &target, 40).await).await;
     assert_eq!(
@@ -69,19 +69,35 @@ async fn some_accounts_run_it_first_and_then_all() {
     let said = messages(&app, &target).await;
     assert_eq!((said["new"], said["old"]), (7, 33));
 
-    let ended = app.post(&format!("{path}/canary/promote"), json!({})).await.expect(200);
-    assert_eq!(ended["canary"]["state"], "promoted");
-    assert_eq!(app.get(&path).await["publishedVersion"], 2);
-    force(&app, &target).await;
+    let promote = format!("{path}/canary/promote");
+    let body = json!({ "note": "seven were happy", "force": true });
+    app.post(&promote, json!({ "note": "a\0b" })).await.expect(422);
+    let ended = app.post(&promote, body).await.expect(200);
+    assert_eq!(
+        (&ended["canary"]["state"], &ended["canary"]["reason"]),
+        (&json!("promoted"), &json!("seven were happy"))
+    );
+    assert!(ended["sweep"]["id"].is_string(), "{ended}");
+    let shown = app.get(&path).await;
+    assert_eq!(shown["publishedVersion"], 2);
+    let history = &shown["versions"][0]["canary"];
+    assert_eq!(
+        (&history["state"], &history["reason"]),
+        (&json!("promoted"), &json!("seven were happy")),
+        "the history tells how version 2 came to run: {shown}"
+    );
     app.until("all to run the new one".into(), async || {
         let said = messages(&app, &target).await;
         if said.get("new") == Some(&40) { Ok(()) } else { Err(json!(said)) }
     })
     .await;
-    app.post(&format!("{path}/canary/promote"), json!({})).await.expect(409);
+    app.post(&promote, json!({})).await.expect(409);
+    publish(&app, &target, &says("newer"), json!({ "accounts": 7 })).await;
+    let ended = app.post(&promote, json!({})).await.expect(200);
+    assert_eq!((&ended["accountsToForce"], &ended["canary"]["reason"]), (&json!(40), &json!("")));
 }
 
-/// The engine sees the end of a trial by itself within its look around.
+/// The engine sees a publication by itself within its look around.
 async fn settle(app: &TestApp, target: &TestTarget) {
     let wanted = app.get(&format!("/targets/{}/logic", target.id)).await;
     let trial = if wanted["canary"]["state"] == "running" {
@@ -119,7 +135,7 @@ async fn too_many_failures_roll_it_back() {
         .await;
     assert_eq!(ended["endedBy"], "provisiond");
     let reason = ended["reason"].as_str().unwrap();
-    assert!(reason.ends_with("runs of version 2 failed, and 20 in a hundred may"), "{reason}");
+    assert!(reason.ends_with("accounts failed with version 2, and 20 in a hundred may"), "{reason}");
     assert_eq!(app.get(&path).await["publishedVersion"], 1);
     // Nobody runs it from now on.
     settle(&app, &target).await;
@@ -148,18 +164,6 @@ async fn another_publication_ends_it() {
 }
 
 #[tokio::test]
-async fn going_back_passes_over_what_was_only_tried() {
-    let (app, target) = world(1).await;
-    let path = format!("/targets/{}/logic", target.id);
-    publish(&app, &target, FAILS, json!({ "percent": 10 })).await;
-    app.post(&format!("{path}/canary/rollback"), json!({})).await.expect(200);
-    app.put(&path, json!({ "code": says("c") })).await.expect(200);
-    app.post(&format!("{path}/publish"), json!({})).await.expect(200);
-    let back = app.post(&format!("{path}/rollback"), json!({})).await.expect(200);
-    assert_eq!((&back["version"], &back["restores"]), (&json!(4), &json!(1)));
-}
-
-#[tokio::test]
 async fn what_makes_no_trial_is_refused() {
     let app = TestApp::start().await;
     app.store("people").await;
@@ -175,12 +179,67 @@ async fn what_makes_no_trial_is_refused() {
         "canary",
         "there is nothing that the others would run"
     );
-    assert_eq!(app.get(&path).await["versions"], json!([]), "and no version is left behind");
-    app.post(&format!("{path}/publish"), json!({})).await.expect(200);
+    assert_eq!(app.get(&path).await["versions"], json!([]), "what was refused left no version");
+    let first = app.post(&format!("{path}/publish"), json!({})).await.expect(200);
+    assert_eq!(first["version"], 1);
     assert_eq!(refused(json!({})).await, "canary.accounts");
     assert_eq!(refused(json!({ "percent": 100 })).await, "canary.percent");
     assert_eq!(refused(json!({ "accounts": 0 })).await, "canary.accounts");
     assert_eq!(refused(json!({ "accounts": 3, "percent": 3 })).await, "canary.accounts");
     assert_eq!(refused(json!({ "percent": 3, "minRuns": 0 })).await, "canary.minRuns");
     assert_eq!(refused(json!({ "percent": 3, "maxFailurePercent": 101 })).await, "canary.maxFailurePercent");
+}
+
+#[tokio::test]
+async fn going_back_leads_to_what_all_ran_before() {
+    let (app, target) = world(3).await;
+    let path = format!("/targets/{}/logic", target.id);
+    let rollback = format!("{path}/rollback");
+    publish(&app, &target, &says("tried"), json!({ "percent": 10 })).await;
+    let refused = app.post(&rollback, json!({})).await.expect(409);
+    assert!(refused["detail"].as_str().unwrap().starts_with("version 2 is on trial"), "{refused}");
+    app.post(&format!("{path}/canary/rollback"), json!({})).await.expect(200);
+    app.post(&rollback, json!({})).await.expect(409);
+
+    app.put(&path, json!({ "code": says("third") })).await.expect(200);
+    app.post(&format!("{path}/publish"), json!({})).await.expect(200);
+    let back = app.post(&rollback, json!({})).await.expect(200);
+    assert_eq!((&back["version"], &back["restores"]), (&json!(4), &json!(1)), "2 was only tried");
+
+    // One that was promoted was live.
+    publish(&app, &target, &says("promoted"), json!({ "percent": 10 })).await;
+    app.post(&format!("{path}/canary/promote"), json!({})).await.expect(200);
+    app.put(&path, json!({ "code": says("sixth") })).await.expect(200);
+    app.post(&format!("{path}/publish"), json!({})).await.expect(200);
+    assert_eq!(app.post(&rollback, json!({})).await.expect(200)["restores"], 5);
+
+    // A version that is named is published, and ends the trial.
+    publish(&app, &target, &says("eighth"), json!({ "percent": 10 })).await;
+    assert_eq!(app.post(&rollback, json!({ "version": 1 })).await.expect(200)["restores"], 1);
+    assert_eq!(app.get(&path).await["canary"]["state"], "rolledBack");
+}
+
+#[tokio::test]
+async fn a_trial_has_accounts_and_a_target() {
+    let app = TestApp::start().await;
+    app.store("people").await;
+    let target = app.disabled_target("people", json!({ "name": "crm" }), &says("one")).await;
+    let path = format!("/targets/{}/logic", target.id);
+    app.put(&path, json!({ "code": says("two") })).await.expect(200);
+    let canary = json!({ "canary": { "accounts": 20 } });
+    let refused = app.post(&format!("{path}/publish"), canary.clone()).await.expect(409);
+    assert!(refused["detail"].as_str().unwrap().starts_with("no account is in scope"), "{refused}");
+    for name in ["ada", "bob", "eve"] {
+        app.account("people", name, json!({})).await;
+    }
+    let begun = app.post(&format!("{path}/publish"), canary).await.expect(200);
+    assert_eq!((&begun["version"], &begun["canary"]["accounts"]), (&json!(2), &json!(3)));
+    assert_eq!(begun["canary"]["minRuns"], 3, "all of the few");
+
+    app.post(&format!("{path}/canary/promote"), json!({ "force": true })).await.expect(409);
+    app.delete(&format!("/targets/{}?name=crm", target.id)).await.expect(204);
+    for end in ["promote", "rollback"] {
+        app.post(&format!("{path}/canary/{end}"), json!({})).await.expect(404);
+        app.post(&format!("/targets/77/logic/canary/{end}"), json!({})).await.expect(404);
+    }
 }

@@ -9,6 +9,7 @@ mod kinds;
 mod outage;
 mod packages;
 mod publish;
+mod races;
 mod registry;
 
 use provisiond::config::{PackagesConfig, Registry};

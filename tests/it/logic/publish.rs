@@ -1,10 +1,13 @@
 //! Drafts, publication, history: through the API, as a person does it.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::registry::{FakeRegistry, Release};
 use crate::support::app::{TestApp, TestTarget};
+use crate::support::clock::Clock;
 use crate::support::sink::{Answer, Sink};
 
 const SAYS: &str = "export default async (ctx) => ({ status: ctx.reason === 'provision' ? 'provisioned' : 'deprovisioned', message: 'WORD' });";
@@ -69,6 +72,79 @@ async fn a_draft_becomes_a_version_with_a_history() {
     let runs = app.until_runs(&target, &ada, 3).await;
     assert_eq!((&runs[2]["message"], &runs[2]["logicVersion"]), (&json!("three"), &json!(6)));
     app.post(&format!("{path}/rollback"), json!({ "version": 77 })).await.expect(404);
+}
+
+#[tokio::test]
+async fn the_history_comes_in_pages() {
+    let app = TestApp::start().await;
+    app.store("people").await;
+    let target = app.disabled_target("people", json!({ "name": "crm" }), &says("one")).await;
+    let path = format!("/targets/{}/logic", target.id);
+    for _ in 0..54 {
+        app.post(&format!("{path}/publish"), json!({})).await.expect(200);
+    }
+    let numbers = |versions: &Value| -> Vec<i64> {
+        versions.as_array().unwrap().iter().map(|version| version["version"].as_i64().unwrap()).collect()
+    };
+    let newest = app.get(&path).await["versions"].clone();
+    assert_eq!(numbers(&newest), (6..=55).rev().collect::<Vec<_>>());
+    let page = app.get(&format!("{path}/versions?limit=2")).await;
+    assert_eq!(numbers(&page["items"]), [55, 54]);
+    assert!(page["items"][0].get("code").is_none() && page["items"][0].get("report").is_none(), "{page}");
+    let cursor = page["next"].as_str().unwrap();
+    let rest = app.get(&format!("{path}/versions?limit=500&cursor={cursor}")).await;
+    assert_eq!((numbers(&rest["items"]), &rest["next"]), ((1..=53).rev().collect::<Vec<_>>(), &Value::Null));
+    app.call(Method::GET, "/targets/77/logic/versions", None).await.expect(404);
+}
+
+/// As many lines as there can be, all different, and in reverse: the worst that a
+/// difference can be.
+#[tokio::test]
+async fn a_difference_is_not_looked_for_for_ever() {
+    let app = TestApp::start().await;
+    app.store("people").await;
+    let mut lines: Vec<String> = ('\u{1000}'..'\u{d000}').map(|letter| format!("//{letter}\n")).collect();
+    let code = |lines: &[String]| format!("{}\n{}", says("x"), lines.concat());
+    let target = app.disabled_target("people", json!({ "name": "crm" }), &code(&lines)).await;
+    let path = format!("/targets/{}/logic", target.id);
+    lines.reverse();
+    app.put(&path, json!({ "code": code(&lines) })).await.expect(200);
+    let clock = Clock::of(app.pid());
+    let diff = app.get(&format!("{path}/diff")).await["diff"].as_str().unwrap().to_owned();
+    let took = clock.stop();
+    assert!(diff.starts_with("--- version 1\n+++ draft\n"));
+    for sign in ['-', '+'] {
+        assert!(diff.lines().filter(|line| line.starts_with(sign)).count() > 40_000);
+    }
+    assert!(took < Duration::from_secs(6), "it took {took:?}");
+}
+
+/// PostgreSQL keeps no NUL, in no text.
+#[tokio::test]
+async fn a_nul_on_the_console_harms_nobody() {
+    let app = TestApp::start().await;
+    app.store("people").await;
+    let ada = app.account("people", "ada", json!({})).await;
+    let code = "export default () => { console.log('a\\0b'); return { status: 'provisioned' } };
+        export const tests = { good(t) { console.log('c\\0d') }, bad(t) { throw new Error('e\\0f') } };";
+    let target = app.disabled_target("people", json!({ "name": "crm" }), &says("one")).await;
+    let path = format!("/targets/{}/logic", target.id);
+    let saved = app.put(&path, json!({ "code": code })).await.expect(200);
+    let tests = &saved["draft"]["report"]["tests"];
+    assert_eq!(tests[0]["log"][0]["text"], "c\u{fffd}d");
+    assert!(tests[1]["message"].as_str().unwrap().starts_with("e\u{fffd}f"), "{saved}");
+    let named = "export default () => 1; export const tests = { 'a\\0b'(t) {} };";
+    let refused = app.put(&path, json!({ "code": named })).await.expect(422);
+    assert_eq!(refused["errors"][0]["rule"], "cannot be loaded: the name of a test contains NUL (U+0000)");
+
+    let good = code.replace("throw new Error('e\\0f')", "");
+    publish(&app, &target, &good, json!({})).await;
+    app.enable(&target).await;
+    let runs = app.until_runs(&target, &ada, 1).await;
+    assert_eq!(
+        (&runs[0]["status"], &runs[0]["log"][0]["text"]),
+        (&json!("provisioned"), &json!("a\u{fffd}b"))
+    );
 }
 
 #[tokio::test]
@@ -209,7 +285,7 @@ async fn runs_that_are_under_way_finish_on_their_version() {
         "export default async () => {{ await fetch('{}/slow'); return {{ status: 'provisioned', message: 'old' }} }}",
         sink.url
     );
-    sink.answer(Answer::new(200).to("/slow").after(std::time::Duration::from_secs(3)));
+    sink.answer(Answer::new(200).to("/slow").after(Duration::from_secs(3)));
     let target = app.target("people", json!({ "name": "crm", "egressAllow": [sink.address] }), &waits).await;
     sink.wait_until(|calls| !calls.is_empty()).await;
     publish(&app, &target, &says("new"), json!({})).await;

@@ -1,5 +1,6 @@
 //! Storage against a real database.
 
+mod canaries;
 mod claims;
 mod contention;
 mod large_import;

@@ -8,7 +8,7 @@ use provisiond::domain::status::{ProvisionStatus, Reason};
 use provisiond::domain::subject::SubjectKind;
 use provisiond::domain::target::TargetSettings;
 use provisiond::plan::{GuardPolicy, Links, Node};
-use provisiond::storage::claim::Claimed;
+use provisiond::storage::claim::{Claimed, Edition};
 use provisiond::storage::complete::complete;
 use provisiond::storage::gate::{Candidate, Dependency};
 use provisiond::storage::guard::{Intake, Judged, Removal, claim_guarded};
@@ -44,6 +44,7 @@ fn claim(connection: &mut PgConnection, id: TargetId) -> Vec<Claimed> {
     let target = targets::find(connection, id).unwrap();
     let intake = Intake {
         target: &target,
+        edition: Edition::of(&target, None),
         node: "node",
         limit: 10,
         most_swept: 10,

@@ -6,7 +6,7 @@ use provisiond::domain::status::ProvisionStatus;
 use provisiond::domain::subject::{SubjectDraft, SubjectKind, SubjectStatus};
 use provisiond::domain::target::TargetSettings;
 use provisiond::plan::{Conclusion, Decision, Links, Scope, decide};
-use provisiond::storage::claim::{self, Claimed};
+use provisiond::storage::claim::{self, Ask, Claimed};
 use provisiond::storage::complete::{Completion, complete};
 use provisiond::storage::logic::{Artefact, By, Draft};
 use provisiond::storage::{Passed, logic, runs, stores, subjects, targets};
@@ -57,7 +57,9 @@ impl Queue {
         limit: usize,
         passed: &mut Passed,
     ) -> Vec<Claimed> {
-        claim::claim_beyond(connection, self.target, "node", limit, limit, 3_600.0, passed).unwrap()
+        let (target, node, edition) = (self.target, "node", None);
+        let ask = Ask { target, node, limit, swept: limit, lease: 3_600.0, edition };
+        claim::claim_beyond(connection, ask, passed).unwrap()
     }
 
     /// Whatever was to be done is done; nothing is next.

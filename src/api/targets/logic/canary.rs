@@ -2,9 +2,9 @@
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use super::{ApiState, CanaryView, Endpoint, EngineState, note, until_served};
+use super::{ApiState, CanaryView, Endpoint, EngineState, effect, note};
 use crate::domain::canary::{Canary, Share};
 use crate::domain::filter::Filter;
 use crate::domain::ids::TargetId;
@@ -13,8 +13,8 @@ use crate::domain::target::Target;
 use crate::http::auth::Editor;
 use crate::http::path::Id;
 use crate::http::{Authorized, Kind, OptionalJsonBody, Problem};
-use crate::storage::Connection;
 use crate::storage::canaries::{self, CanaryRow};
+use crate::storage::{Connection, targets};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -25,6 +25,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 /// Most accounts that are chosen by number; beyond that, a share does.
 const MOST_ACCOUNTS: u32 = 1_000;
+/// How many accounts have run before it is judged, when nobody says.
+const USUAL_RUNS: u32 = 10;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -39,7 +41,8 @@ pub(super) struct CanaryBody {
 pub(super) struct Wanted {
     share: WantedShare,
     max_failure_percent: u8,
-    min_runs: u32,
+    /// As many as there are, up to the usual number, when nobody said.
+    min_runs: Option<u32>,
 }
 
 enum WantedShare {
@@ -65,25 +68,55 @@ impl CanaryBody {
         if max_failure_percent > 100 {
             return Err(bad("maxFailurePercent", "must lie within 0 and 100"));
         }
-        // Of few accounts, each one counts.
-        let usual = match share {
-            WantedShare::Accounts(accounts) => accounts.min(10),
-            WantedShare::Percent(_) => 10,
-        };
-        let min_runs = self.min_runs.unwrap_or(usual);
-        if !(1..=1_000_000).contains(&min_runs) {
+        if self.min_runs.is_some_and(|runs| !(1..=1_000_000).contains(&runs)) {
             return Err(bad("minRuns", "must lie within 1 and 1000000"));
         }
-        Ok(Wanted { share, max_failure_percent, min_runs })
+        Ok(Wanted { share, max_failure_percent, min_runs: self.min_runs })
     }
 }
 
-/// Begins the trial of a version, in place of one that is running.
+/// What was asked for, with the accounts.
+pub(super) struct Chosen {
+    share: Share,
+    max_failure_percent: u8,
+    min_runs: u32,
+}
+
+/// Chooses the accounts, if they are to be chosen by number.
+pub(super) fn choose(
+    connection: &mut Connection,
+    target: &Target,
+    wanted: Wanted,
+) -> Result<Chosen, Problem> {
+    let Wanted { share, max_failure_percent, min_runs } = wanted;
+    let share = match share {
+        WantedShare::Percent(percent) => Share::Percent(percent),
+        WantedShare::Accounts(most) => {
+            let filter = Filter::parse(&target.settings.filter).map_err(Problem::internal)?;
+            let chosen = canaries::choose(connection, target.store, &filter, most)?;
+            if chosen.is_empty() {
+                let sentence = "no account is in scope that could run it first: publish without `canary`";
+                return Err(Problem::new(Kind::State, sentence));
+            }
+            Share::Subjects(chosen)
+        }
+    };
+    // Of few accounts, each one counts.
+    let usual = match &share {
+        Share::Subjects(chosen) => u32::try_from(chosen.len()).unwrap_or(u32::MAX).min(USUAL_RUNS),
+        Share::Percent(_) => USUAL_RUNS,
+    };
+    let min_runs = min_runs.unwrap_or(usual);
+    Ok(Chosen { share, max_failure_percent, min_runs })
+}
+
+/// Begins the trial of a version, in place of one that is running. The target is
+/// locked.
 pub(super) fn begin(
     connection: &mut Connection,
     target: &Target,
     version: i32,
-    wanted: Wanted,
+    chosen: Chosen,
     by: &str,
 ) -> Result<CanaryRow, Problem> {
     let Some(base) = target.logic_version else {
@@ -91,14 +124,7 @@ pub(super) fn begin(
             "needs a published version that the other accounts run meanwhile: publish without it first";
         return Err(Problem::validation(vec![FieldError::new("canary", rule)]));
     };
-    let share = match wanted.share {
-        WantedShare::Percent(percent) => Share::Percent(percent),
-        WantedShare::Accounts(most) => {
-            let filter = Filter::parse(&target.settings.filter).map_err(Problem::internal)?;
-            Share::Subjects(canaries::choose(connection, target.store, &filter, most)?)
-        }
-    };
-    let Wanted { max_failure_percent, min_runs, .. } = wanted;
+    let Chosen { share, max_failure_percent, min_runs } = chosen;
     let canary = Canary { version, share, max_failure_percent, min_runs };
     canaries::roll_back(connection, target.id, by, &format!("version {version} took its place"))?;
     Ok(canaries::start(connection, target.id, base, &canary, by)?)
@@ -106,7 +132,15 @@ pub(super) fn begin(
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct EndBody {
+struct PromoteBody {
+    note: Option<String>,
+    /// Every account in scope runs at once; otherwise none does because of it.
+    force: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct RollbackBody {
     note: Option<String>,
 }
 
@@ -116,11 +150,23 @@ async fn promote(
     state: web::Data<ApiState>,
     engine: web::Data<EngineState>,
     Id(id): Id<TargetId>,
-    OptionalJsonBody(_): OptionalJsonBody<EndBody>,
+    OptionalJsonBody(body): OptionalJsonBody<PromoteBody>,
 ) -> Result<HttpResponse, Problem> {
-    let by = editor.caller.name.clone();
-    let ended = state.run(move |connection| canaries::promote(connection, id, &by)).await?;
-    answer(&state, &engine, id, ended).await
+    let (by, why) = (editor.caller.name.clone(), note(body.note)?);
+    let (target, ended, sweep) = state
+        .change(move |connection| {
+            let target = targets::find(connection, id)?;
+            let sweep = effect::begin(connection, &target, body.force)?;
+            let target = targets::lock(connection, id)?;
+            let ended = canaries::promote(connection, id, &by, &why)?.ok_or_else(no_trial)?;
+            Ok::<_, Problem>((target, ended, sweep))
+        })
+        .await?;
+    let mut answer = ended_view(id, &ended);
+    if let Value::Object(after) = effect::tell(&state, &engine, target, sweep).await? {
+        answer.extend(after);
+    }
+    Ok(HttpResponse::Ok().json(answer))
 }
 
 /// No account runs the version on trial any more.
@@ -129,20 +175,24 @@ async fn roll_back(
     state: web::Data<ApiState>,
     engine: web::Data<EngineState>,
     Id(id): Id<TargetId>,
-    OptionalJsonBody(body): OptionalJsonBody<EndBody>,
+    OptionalJsonBody(body): OptionalJsonBody<RollbackBody>,
 ) -> Result<HttpResponse, Problem> {
     let (by, why) = (editor.caller.name.clone(), note(body.note)?);
-    let ended = state.run(move |connection| canaries::roll_back(connection, id, &by, &why)).await?;
-    answer(&state, &engine, id, ended).await
+    let ended = state
+        .change(move |connection| {
+            targets::lock(connection, id)?;
+            canaries::roll_back(connection, id, &by, &why)?.ok_or_else(no_trial)
+        })
+        .await?;
+    engine.engine.look_round();
+    Ok(HttpResponse::Ok().json(ended_view(id, &ended)))
 }
 
-async fn answer(
-    state: &ApiState,
-    engine: &EngineState,
-    id: TargetId,
-    ended: Option<CanaryRow>,
-) -> Result<HttpResponse, Problem> {
-    let ended = ended.ok_or_else(|| Problem::new(Kind::State, "no version is on trial at this target"))?;
-    until_served(state, engine, id).await?;
-    Ok(HttpResponse::Ok().json(json!({ "targetId": id, "canary": CanaryView::of(&ended) })))
+fn no_trial() -> Problem {
+    Problem::new(Kind::State, "no version is on trial at this target")
+}
+
+fn ended_view(id: TargetId, ended: &CanaryRow) -> Map<String, Value> {
+    let members = [("targetId", json!(id)), ("canary", json!(CanaryView::of(ended)))];
+    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

@@ -1,6 +1,7 @@
 //! What differs between two versions, or a version and the draft.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
@@ -18,6 +19,9 @@ use crate::storage::{Connection, logic, targets};
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![Endpoint::get("/targets/{id}/logic/diff", show)]
 }
+
+/// How long the shortest difference is looked for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,8 +52,8 @@ async fn show(
             Ok::<_, Problem>((one, side(connection, id, "to", &to)?))
         })
         .await?;
-    let diff = TextDiff::from_lines(&one.code, &other.code);
-    let text = diff.unified_diff().context_radius(3).header(&one.name, &other.name).to_string();
+    let work = move || (unified(&one, &other), one, other);
+    let (text, one, other) = tokio::task::spawn_blocking(work).await.map_err(Problem::internal)?;
     Ok(HttpResponse::Ok().json(json!({
         "targetId": id,
         "from": one.name,
@@ -58,6 +62,13 @@ async fn show(
         "packageDependencies": { "from": one.dependencies, "to": other.dependencies },
         "packages": changed(&one.packages, &other.packages),
     })))
+}
+
+/// After [`PATIENCE`] what is left is told apart roughly: lines that are the same
+/// may stand as removed and added.
+fn unified(one: &Side, other: &Side) -> String {
+    let diff = TextDiff::configure().timeout(PATIENCE).diff_lines(&one.code, &other.code);
+    diff.unified_diff().context_radius(3).header(&one.name, &other.name).to_string()
 }
 
 fn side(connection: &mut Connection, id: TargetId, parameter: &str, name: &str) -> Result<Side, Problem> {

@@ -5,7 +5,8 @@ use chrono::Utc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ApiState, Endpoint, EngineState, find, no_draft, refused};
+use super::report::report;
+use super::{ApiState, Endpoint, EngineState, changed_meanwhile, find, no_draft, refused};
 use crate::api::targets::logic::view::DraftView;
 use crate::domain::ids::TargetId;
 use crate::domain::target::Target;
@@ -51,7 +52,13 @@ async fn save(
     let LogicBody { code, language, package_dependencies: dependencies } = body;
     let source = Source { code, language, dependencies };
     let made = make(&engine, &target, &source, lock.as_ref(), &editor.caller.name).await?;
-    answer(&state, id, made).await
+    let made = state
+        .run(move |connection| {
+            logic::save_draft(connection, id, &made.draft, made.artefact.as_ref())?;
+            Ok::<_, Problem>(made)
+        })
+        .await?;
+    Ok(answer(id, made))
 }
 
 /// Builds and tries the draft again.
@@ -71,7 +78,7 @@ async fn validate(
         // Nothing was chosen anew.
         made.draft.lock = kept;
     }
-    answer(&state, id, made).await
+    Ok(answer(id, keep(&state, id, &draft, made).await?))
 }
 
 /// A draft and what it was built to.
@@ -80,15 +87,22 @@ pub(super) struct Made {
     pub artefact: Option<Artefact>,
 }
 
-async fn answer(state: &ApiState, id: TargetId, made: Made) -> Result<HttpResponse, Problem> {
-    let made = state
+/// Keeps what was found about a draft that nobody has replaced meanwhile.
+pub(super) async fn keep(state: &ApiState, id: TargetId, draft: &Draft, made: Made) -> Result<Made, Problem> {
+    let saved_at = draft.updated_at;
+    state
         .run(move |connection| {
-            logic::save_draft(connection, id, &made.draft, made.artefact.as_ref())?;
-            Ok::<_, Problem>(made)
+            match logic::save_validated(connection, id, saved_at, &made.draft, made.artefact.as_ref())? {
+                true => Ok(made),
+                false => Err(changed_meanwhile()),
+            }
         })
-        .await?;
+        .await
+}
+
+fn answer(id: TargetId, made: Made) -> HttpResponse {
     let view = DraftView::of(made.draft, made.artefact.as_ref());
-    Ok(HttpResponse::Ok().json(json!({ "targetId": id, "draft": view })))
+    HttpResponse::Ok().json(json!({ "targetId": id, "draft": view }))
 }
 
 /// Builds and tries; only what is the author's to mend is an error.
@@ -125,7 +139,7 @@ fn unvalidated(source: &Source, lock: Option<&Value>, problem: String, by: &str)
 }
 
 fn validated(source: &Source, built: Built, tests: &[TestResult], by: &str) -> Made {
-    let report = json!({ "warnings": built.warnings, "tests": tests });
+    let report = report(&built.warnings, tests);
     let artefact = Some(built.artefact.id.clone());
     let draft = draft(source, Some(built.language), report, by);
     Made { draft: Draft { artefact, ..draft }, artefact: Some(built.artefact) }

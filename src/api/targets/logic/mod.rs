@@ -3,12 +3,13 @@
 mod canary;
 mod diff;
 mod draft;
+mod effect;
 mod publish;
+mod report;
+mod versions;
 mod view;
 
-use std::time::{Duration, Instant};
-
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
@@ -17,7 +18,7 @@ use crate::domain::ids::TargetId;
 use crate::domain::subject::FieldError;
 use crate::domain::target::Target;
 use crate::http::auth::Viewer;
-use crate::http::path::{Id, Path};
+use crate::http::path::Id;
 use crate::http::{Authorized, Kind, Problem};
 use crate::js::CompileError;
 use crate::logic::LogicError;
@@ -25,19 +26,16 @@ use crate::modules;
 use crate::storage::{canaries, logic, targets};
 pub(super) use draft::{build, lock_of};
 pub(super) use view::CanaryView;
-use view::{DraftView, VersionView};
+use view::DraftView;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    let mut endpoints = vec![
-        Endpoint::get("/targets/{id}/logic", show),
-        Endpoint::get("/targets/{id}/logic/versions/{version}", show_version),
-        Endpoint::get("/targets/{id}/logic/versions/{version}/bundle", show_bundle),
-        Endpoint::get("/logic/types", types),
-    ];
+    let mut endpoints =
+        vec![Endpoint::get("/targets/{id}/logic", show), Endpoint::get("/logic/types", types)];
     endpoints.extend(draft::endpoints());
     endpoints.extend(publish::endpoints());
     endpoints.extend(canary::endpoints());
     endpoints.extend(diff::endpoints());
+    endpoints.extend(versions::endpoints());
     endpoints
 }
 
@@ -52,57 +50,17 @@ async fn show(
             let draft = logic::draft(connection, id)?;
             let artefact = draft.as_ref().and_then(|draft| draft.artefact.clone());
             let artefact = artefact.map(|id| logic::artefact(connection, &id)).transpose()?.flatten();
-            let versions = logic::versions(connection, id)?;
             let canary = canaries::latest(connection, id)?;
-            let versions: Vec<_> =
-                versions.into_iter().map(|version| VersionView::of(version, None, false)).collect();
             Ok::<_, Problem>(json!({
                 "targetId": id,
                 "publishedVersion": target.logic_version,
                 "draft": draft.map(|draft| DraftView::of(draft, artefact.as_ref())),
                 "canary": canary.as_ref().map(CanaryView::of),
-                "versions": versions,
+                "versions": versions::newest(connection, id)?,
             }))
         })
         .await?;
     Ok(HttpResponse::Ok().json(shown))
-}
-
-async fn show_version(
-    _: Authorized<Viewer>,
-    state: web::Data<ApiState>,
-    Path((id, number)): Path<(TargetId, i32)>,
-) -> Result<HttpResponse, Problem> {
-    let (version, artefact) = find_version(&state, id, number).await?;
-    Ok(HttpResponse::Ok().json(VersionView::of(version, Some(&artefact), true)))
-}
-
-async fn find_version(
-    state: &ApiState,
-    id: TargetId,
-    number: i32,
-) -> Result<(logic::Version, logic::Artefact), Problem> {
-    state
-        .run(move |connection| {
-            let missing = || Problem::new(Kind::NotFound, "there is no such version");
-            let version = logic::version(connection, id, number)?.ok_or_else(missing)?;
-            let artefact = logic::artefact(connection, &version.artefact)?.ok_or_else(missing)?;
-            Ok::<_, Problem>((version, artefact))
-        })
-        .await
-}
-
-/// The very text that hosts run. It never changes.
-async fn show_bundle(
-    _: Authorized<Viewer>,
-    state: web::Data<ApiState>,
-    Path((id, number)): Path<(TargetId, i32)>,
-) -> Result<HttpResponse, Problem> {
-    let (_, artefact) = find_version(&state, id, number).await?;
-    Ok(HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "text/javascript; charset=utf-8"))
-        .insert_header((CACHE_CONTROL, "private, immutable, max-age=31536000"))
-        .body(artefact.code))
 }
 
 /// TypeScript declarations of what logic can use, for editors.
@@ -116,32 +74,12 @@ async fn find(state: &ApiState, id: TargetId) -> Result<Target, Problem> {
     state.run(move |connection| targets::find(connection, id)).await
 }
 
-/// Waits for this node's engine to run what is published and on trial by now:
-/// whoever forces accounts next gets that. A target that another node owns gets it
-/// at that node's next look around.
-async fn until_served(state: &ApiState, engine: &EngineState, id: TargetId) -> Result<(), Problem> {
-    const PATIENCE: Duration = Duration::from_secs(5);
-    engine.engine.look_round();
-    let wanted = state
-        .run(move |connection| {
-            let (target, trial) = (targets::find(connection, id)?, canaries::running(connection, id)?);
-            Ok::<_, Problem>((target.logic_version, trial.map(|trial| trial.canary().version)))
-        })
-        .await?;
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
-        match engine.engine.observe(id).await {
-            Some(observed) if (Some(observed.logic_version), observed.canary_version) != wanted => {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            _ => break,
-        }
-    }
-    Ok(())
-}
-
 fn no_draft() -> Problem {
     Problem::new(Kind::State, "there is no draft: save some logic first")
+}
+
+fn changed_meanwhile() -> Problem {
+    Problem::new(Kind::State, "the draft was changed meanwhile: try again")
 }
 
 /// What an author is told who wrote something that cannot be used.

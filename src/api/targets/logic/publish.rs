@@ -4,23 +4,22 @@ use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::canary::{CanaryBody, begin};
-use super::draft::{lock_of, make, source_of};
+use super::canary::{self, CanaryBody, choose};
+use super::draft::{keep, lock_of, make, source_of};
 use super::view::VersionView;
-use super::{ApiState, CanaryView, Endpoint, EngineState, find, no_draft, note, refused, until_served};
-use crate::api::sweeps::SweepView;
-use crate::domain::filter::Filter;
+use super::{
+    ApiState, Endpoint, EngineState, changed_meanwhile, effect, find, no_draft, note, refused, report,
+};
 use crate::domain::ids::TargetId;
-use crate::domain::status::Trigger;
 use crate::domain::target::Target;
 use crate::http::auth::Editor;
 use crate::http::path::Id;
 use crate::http::{Authorized, Kind, OptionalJsonBody, Problem};
 use crate::js::Code;
 use crate::logic::TestResult;
+use crate::storage::canaries::CanaryRow;
 use crate::storage::logic::{self, Artefact, By, Draft, Version};
-use crate::storage::sweeps::{self, SweepKind};
-use crate::storage::{Connection, canaries, preview, targets};
+use crate::storage::{Connection, canaries, targets};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -58,42 +57,40 @@ async fn publish(
     OptionalJsonBody(body): OptionalJsonBody<PublishBody>,
 ) -> Result<HttpResponse, Problem> {
     let target = find(&state, id).await?;
-    may_force(&target, body.force)?;
-    let why = note(body.note)?;
+    effect::may_force(&target, body.force)?;
+    let (why, force) = (note(body.note)?, body.force);
     let canary = body.canary.map(|canary| canary.read()).transpose()?;
-    if canary.is_some() && body.force {
+    if canary.is_some() && force {
         return Err(Problem::new(Kind::State, "a version that some run first cannot be forced on all"));
     }
     let by = editor.caller.name.clone();
     let tested = ready(&state, &engine, &target, &by).await?;
-    let published = target.clone();
-    let (version, trial) = state
+    let (target, version, trial, sweep) = state
         .change(move |connection| {
             let by = By { who: &by, note: &why };
-            let version = publish_tested(connection, id, &tested, by)?;
-            // Locked by now: what it runs stays so until this is done.
-            let target = targets::find(connection, id)?;
-            let trial = match canary {
-                Some(canary) => Some(begin(connection, &target, version.version, canary, by.who)?),
+            let sweep = effect::begin(connection, &target, force)?;
+            let chosen = canary.map(|wanted| choose(connection, &target, wanted)).transpose()?;
+            let target = targets::lock(connection, id)?;
+            let version = logic::publish(connection, id, &tested, by)?.ok_or_else(changed_meanwhile)?;
+            let trial = match chosen {
+                Some(chosen) => Some(canary::begin(connection, &target, version.version, chosen, by.who)?),
                 None => {
-                    go_live(connection, &target, version.version, by.who)?;
+                    go_live(connection, id, version.version, by.who)?;
                     None
                 }
             };
-            Ok::<_, Problem>((version, trial))
+            Ok::<_, Problem>((target, version, trial, sweep))
         })
         .await?;
-    let after = follow_up(&state, &engine, published, body.force).await?;
-    answer(version, trial.as_ref().map(CanaryView::of), after)
+    let after = effect::tell(&state, &engine, target, sweep).await?;
+    answer(version, trial.as_ref(), after)
 }
 
-fn answer(version: Version, canary: Option<CanaryView>, after: Value) -> Result<HttpResponse, Problem> {
-    let mut view = serde_json::to_value(VersionView::of(version, None, true)).map_err(Problem::internal)?;
+fn answer(version: Version, trial: Option<&CanaryRow>, after: Value) -> Result<HttpResponse, Problem> {
+    let view = VersionView::of(version, None, trial);
+    let mut view = serde_json::to_value(view).map_err(Problem::internal)?;
     if let (Value::Object(view), Value::Object(after)) = (&mut view, after) {
         view.extend(after);
-        if let Some(canary) = canary {
-            view.insert("canary".into(), serde_json::to_value(canary).map_err(Problem::internal)?);
-        }
     }
     Ok(HttpResponse::Ok().json(view))
 }
@@ -126,18 +123,15 @@ async fn validated_now(
 ) -> Result<String, Problem> {
     let lock = lock_of(state, Some(draft)).await?;
     let made = make(engine, target, &source_of(draft), lock.as_ref(), by).await?;
-    let Some(artefact) = made.artefact else {
+    let Some(id) = made.draft.artefact.clone() else {
         let problem = made.draft.report["problem"].as_str().unwrap_or("the draft cannot be validated");
         return Err(Problem::new(Kind::Unavailable, problem));
     };
     let tests: Vec<TestResult> =
         serde_json::from_value(made.draft.report["tests"].clone()).unwrap_or_default();
     passed(&tests)?;
-    let (target, id) = (target.id, artefact.id.clone());
-    let saved = state
-        .run(move |connection| logic::save_draft(connection, target, &made.draft, Some(&artefact)))
-        .await;
-    saved.map(|()| id)
+    keep(state, target.id, draft, made).await?;
+    Ok(id)
 }
 
 fn passed(tests: &[TestResult]) -> Result<(), Problem> {
@@ -148,58 +142,13 @@ fn passed(tests: &[TestResult]) -> Result<(), Problem> {
     let names = failed.iter().map(|test| format!("\"{}\"", test.name)).collect::<Vec<_>>().join(", ");
     let sentence = format!("{} of {} tests failed: {names}", failed.len(), tests.len());
     let rule = crate::domain::subject::FieldError::new("code", sentence);
-    Err(Problem::validation(vec![rule]).with_member("tests", json!(tests)))
-}
-
-/// Only what was tested is published.
-fn publish_tested(
-    connection: &mut Connection,
-    target: TargetId,
-    tested: &str,
-    by: By<'_>,
-) -> Result<Version, Problem> {
-    let version = logic::publish(connection, target, tested, by)?;
-    version.ok_or_else(|| Problem::new(Kind::State, "the draft was changed meanwhile: publish again"))
+    Err(Problem::validation(vec![rule]).with_member("tests", json!(report::cut(tests).0)))
 }
 
 /// A trial that is running ends: all run this version now.
-fn go_live(connection: &mut Connection, target: &Target, version: i32, by: &str) -> Result<(), Problem> {
-    canaries::roll_back(connection, target.id, by, &format!("version {version} was published"))?;
-    Ok(logic::run_version(connection, target.id, version)?)
-}
-
-fn may_force(target: &Target, force: bool) -> Result<(), Problem> {
-    if force && !target.settings.is_served() {
-        return Err(Problem::new(Kind::State, "the target is not enabled: enable it, then force it"));
-    }
-    Ok(())
-}
-
-/// Tells the engine, and says how many accounts would run if all were forced;
-/// or forces them, once the engine has the new version.
-async fn follow_up(
-    state: &ApiState,
-    engine: &EngineState,
-    target: Target,
-    force: bool,
-) -> Result<Value, Problem> {
-    let id = target.id;
-    until_served(state, engine, id).await?;
-    if !force {
-        let counted = state.run(move |connection| count(connection, &target)).await?;
-        return Ok(json!({ "accountsToForce": counted }));
-    }
-    let start = move |connection: &mut Connection| {
-        sweeps::start(connection, &target, SweepKind::Force, Trigger::Force)
-    };
-    let sweep = state.run(start).await?;
-    engine.engine.sweep(id);
-    Ok(json!({ "sweep": SweepView::new(&sweep) }))
-}
-
-fn count(connection: &mut Connection, target: &Target) -> Result<i64, Problem> {
-    let filter = Filter::parse(&target.settings.filter).map_err(Problem::internal)?;
-    Ok(preview::preview(connection, target.store, target.id, &filter)?.total)
+fn go_live(connection: &mut Connection, target: TargetId, version: i32, by: &str) -> Result<(), Problem> {
+    canaries::roll_back(connection, target, by, &format!("version {version} was published"))?;
+    Ok(logic::run_version(connection, target, version)?)
 }
 
 /// Publishes an earlier version again, as the next one.
@@ -210,12 +159,12 @@ async fn roll_back(
     Id(id): Id<TargetId>,
     OptionalJsonBody(body): OptionalJsonBody<RollbackBody>,
 ) -> Result<HttpResponse, Problem> {
-    let target = find(&state, id).await?;
-    may_force(&target, body.force)?;
     let (why, by) = (note(body.note)?, editor.caller.name.clone());
-    let published = target.clone();
-    let version = state
+    let (target, version, sweep) = state
         .change(move |connection| {
+            let target = targets::find(connection, id)?;
+            let sweep = effect::begin(connection, &target, body.force)?;
+            let target = targets::lock(connection, id)?;
             let earlier = match body.version {
                 Some(version) => version,
                 None => before_published(connection, &target)?,
@@ -223,28 +172,28 @@ async fn roll_back(
             let by = By { who: &by, note: &why };
             let restored = logic::restore(connection, id, earlier, by)?
                 .ok_or_else(|| Problem::new(Kind::NotFound, format!("there is no version {earlier}")))?;
-            go_live(connection, &target, restored.version, by.who)?;
-            Ok::<_, Problem>(restored)
+            go_live(connection, id, restored.version, by.who)?;
+            Ok::<_, Problem>((target, restored, sweep))
         })
         .await?;
-    let after = follow_up(&state, &engine, published, body.force).await?;
+    let after = effect::tell(&state, &engine, target, sweep).await?;
     answer(version, None, after)
 }
 
-/// The version that all ran before the published one: what that one restores
-/// does not count, or going back twice would go nowhere; nor does a version that
-/// was taken back before all ran it.
+/// The version that all ran before the published one. While another one is on
+/// trial, who wants to go back most likely means that one.
 fn before_published(connection: &mut Connection, target: &Target) -> Result<i32, Problem> {
-    let nothing = || Problem::new(Kind::State, "there is no earlier version to go back to");
-    let published = target.logic_version.ok_or_else(nothing)?;
-    let versions = logic::versions(connection, target.id)?;
-    let current = versions.iter().find(|version| version.version == published).ok_or_else(nothing)?;
-    let from = current.restores.unwrap_or(published);
-    let only_tried = canaries::only_tried(connection, target.id)?;
-    let earlier = versions.iter().find(|version| {
-        version.version < from
-            && version.artefact != current.artefact
-            && !only_tried.contains(&version.version)
-    });
-    earlier.map(|version| version.version).ok_or_else(nothing)
+    if let Some(trial) = canaries::running(connection, target.id)? {
+        let version = trial.canary().version;
+        let sentence = format!(
+            "version {version} is on trial: take it back with `logic/canary/rollback`, or name the `version` \
+             that all are to run"
+        );
+        return Err(Problem::new(Kind::State, sentence));
+    }
+    let earlier = match target.logic_version {
+        Some(published) => logic::before(connection, target.id, published)?,
+        None => None,
+    };
+    earlier.ok_or_else(|| Problem::new(Kind::State, "there is no earlier version to go back to"))
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::domain::canary::Share;
 use crate::storage::canaries::CanaryRow;
-use crate::storage::logic::{Artefact, Draft, Version};
+use crate::storage::logic::{Artefact, Draft, Version, VersionHead};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -67,23 +67,34 @@ pub(super) struct VersionView {
     published_at: DateTime<Utc>,
     note: String,
     restores: Option<i32>,
+    /// How its trial stands or ended, if some accounts ran it first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    canary: Option<CanaryView>,
 }
 
 impl VersionView {
-    /// With or without the source text and what was found about it.
-    pub fn of(version: Version, artefact: Option<&Artefact>, whole: bool) -> Self {
+    /// Without the source text and what was found about it.
+    pub fn listed(head: VersionHead, canary: Option<&CanaryRow>) -> Self {
         Self {
-            version: version.version,
-            code: whole.then_some(version.code),
-            language: version.language,
-            package_dependencies: version.package_dependencies,
-            artefact: ArtefactView::of(version.artefact, artefact),
-            report: whole.then_some(version.report),
-            published_by: version.published_by,
-            published_at: version.published_at,
-            note: version.note,
-            restores: version.restores,
+            version: head.version,
+            code: None,
+            language: head.language,
+            package_dependencies: head.package_dependencies,
+            artefact: ArtefactView::of(head.artefact, None),
+            report: None,
+            published_by: head.published_by,
+            published_at: head.published_at,
+            note: head.note,
+            restores: head.restores,
+            canary: canary.map(CanaryView::of),
         }
+    }
+
+    /// With them.
+    pub fn of(version: Version, artefact: Option<&Artefact>, canary: Option<&CanaryRow>) -> Self {
+        let (code, report) = (Some(version.code.clone()), Some(version.report.clone()));
+        let view = Self::listed(version.into(), canary);
+        Self { artefact: ArtefactView::of(view.artefact.id, artefact), code, report, ..view }
     }
 }
 

@@ -1,0 +1,1 @@
+DROP TABLE logic_canary_accounts;

@@ -1,0 +1,112 @@
+//! What was published, when, by whom and why.
+
+use std::collections::HashMap;
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::{HttpResponse, web};
+
+use super::view::VersionView;
+use super::{ApiState, Endpoint};
+use crate::domain::ids::TargetId;
+use crate::http::auth::Viewer;
+use crate::http::path::{Id, Path};
+use crate::http::{Authorized, Kind, List, Page, Problem};
+use crate::storage::canaries::{self, CanaryRow};
+use crate::storage::logic::{self, Artefact, Version, VersionHead};
+use crate::storage::{Connection, targets};
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/targets/{id}/logic/versions", list),
+        Endpoint::get("/targets/{id}/logic/versions/{version}", show),
+        Endpoint::get("/targets/{id}/logic/versions/{version}/bundle", show_bundle),
+    ]
+}
+
+/// Versions that are shown beside the draft; the list has the others.
+const NEWEST: i64 = 50;
+
+/// The newest ones, newest first.
+pub(super) fn newest(connection: &mut Connection, target: TargetId) -> Result<Vec<VersionView>, Problem> {
+    let heads = logic::versions(connection, target, None, NEWEST)?;
+    let listed = with_canaries(connection, target, heads)?;
+    Ok(listed.into_iter().map(VersionView::from).collect())
+}
+
+/// A version, and its latest trial.
+type Listed = (VersionHead, Option<CanaryRow>);
+
+impl From<Listed> for VersionView {
+    fn from((head, canary): Listed) -> Self {
+        Self::listed(head, canary.as_ref())
+    }
+}
+
+fn with_canaries(
+    connection: &mut Connection,
+    target: TargetId,
+    heads: Vec<VersionHead>,
+) -> Result<Vec<Listed>, Problem> {
+    let numbers: Vec<i32> = heads.iter().map(|head| head.version).collect();
+    let canaries = canaries::of_versions(connection, target, &numbers)?;
+    let mut latest: HashMap<i32, CanaryRow> =
+        canaries.into_iter().map(|canary| (canary.canary().version, canary)).collect();
+    let with_canary = |head: VersionHead| {
+        let canary = latest.remove(&head.version);
+        (head, canary)
+    };
+    Ok(heads.into_iter().map(with_canary).collect())
+}
+
+async fn list(
+    _: Authorized<Viewer>,
+    state: web::Data<ApiState>,
+    Id(id): Id<TargetId>,
+    page: Page,
+) -> Result<web::Json<List<VersionView>>, Problem> {
+    let (after, fetch) = (page.after_id()?, page.fetch());
+    let before = (after > 0).then(|| i32::try_from(after).unwrap_or(i32::MAX));
+    let found = state
+        .run(move |connection| {
+            targets::find(connection, id)?;
+            let heads = logic::versions(connection, id, before, fetch)?;
+            with_canaries(connection, id, heads)
+        })
+        .await?;
+    Ok(web::Json(page.list(found, |(head, _)| head.version.to_string())))
+}
+
+async fn show(
+    _: Authorized<Viewer>,
+    state: web::Data<ApiState>,
+    Path((id, number)): Path<(TargetId, i32)>,
+) -> Result<HttpResponse, Problem> {
+    let (version, artefact, canary) = state
+        .run(move |connection| {
+            let (version, artefact) = find(connection, id, number)?;
+            let canary = canaries::of_versions(connection, id, &[number])?.pop();
+            Ok::<_, Problem>((version, artefact, canary))
+        })
+        .await?;
+    Ok(HttpResponse::Ok().json(VersionView::of(version, Some(&artefact), canary.as_ref())))
+}
+
+/// The very text that hosts run. It never changes.
+async fn show_bundle(
+    _: Authorized<Viewer>,
+    state: web::Data<ApiState>,
+    Path((id, number)): Path<(TargetId, i32)>,
+) -> Result<HttpResponse, Problem> {
+    let (_, artefact) = state.run(move |connection| find(connection, id, number)).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/javascript; charset=utf-8"))
+        .insert_header((CACHE_CONTROL, "private, immutable, max-age=31536000"))
+        .body(artefact.code))
+}
+
+fn find(connection: &mut Connection, id: TargetId, number: i32) -> Result<(Version, Artefact), Problem> {
+    let missing = || Problem::new(Kind::NotFound, "there is no such version");
+    let version = logic::version(connection, id, number)?.ok_or_else(missing)?;
+    let artefact = logic::artefact(connection, &version.artefact)?.ok_or_else(missing)?;
+    Ok((version, artefact))
+}
