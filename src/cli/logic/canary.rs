@@ -45,8 +45,8 @@ pub fn tell_canary(canary: &Value, target: &str) {
     say(&in_short(canary));
     tell_figures(canary);
     if canary["state"] == "running" {
-        let (percent, runs) = (&canary["maxFailurePercent"], &canary["minRuns"]);
-        say(&format!("it is rolled back by itself when more than {percent} % of at least {runs} runs fail"));
+        let (percent, least) = (&canary["maxFailurePercent"], accounts(&canary["minRuns"]));
+        say(&format!("it is rolled back by itself when more than {percent} % of at least {least} fail"));
         say(&format!(
             "`provisiond logic canary promote {target}` makes it the version of all, `… rollback …` takes it back"
         ));
@@ -80,12 +80,12 @@ fn share(canary: &Value) -> String {
     }
 }
 
-/// Runs and failures of both versions since it began.
+/// Accounts that ran either version since it began, and those that failed last.
 pub fn tell_figures(canary: &Value) {
     for figures in canary["figures"].as_array().into_iter().flatten() {
         let number = |name: &str| figures[name].as_u64().unwrap_or(0);
-        let (version, runs, failures) = (number("version"), number("runs"), number("failures"));
-        say(&format!("  version {version:<4}  {runs:>8} runs  {failures:>8} failed"));
+        let (version, failed) = (number("version"), number("failures"));
+        say(&format!("  version {version:<4}  {} ran, {failed} failed", accounts(&figures["runs"])));
     }
 }
 
@@ -108,10 +108,10 @@ async fn end(name: &TargetName, action: &str, note: Option<String>, as_json: boo
     Ok(())
 }
 
-/// Shows a bar until there were enough runs, or it was rolled back.
+/// Shows a bar until enough accounts have run, or it was rolled back.
 async fn wait(name: &TargetName, as_json: bool) -> Result<(), Failure> {
     let (client, id) = find(name).await?;
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} runs, {msg} failed");
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} accounts, {msg} failed");
     let bar = ProgressBar::new(0).with_style(style.unwrap_or(ProgressStyle::default_bar()));
     let canary = decided(&client, &id, &bar).await;
     bar.finish_and_clear();
