@@ -68,7 +68,7 @@ kinds! {
     /// A defect of the daemon.
     Internal "internal" INTERNAL_SERVER_ERROR "The daemon failed";
     /// The database is away; try again.
-    Unavailable "unavailable" SERVICE_UNAVAILABLE "The database is not available";
+    Unavailable "unavailable" SERVICE_UNAVAILABLE "Something that this needs is not available";
     /// The database has no room left.
     DiskFull "disk-full" INSUFFICIENT_STORAGE "The database has no disk space left";
 }
@@ -188,7 +188,8 @@ impl From<DbError> for Problem {
         match error {
             DbError::Unavailable(_) | DbError::Stopping => {
                 log::warn!("{error}");
-                Self::new(Kind::Unavailable, "try again later").with_header(header::RETRY_AFTER, RETRY_AFTER)
+                let detail = "the database is not available; try again later";
+                Self::new(Kind::Unavailable, detail).with_header(header::RETRY_AFTER, RETRY_AFTER)
             }
             DbError::DiskFull(_) => {
                 log::error!("{error}");
