@@ -12,8 +12,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::failure::{self, permanent};
 use super::policy::TargetPolicy;
+use super::recording::Recording;
 use super::request::Outgoing;
-use super::transcript::Recording;
 use crate::domain::host_call::{BodyStream, HostCallError};
 use crate::security::Parts;
 

@@ -31,6 +31,7 @@ mod incoming;
 mod key;
 mod policy;
 mod recorded;
+mod recording;
 mod redirect;
 mod replay;
 mod request;
@@ -39,6 +40,7 @@ mod rest;
 mod retry_after;
 mod secret_hosts;
 mod session;
+mod shown;
 mod signing;
 mod transcript;
 

@@ -10,8 +10,8 @@ use super::allow::AllowList;
 use super::dialer::Clients;
 use super::handles::Handles;
 use super::secret_hosts::SecretHosts;
+use super::shown::kept;
 use super::signing::Signers;
-use super::transcript::kept;
 use crate::domain::host_call::HostCallError;
 use crate::security::{NamedSecret, Redactor};
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hide::Format;
 use super::policy::TargetPolicy;
-use super::transcript::{BODY_KEPT, Received, shown_text, text_start};
+use super::shown::{BODY_KEPT, Received, shown_text, text_start};
 
 /// Bytes of a body that a replay can have.
 pub(super) const LONGEST: usize = 64 * 1024;

@@ -17,7 +17,8 @@ use super::redirect;
 use super::request::Outgoing;
 use super::response::{check_head, for_logic, is_short};
 use super::rest::Rest;
-use super::transcript::{Shown, Transcript, kept, shown_request, shown_text, shown_url, text_start};
+use super::shown::{Shown, kept, shown_request, shown_text, shown_url, text_start};
+use super::transcript::Transcript;
 use crate::domain::host_call::{
     Exchange, FetchRequest, FetchResponse, Fetched, Handling, HostCallError, HostCallFuture, HostCalls,
     KeyInfo, KeyRequest, Redirect, SignRequest,

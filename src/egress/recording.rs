@@ -1,0 +1,203 @@
+//! One exchange of a run, while it goes on.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+
+use super::policy::TargetPolicy;
+use super::response::failure_of;
+use super::rest::{LONGEST, Long, LongBodies};
+use super::shown::{Received, Shown, shown_body, shown_headers};
+use super::transcript::{Failure, Transcript};
+use crate::domain::host_call::{Exchange, ExchangeResponse, FetchResponse, Handling, HostCallError};
+use crate::domain::status::ErrorClass;
+
+/// An exchange under way.
+pub(super) struct Recording {
+    transcript: Arc<Transcript>,
+    began: Instant,
+    request: Option<Shown>,
+    answer: Option<Answer>,
+    effect: Option<Handling>,
+}
+
+/// What of an answer has come.
+struct Answer {
+    /// The head, and the beginning of the body.
+    response: FetchResponse,
+    body: Received,
+    /// What its status says.
+    failure: Option<Failure>,
+    policy: Arc<TargetPolicy>,
+}
+impl Recording {
+    pub(super) fn new(transcript: Arc<Transcript>, request: Shown) -> Self {
+        Self { transcript, began: Instant::now(), request: Some(request), answer: None, effect: None }
+    }
+
+    /// Notes that the request is not sent, and where its answer comes from.
+    pub(super) fn not_sent(mut self, effect: Handling) -> Self {
+        self.effect = Some(effect);
+        self
+    }
+
+    /// Writes down how it ended, with a whole body.
+    pub(super) fn finish(
+        mut self,
+        outcome: &Result<FetchResponse, HostCallError>,
+        policy: &Arc<TargetPolicy>,
+    ) {
+        match outcome {
+            Ok(response) => {
+                self.answered(response, policy);
+                self.complete();
+            }
+            Err(error) => self.fail(error.clone()),
+        }
+    }
+
+    /// Notes the head and the beginning of the body. What its status says of the
+    /// run counts from now on: the body may never be read to its end.
+    pub(super) fn answered(&mut self, response: &FetchResponse, policy: &Arc<TargetPolicy>) {
+        let failure = failure_of(response);
+        self.transcript.note(failure);
+        let body = Received { bytes: response.body.len(), whole: false };
+        self.answer = Some(Answer { response: response.clone(), body, failure, policy: policy.clone() });
+    }
+
+    /// Notes more of the body.
+    pub(super) fn add(&mut self, part: &[u8]) {
+        let Some(Answer { response, body, .. }) = &mut self.answer else { return };
+        body.bytes += part.len();
+        let room = LONGEST.saturating_sub(response.body.len()).min(part.len());
+        if room > 0 {
+            let mut start = BytesMut::from(std::mem::take(&mut response.body));
+            start.extend_from_slice(&part[..room]);
+            response.body = start.freeze();
+        }
+    }
+
+    /// Writes it down: the body has come to its end.
+    pub(super) fn complete(mut self) {
+        if let Some(answer) = &mut self.answer {
+            answer.body.whole = true;
+        }
+        self.write(None);
+    }
+
+    /// Writes it down: this went wrong.
+    pub(super) fn fail(mut self, error: HostCallError) {
+        self.write(Some(error));
+    }
+
+    fn write(&mut self, error: Option<HostCallError>) {
+        let Some(request) = self.request.take() else { return };
+        let answer = self.answer.take();
+        let failed = error.as_ref().map(|error| (error.class, error.retry_after));
+        let failure = failed.or_else(|| answer.as_ref()?.failure);
+        let (response, long) = answer.map(Answer::shown).unzip();
+        let exchange = Exchange {
+            at_ms: millis(self.transcript.when(self.began)),
+            duration_ms: millis(self.began.elapsed()),
+            request: request.request,
+            response,
+            error: error.map(|error| error.message),
+            error_class: failure.map(|(class, _)| class),
+            retry_after: failure.and_then(|(_, wait)| wait).map(|wait| wait.as_secs()),
+            effect: self.effect,
+        };
+        if failed.is_some() {
+            self.transcript.note(failed);
+        }
+        self.transcript.add(exchange, LongBodies { request: request.long, response: long.flatten() });
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        let error = self.answer.is_none().then(|| HostCallError {
+            class: ErrorClass::Transient,
+            message: "abandoned: the run ended before there was an answer".into(),
+            retry_after: None,
+        });
+        self.write(error);
+    }
+}
+
+impl Answer {
+    /// As the log shows it, and what it does not show of it.
+    fn shown(self) -> (ExchangeResponse, Option<Long>) {
+        let Self { response: FetchResponse { status, headers, body: mut start, .. }, body, policy, .. } =
+            self;
+        if !body.whole {
+            start.truncate(without_part_of_character(&start));
+        }
+        let shown = ExchangeResponse {
+            status,
+            headers: shown_headers(headers.iter(), &policy),
+            body: shown_body(&start, body, &headers, &policy),
+        };
+        (shown, Long::of(&start, body, &headers))
+    }
+}
+
+/// The length without a character at the end that is not there to its own end.
+fn without_part_of_character(text: &[u8]) -> usize {
+    match std::str::from_utf8(text) {
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        _ => text.len(),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::host_call::ExchangeRequest;
+    use crate::egress::AllowList;
+
+    fn request(url: &str) -> Shown {
+        let (method, url) = ("GET".to_owned(), url.to_owned());
+        Shown { request: ExchangeRequest { method, url, headers: Vec::new(), body: None }, long: None }
+    }
+
+    #[test]
+    fn an_answer_that_was_not_read_to_its_end_says_so() {
+        let transcript = Arc::new(Transcript::new());
+        let policy = Arc::new(TargetPolicy::new(AllowList::default(), Vec::new()));
+        let mut recording = transcript.begin(request("x"));
+        let response = FetchResponse {
+            status: 503,
+            status_text: String::new(),
+            url: "x".into(),
+            redirected: false,
+            headers: vec![("retry-after".into(), "7".into())],
+            body: "one ".into(),
+        };
+        recording.answered(&response, &policy);
+        recording.add("two é".as_bytes().split_last().unwrap().1);
+        let late = transcript.begin(request("y"));
+        let failure = Some((ErrorClass::Transient, Some(Duration::from_secs(7))));
+        assert_eq!(transcript.last_failure(), failure);
+        late.finish(&Ok(FetchResponse { status: 200, headers: Vec::new(), ..response }), &policy);
+        drop(recording);
+        assert_eq!(transcript.last_failure(), None, "the later answer counts");
+        let (exchanges, rest) = transcript.take();
+        let shown = exchanges[1].response.as_ref().unwrap();
+        assert_eq!(shown.body.as_deref(), Some("one two … <9 bytes read of more>"));
+        assert_eq!((exchanges[1].retry_after, exchanges[1].error.as_deref()), (Some(7), None));
+        assert_eq!(rest.store(&policy).response(1), Some("one two "));
+    }
+
+    #[test]
+    fn an_exchange_that_is_dropped_is_written_down() {
+        let transcript = Arc::new(Transcript::new());
+        drop(transcript.begin(request("x")));
+        assert_eq!(transcript.last_failure(), Some((ErrorClass::Transient, None)));
+        assert!(transcript.take().0[0].error.as_deref().unwrap().starts_with("abandoned"));
+    }
+}
