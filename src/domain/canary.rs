@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(canary.verdict(figures(20, 2, 0, 0)), None, "ten in a hundred may");
         assert_eq!(
             canary.verdict(figures(20, 3, 200, 1)).as_deref(),
-            Some("3 of 20 runs of version 3 failed, and 10 in a hundred may")
+            Some("3 of 20 accounts failed with version 3, and 10 in a hundred may")
         );
     }
 
