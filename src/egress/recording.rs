@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
+use super::hide::Format;
 use super::policy::TargetPolicy;
 use super::response::failure_of;
 use super::rest::{LONGEST, Long, LongBodies};
@@ -24,13 +25,17 @@ pub(super) struct Recording {
 
 /// What of an answer has come.
 struct Answer {
-    /// The head, and the beginning of the body.
-    response: FetchResponse,
+    /// The head, as the log shows it.
+    shown: ExchangeResponse,
+    format: Format,
+    /// The beginning of the body, as it came.
+    start: Bytes,
     body: Received,
     /// What its status says.
     failure: Option<Failure>,
     policy: Arc<TargetPolicy>,
 }
+
 impl Recording {
     pub(super) fn new(transcript: Arc<Transcript>, request: Shown) -> Self {
         Self { transcript, began: Instant::now(), request: Some(request), answer: None, effect: None }
@@ -62,19 +67,26 @@ impl Recording {
     pub(super) fn answered(&mut self, response: &FetchResponse, policy: &Arc<TargetPolicy>) {
         let failure = failure_of(response);
         self.transcript.note(failure);
-        let body = Received { bytes: response.body.len(), whole: false };
-        self.answer = Some(Answer { response: response.clone(), body, failure, policy: policy.clone() });
+        let headers = shown_headers(response.headers.iter(), policy);
+        self.answer = Some(Answer {
+            shown: ExchangeResponse { status: response.status, headers, body: None },
+            format: Format::of(&response.headers),
+            start: response.body.clone(),
+            body: Received { bytes: response.body.len(), whole: false },
+            failure,
+            policy: policy.clone(),
+        });
     }
 
     /// Notes more of the body.
     pub(super) fn add(&mut self, part: &[u8]) {
-        let Some(Answer { response, body, .. }) = &mut self.answer else { return };
-        body.bytes += part.len();
-        let room = LONGEST.saturating_sub(response.body.len()).min(part.len());
+        let Some(answer) = &mut self.answer else { return };
+        answer.body.bytes += part.len();
+        let room = LONGEST.saturating_sub(answer.start.len()).min(part.len());
         if room > 0 {
-            let mut start = BytesMut::from(std::mem::take(&mut response.body));
+            let mut start = BytesMut::from(std::mem::take(&mut answer.start));
             start.extend_from_slice(&part[..room]);
-            response.body = start.freeze();
+            answer.start = start.freeze();
         }
     }
 
@@ -96,7 +108,7 @@ impl Recording {
         let answer = self.answer.take();
         let failed = error.as_ref().map(|error| (error.class, error.retry_after));
         let failure = failed.or_else(|| answer.as_ref()?.failure);
-        let (response, long) = answer.map(Answer::shown).unzip();
+        let (response, long) = answer.map(Answer::finished).unzip();
         let exchange = Exchange {
             at_ms: millis(self.transcript.when(self.began)),
             duration_ms: millis(self.began.elapsed()),
@@ -127,18 +139,13 @@ impl Drop for Recording {
 
 impl Answer {
     /// As the log shows it, and what it does not show of it.
-    fn shown(self) -> (ExchangeResponse, Option<Long>) {
-        let Self { response: FetchResponse { status, headers, body: mut start, .. }, body, policy, .. } =
-            self;
+    fn finished(self) -> (ExchangeResponse, Option<Long>) {
+        let Self { mut shown, format, mut start, body, policy, .. } = self;
         if !body.whole {
             start.truncate(without_part_of_character(&start));
         }
-        let shown = ExchangeResponse {
-            status,
-            headers: shown_headers(headers.iter(), &policy),
-            body: shown_body(&start, body, &headers, &policy),
-        };
-        (shown, Long::of(&start, body, &headers))
+        shown.body = shown_body(&start, body, format, &policy);
+        (shown, Long::of(&start, body, format))
     }
 }
 

@@ -29,11 +29,11 @@ pub(super) enum Long {
 impl Long {
     /// `None` for a body that the log shows as it is. `body` is what is there of
     /// one that was not read to its end.
-    pub(super) fn of(body: &Bytes, received: Received, headers: &[(String, String)]) -> Option<Self> {
+    pub(super) fn of(body: &Bytes, received: Received, format: Format) -> Option<Self> {
         match received.bytes {
             0 => None,
             1..=BODY_KEPT if received.whole => None,
-            length if length <= LONGEST => Some(Self::Whole(body.clone(), Format::of(headers))),
+            length if length <= LONGEST => Some(Self::Whole(body.clone(), format)),
             _ => Some(Self::Lost),
         }
     }
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn long_bodies_come_back_without_secrets() {
-        let long = |body: Vec<u8>| Long::of(&body.clone().into(), Received::whole(&body), &[]);
+        let long = |body: Vec<u8>| Long::of(&body.clone().into(), Received::whole(&body), Format::Other);
         let policy = TargetPolicy::new(AllowList::default(), vec![NamedSecret::new("token", "hunter22")]);
         let text = format!("{}{}", "x".repeat(BODY_KEPT), policy.handles()["token"]);
         let bodies = LongBodies { request: long(text.into_bytes()), response: long(vec![b'x'; LONGEST + 1]) };
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn short_texts_are_not_kept_twice() {
-        let long = |body: Vec<u8>| Long::of(&body.clone().into(), Received::whole(&body), &[]);
+        let long = |body: Vec<u8>| Long::of(&body.clone().into(), Received::whole(&body), Format::Other);
         assert!(long(b"{}".to_vec()).is_none());
         assert!(long(Vec::new()).is_none());
         let binary = long(vec![0xff; BODY_KEPT + 1]).unwrap();

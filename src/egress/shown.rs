@@ -45,17 +45,15 @@ impl std::fmt::Display for Received {
 /// The request as the log shows it: made from what logic asked for, which holds
 /// handles. Values are looked for all the same.
 pub(super) fn shown_request(request: &FetchRequest, policy: &TargetPolicy) -> Shown {
-    let long = request.body.as_ref().and_then(|body| Long::of(body, Received::whole(body), &request.headers));
-    let request = ExchangeRequest {
+    let format = Format::of(&request.headers);
+    let body = request.body.as_ref().map(|body| (body, Received::whole(body)));
+    let shown = ExchangeRequest {
         method: kept(&policy.redact(&request.method)),
         url: kept(&shown_url(&request.url, policy)),
         headers: shown_headers(request.headers.iter().filter(|(name, _)| !is_forbidden(name)), policy),
-        body: request
-            .body
-            .as_ref()
-            .and_then(|body| shown_body(body, Received::whole(body), &request.headers, policy)),
+        body: body.and_then(|(body, received)| shown_body(body, received, format, policy)),
     };
-    Shown { request, long }
+    Shown { request: shown, long: body.and_then(|(body, received)| Long::of(body, received, format)) }
 }
 
 pub(super) fn shown_headers<'a>(
@@ -76,8 +74,11 @@ pub(super) fn shown_headers<'a>(
 /// it may be of any length and hold a NUL, which PostgreSQL cannot store.
 pub(super) fn kept(text: &str) -> String {
     let end = text.floor_char_boundary(BODY_KEPT);
-    let ellipsis = if end < text.len() { "…" } else { "" };
-    format!("{}{ellipsis}", &text[..end]).replace('\0', "\u{fffd}")
+    let mut kept = text[..end].to_owned();
+    if end < text.len() {
+        kept.push('…');
+    }
+    if kept.contains('\0') { kept.replace('\0', "\u{fffd}") } else { kept }
 }
 
 /// `None` for an empty body; its size for one that is not text, or that holds
@@ -85,7 +86,7 @@ pub(super) fn kept(text: &str) -> String {
 pub(super) fn shown_body(
     body: &[u8],
     received: Received,
-    headers: &[(String, String)],
+    format: Format,
     policy: &TargetPolicy,
 ) -> Option<String> {
     if body.is_empty() {
@@ -96,7 +97,7 @@ pub(super) fn shown_body(
     // something before it is a credential. What was hidden makes room: not for
     // a secret that is cut itself.
     let more = text_start(body, BODY_KEPT + LONGEST_SECRET).unwrap_or(text);
-    let mut shown = shown_text(more, Format::of(headers), policy);
+    let mut shown = shown_text(more, format, policy);
     if text.len() < received.bytes || !received.whole {
         let unsure = if more.len() < body.len() { LONGEST_SECRET } else { 0 };
         let certain = shown.len().saturating_sub(unsure).min(BODY_KEPT);
@@ -138,7 +139,7 @@ mod tests {
     use crate::security::NamedSecret;
 
     fn shown(body: &[u8]) -> Option<String> {
-        shown_body(body, Received::whole(body), &[], &policy())
+        shown_body(body, Received::whole(body), Format::Other, &policy())
     }
 
     fn policy() -> TargetPolicy {
