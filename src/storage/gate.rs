@@ -71,12 +71,12 @@ pub(super) fn admit<T: Judged>(
     if running.is_empty() {
         return Ok(Vec::new());
     }
-    let others = Others::load(connection, target)?;
+    let mut others = Others::load(connection, target)?;
     if others.is_empty() {
         return Ok(Vec::new());
     }
     let mut facts = others.facts(connection, &running)?;
-    let stopped = stop(connection, &others, &mut facts, rows)?;
+    let stopped = stop(connection, target, &mut others, &mut facts, rows)?;
     let out: HashSet<SubjectId> = stopped.iter().map(|row| row.subject).collect();
     rows.retain_mut(|row| {
         let Some(candidate) = row.candidate() else { return true };
@@ -111,24 +111,29 @@ pub(super) fn dependencies(
 /// read again under the lock.
 fn stop<T: Judged>(
     connection: &mut PgConnection,
-    others: &Others,
+    target: &Target,
+    others: &mut Others,
     facts: &mut Facts,
     rows: &[T],
 ) -> Result<Vec<Stopped>, DbError> {
-    let waits =
-        |facts: &Facts, row: &Candidate<'_>| blocks(row.reason, &others.neighbours(facts, row.subject));
+    let waits = |others: &Others, facts: &Facts, row: &Candidate<'_>| {
+        blocks(row.reason, &others.neighbours(facts, row.subject))
+    };
+    let candidates = rows.iter().filter_map(Judged::candidate);
     let doubtful: Vec<Candidate<'_>> =
-        rows.iter().filter_map(Judged::candidate).filter(|row| !waits(facts, row).is_empty()).collect();
+        candidates.filter(|row| !waits(others, facts, row).is_empty()).collect();
     if doubtful.is_empty() {
         return Ok(Vec::new());
     }
     let ids: Vec<SubjectId> = doubtful.iter().map(|row| row.subject.id).collect();
-    let seized = others.seize(connection, &ids)?;
+    let seized = others.seize(connection, target.store, &ids)?;
+    *others = Others::load(connection, target)?;
     facts.replace(&ids, others.facts(connection, &ids)?);
     let stopped = doubtful.iter().filter_map(|row| {
-        let by: Vec<TargetId> = waits(facts, row).iter().map(|block| block.target).collect();
+        let by: Vec<TargetId> = waits(others, facts, row).iter().map(|block| block.target).collect();
         let (subject, fence) = (row.subject.id, row.fence);
-        let safe = by.iter().all(|target| seized.holds(facts, *target, subject));
+        let holds = |other: &TargetId| seized.has(*other) && seized.holds(facts, *other, subject);
+        let safe = seized.has(target.id) && by.iter().all(holds);
         (!by.is_empty()).then_some(Stopped { subject, fence, by, safe })
     });
     Ok(stopped.collect())

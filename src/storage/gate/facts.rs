@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::Dependency;
 use crate::domain::filter::Filter;
-use crate::domain::ids::{SubjectId, TargetId};
+use crate::domain::ids::{StoreId, SubjectId, TargetId};
 use crate::domain::status::{ProvisionStatus, Trigger, UnknownWord};
 use crate::domain::subject::Subject;
 use crate::domain::target::Target;
@@ -94,12 +94,19 @@ impl Others {
     }
 
     /// Keeps what is known of subjects at these targets from being written for
-    /// the rest of the transaction, as far as nobody is writing it.
+    /// the rest of the transaction, and what the targets of the store are, as far
+    /// as nobody is writing it.
     pub(super) fn seize(
         &self,
         connection: &mut PgConnection,
+        store: StoreId,
         about: &[SubjectId],
     ) -> Result<Seized, DbError> {
+        let targets: Vec<Id> = sql_query(
+            "SELECT id FROM targets WHERE store_id = $1 AND deleted_at IS NULL FOR SHARE SKIP LOCKED",
+        )
+        .bind::<BigInt, _>(store.0)
+        .load(connection)?;
         let mut lock = |table: &str, strength: &str| -> Result<HashSet<Pair>, DbError> {
             let rows: Vec<Locked> = sql_query(format!(
                 "SELECT target_id, subject_id FROM {table} WHERE target_id = ANY($1) AND subject_id = ANY($2) \
@@ -113,7 +120,11 @@ impl Others {
         // Claims and completions lock rows of the queue `FOR UPDATE`, which the
         // weaker lock keeps out as well. Making them due it does not: they may
         // themselves wait for somebody who is done this moment.
-        Ok(Seized { work: lock("pending", "KEY SHARE")?, state: lock("provision_state", "SHARE")? })
+        Ok(Seized {
+            targets: targets.into_iter().map(|row| TargetId(row.id)).collect(),
+            work: lock("pending", "KEY SHARE")?,
+            state: lock("provision_state", "SHARE")?,
+        })
     }
 
     pub(super) fn neighbours(&self, facts: &Facts, subject: &Subject) -> Vec<Neighbour> {
@@ -158,11 +169,17 @@ impl Others {
 
 /// Rows that nobody else can write before the transaction ends.
 pub(super) struct Seized {
+    targets: HashSet<TargetId>,
     work: HashSet<Pair>,
     state: HashSet<Pair>,
 }
 
 impl Seized {
+    /// Whether a target was seized: what is read of it from now on stays so.
+    pub(super) fn has(&self, target: TargetId) -> bool {
+        self.targets.contains(&target)
+    }
+
     /// Whether all that there is about a subject at a target was seized.
     pub(super) fn holds(&self, facts: &Facts, target: TargetId, subject: SubjectId) -> bool {
         facts.0.get(&(target, subject)).is_none_or(|fact| {

@@ -1,8 +1,11 @@
 //! Targets that wait for each other, with the engine's transactions taken one by
 //! one.
 
+use std::time::{Duration, Instant};
+
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, PgConnection};
+use diesel::sql_types::BigInt;
+use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use provisiond::domain::ids::{StoreId, TargetId};
 use provisiond::domain::status::{ProvisionStatus, Reason};
 use provisiond::domain::subject::SubjectKind;
@@ -12,6 +15,7 @@ use provisiond::storage::claim::{Claimed, Edition};
 use provisiond::storage::complete::complete;
 use provisiond::storage::gate::{Candidate, Dependency};
 use provisiond::storage::guard::{Intake, Judged, Removal, claim_guarded};
+use provisiond::storage::targets::{SealedSecrets, TargetError};
 use provisiond::storage::{Passed, runs, stores, subjects, targets};
 use serde_json::json;
 
@@ -93,4 +97,66 @@ fn who_is_waited_for_is_freed_all_the_same() {
     assert_eq!(running.len(), 1);
     assert_eq!(succeed(&mut first, store, mail, &running), [crm]);
     assert_eq!(claim(&mut first, crm).len(), 1);
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+fn somebody_waits(connection: &mut PgConnection) -> bool {
+    let query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+        AND wait_event_type = 'Lock'";
+    sql_query(query).get_result::<Count>(connection).unwrap().count > 0
+}
+
+/// The directory or the mail changes while an account at the mail, which depends
+/// on the directory, is being parked: whoever changes them cannot see that row
+/// yet.
+fn change_while_another_is_parked(change: impl Fn(&mut PgConnection, TargetId, TargetId) + Sync) {
+    let db = TestDb::new_blocking();
+    let mut connection = db.connection();
+    let store = stores::create(&mut connection, "people").unwrap().id;
+    let directory = target(&mut connection, store, "directory", &[]);
+    let mail = target(&mut connection, store, "mail", &["directory"]);
+    subjects::create(&mut connection, store, SubjectKind::Account, draft("ada", &json!({}))).unwrap();
+    std::thread::scope(|scope| {
+        let changed = connection
+            .transaction::<_, diesel::result::Error, _>(|connection| {
+                assert!(claim(connection, mail).is_empty(), "it waits for the directory");
+                let changed = scope.spawn(|| change(&mut db.connection(), directory, mail));
+                let (mut watch, deadline) = (db.connection(), Instant::now() + Duration::from_secs(30));
+                while !changed.is_finished() && !somebody_waits(&mut watch) {
+                    assert!(Instant::now() < deadline, "the change neither ends nor waits");
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Ok(changed)
+            })
+            .unwrap();
+        changed.join().unwrap();
+    });
+    assert_eq!(claim(&mut connection, mail).len(), 1, "nobody told the one that waits");
+}
+
+fn edit(connection: &mut PgConnection, target: TargetId, change: fn(&mut TargetSettings)) {
+    let edit = |settings: &mut TargetSettings| {
+        change(settings);
+        Ok::<(), TargetError>(())
+    };
+    targets::update(connection, target, None, &SealedSecrets::default(), edit).unwrap();
+}
+
+#[test]
+fn a_target_that_is_disabled_frees_who_is_being_parked() {
+    change_while_another_is_parked(|connection, directory, _| {
+        edit(connection, directory, |settings| settings.enabled = false);
+    });
+}
+
+#[test]
+fn who_needs_nothing_any_more_is_freed_while_being_parked() {
+    change_while_another_is_parked(|connection, _, mail| {
+        edit(connection, mail, |settings| settings.depends_on.clear());
+    });
 }
