@@ -31,7 +31,7 @@ pub fn answer(said: &[u8]) {
     let Ok(text) = std::str::from_utf8(said) else { return };
     let logged = POLICY.redact(text);
     assert!(!logged.contains(SECRET));
-    let bodies = [Format::Form, Format::Multipart, Format::Xml, Format::Other];
+    let bodies = [Format::Form, Format::Multipart, Format::Xml, Format::GraphQl, Format::Other];
     let shown = bodies.map(|format| hide::body(&logged, format));
     for shown in shown.into_iter().chain([hide::url(&logged)]) {
         // Hiding takes credentials out and adds no other text.

@@ -1,141 +1,25 @@
 //! JSON, and texts that look like it.
 
-use super::{HIDDEN, LABEL, NAMING, VALUES, is_credential_key};
-
-/// What a part of the text is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// With its quotation marks, of which the last may have been cut off.
-    String,
-    /// A number, a literal, or a word of another text.
-    Word,
-    Open,
-    Close,
-    Colon,
-    Comma,
-}
-
-struct Token<'a> {
-    kind: Kind,
-    start: usize,
-    text: &'a str,
-}
+use super::graphql;
+use super::tokens::{Kind, Token, inner, unescaped, without};
 
 /// The text without credentials: each string and number that is the value of
 /// such a member, or lies in it. It keeps its structure.
 pub(super) fn members(text: &str) -> String {
-    let tokens = tokens(text);
-    let keys = credential_keys(&tokens);
-    let (mut out, mut copied) = (String::with_capacity(text.len()), 0);
-    let mut place = Place::default();
-    for (token, is_key) in tokens.iter().zip(keys) {
-        if place.hides(token, is_key) {
-            out.push_str(&text[copied..token.start]);
-            out.push_str(&format!("\"{HIDDEN}\""));
-            copied = token.start + token.text.len();
-        }
+    without(text, &tokens(text), in_string)
+}
+
+/// A string that is JSON or a GraphQL document (the member that GraphQL over
+/// HTTP puts one in), without the credentials in it; `None` when it has none.
+fn in_string(value: &Token, key: Option<&Token>) -> Option<String> {
+    let is_query = key.is_some_and(|key| key.text == "\"query\"");
+    // Most strings are neither, and need not be read for it.
+    if !is_query && !inner(value).trim_start().starts_with(['{', '[', '\\']) {
+        return None;
     }
-    out.push_str(&text[copied..]);
-    out
-}
-
-/// Where in a text something stands.
-#[derive(Default)]
-struct Place {
-    depth: usize,
-    /// How deep the outermost credential lies that this is in.
-    hides_from: Option<usize>,
-    /// The name before was that of a credential.
-    is_next: bool,
-}
-
-impl Place {
-    /// Goes on to the next token; whether it is to be hidden.
-    fn hides(&mut self, token: &Token, is_key: Option<bool>) -> bool {
-        match (token.kind, is_key) {
-            (Kind::Colon, _) => return false,
-            (Kind::Open, _) => {
-                self.depth += 1;
-                self.hides_from = self.hides_from.or(self.is_next.then_some(self.depth));
-            }
-            (Kind::Close, _) => {
-                self.hides_from = self.hides_from.filter(|from| *from < self.depth);
-                self.depth = self.depth.saturating_sub(1);
-            }
-            (Kind::Comma, _) => {}
-            (_, Some(is_credential)) => {
-                self.is_next = is_credential;
-                return false;
-            }
-            (_, None) => {
-                let is_hidden = std::mem::take(&mut self.is_next) || self.hides_from.is_some();
-                return is_hidden && is_telling(token);
-            }
-        }
-        self.is_next = false;
-        false
-    }
-}
-
-/// Labels, `true`, `false` and `null` say nothing.
-fn is_telling(token: &Token) -> bool {
-    match token.kind {
-        Kind::String => !inner(token).starts_with(LABEL),
-        _ => !matches!(token.text, "true" | "false" | "null"),
-    }
-}
-
-/// An object that has not ended.
-#[derive(Default)]
-struct Level {
-    /// A member of it says that another is a credential.
-    names_credential: bool,
-    /// Where the names of such others stand.
-    values: Vec<usize>,
-}
-
-impl Level {
-    fn end(self, keys: &mut [Option<bool>]) {
-        for at in self.values.into_iter().filter(|_| self.names_credential) {
-            keys[at] = Some(true);
-        }
-    }
-}
-
-/// For each token whether it is the name of a member, and then whether that
-/// member's value is a credential.
-fn credential_keys(tokens: &[Token]) -> Vec<Option<bool>> {
-    let mut keys = vec![None; tokens.len()];
-    let mut levels = vec![Level::default()];
-    for (at, token) in tokens.iter().enumerate() {
-        match token.kind {
-            Kind::Open => levels.push(Level::default()),
-            Kind::Close => levels.pop().into_iter().for_each(|level| level.end(&mut keys)),
-            Kind::String if tokens.get(at + 1).is_some_and(|next| next.kind == Kind::Colon) => {
-                let key = unescaped(token);
-                keys[at] = Some(is_credential_key(&key));
-                let Some(level) = levels.last_mut() else { continue };
-                if VALUES.contains(&key.as_str()) {
-                    level.values.push(at);
-                }
-                let value = tokens.get(at + 2).filter(|value| value.kind == Kind::String);
-                level.names_credential |= NAMING.contains(&key.as_str())
-                    && value.is_some_and(|value| is_credential_key(&unescaped(value)));
-            }
-            _ => {}
-        }
-    }
-    levels.into_iter().for_each(|level| level.end(&mut keys));
-    keys
-}
-
-fn inner<'a>(token: &Token<'a>) -> &'a str {
-    let text = token.text.strip_prefix('"').unwrap_or(token.text);
-    text.strip_suffix('"').unwrap_or(text)
-}
-
-fn unescaped(token: &Token) -> String {
-    serde_json::from_str(token.text).unwrap_or_else(|_| inner(token).to_owned())
+    let text = unescaped(value);
+    let shown = if is_query { graphql::arguments(&text) } else { members(&text) };
+    (shown != text).then(|| serde_json::Value::from(shown).to_string())
 }
 
 fn tokens(text: &str) -> Vec<Token<'_>> {
@@ -178,6 +62,7 @@ fn length_of_word(text: &str) -> usize {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::HIDDEN;
     use super::*;
 
     #[test]
@@ -223,6 +108,29 @@ mod tests {
             ),
             (r#"{"path":"password","value":"P"#, r#"{"path":"password","value":"[hidden]""#),
             (r#"{"type":"work","value":"a@example.org"}"#, r#"{"type":"work","value":"a@example.org"}"#),
+        ] {
+            assert_eq!(members(text), shown);
+        }
+    }
+
+    #[test]
+    fn a_string_may_hold_another_text() {
+        for (text, shown) in [
+            (
+                r#"{"body":"{\"password\":\"P\",\"a\":\"b\"}","c":"{d"}"#,
+                r#"{"body":"{\"password\":\"[hidden]\",\"a\":\"b\"}","c":"{d"}"#,
+            ),
+            (
+                r#"[{"query":"mutation { a(password: \"P\") }","variables":{"password":"P","name":"n"}}]"#,
+                r#"[{"query":"mutation { a(password: \"[hidden]\") }","variables":{"password":"[hidden]","name":"n"}}]"#,
+            ),
+            (r#"{"query":"{ a(pwd: \"P"#, r#"{"query":"{ a(pwd: \"[hidden]\"""#),
+            (r#"{"body":"{\"token\":\"P\u00"#, r#"{"body":"{\"token\":\"[hidden]\"""#),
+            (
+                r#"{"query":"name eq \"a\" and {","body":"\u007b\"a\":1}"}"#,
+                r#"{"query":"name eq \"a\" and {","body":"\u007b\"a\":1}"}"#,
+            ),
+            (r#"{"body":"[secret:b]"}"#, r#"{"body":"[secret:b]"}"#),
         ] {
             assert_eq!(members(text), shown);
         }

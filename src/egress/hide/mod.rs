@@ -6,8 +6,10 @@
 //! What is looked at may be cut anywhere. A labelled secret says enough and stays.
 
 mod form;
+mod graphql;
 mod json;
 mod multipart;
+mod tokens;
 mod xml;
 
 use std::borrow::Cow;
@@ -33,6 +35,8 @@ pub(super) enum Format {
     Multipart,
     /// XML, by what its type says.
     Xml,
+    /// `application/graphql`.
+    GraphQl,
     /// JSON, or whatever.
     Other,
 }
@@ -42,10 +46,14 @@ impl Format {
     pub(super) fn of(headers: &[(String, String)]) -> Self {
         let field = headers.iter().find(|(name, _)| name == "content-type");
         let value = field.map_or("", |(_, value)| value.as_str());
-        match Landing::of_content_type(value) {
+        let value = value.trim_start().to_ascii_lowercase();
+        match Landing::of_content_type(&value) {
             Landing::Form => Self::Form,
             Landing::Xml => Self::Xml,
-            _ if value.trim_start().to_ascii_lowercase().starts_with("multipart/") => Self::Multipart,
+            _ if value.starts_with("multipart/") => Self::Multipart,
+            _ if value.split(';').next().is_some_and(|kind| kind.trim_end() == "application/graphql") => {
+                Self::GraphQl
+            }
             _ => Self::Other,
         }
     }
@@ -104,6 +112,7 @@ pub(super) fn body(text: &str, format: Format) -> String {
         Format::Form => form::fields(text),
         Format::Multipart => multipart::parts(text),
         Format::Xml => xml::elements(text),
+        Format::GraphQl => graphql::arguments(text),
         Format::Other if text.trim_start().starts_with("<?xml") => xml::elements(text),
         Format::Other => json::members(text),
     }
@@ -154,6 +163,8 @@ mod tests {
         assert_eq!(of("application/x-www-form-urlencoded; charset=utf-8"), Format::Form);
         assert_eq!(of("Multipart/form-data; boundary=x"), Format::Multipart);
         assert_eq!(of("application/soap+xml"), Format::Xml);
+        assert_eq!(of("application/GraphQL; charset=utf-8"), Format::GraphQl);
+        assert_eq!(of("application/graphql-response+json"), Format::Other);
         assert_eq!((of("application/scim+json"), Format::of(&[])), (Format::Other, Format::Other));
         assert_eq!(
             body("<?xml version='1.0'?><pwd>x</pwd>", Format::Other),

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::registry::{FakeRegistry, Release};
 use super::workshop;
 use crate::support::sink::Answer;
+use crate::support::tls::TlsFront;
 
 const USES_A: &str = "import a from 'a'; export default () => a;";
 
@@ -116,6 +117,27 @@ async fn a_proxy_is_asked_in_the_registrys_place() {
     workshop(&config).build(&source(&[("a", "1")]), None).await.unwrap();
     let paths: Vec<_> = proxy.sink.calls().into_iter().map(|call| call.path).collect();
     assert_eq!(paths[1..], ["http://registry.invalid/a", "http://registry.invalid/a/-/1.0.0.tgz"]);
+}
+
+#[tokio::test]
+async fn a_registry_may_have_a_certificate_of_the_company() {
+    let registry = FakeRegistry::start(&[Release::new("a", "1.0.0", "module.exports = 1")]).await;
+    let front = TlsFront::start(&registry.sink.url).await;
+    let info = registry.info("a").await.to_string().replace(&registry.sink.url, &front.url);
+    registry.sink.answer(Answer::new(200).only_to("/a").body(info));
+    registry.sink.forget();
+    let mut config = super::config(Registry::At(front.url.parse().unwrap()));
+    let error = workshop(&config).build(&source(&[("a", "1")]), None).await.unwrap_err().to_string();
+    assert!(error.contains("invalid peer certificate: UnknownIssuer"), "{error}");
+    assert_eq!(registry.sink.calls().len(), 0);
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ca.pem");
+    std::fs::write(&path, &front.ca).unwrap();
+    config.ca = Some(path);
+    workshop(&config).build(&source(&[("a", "1")]), None).await.unwrap();
+    let asked: Vec<_> = registry.sink.calls().into_iter().map(|call| call.path).collect();
+    assert_eq!(asked, ["/a", "/a/-/1.0.0.tgz"]);
 }
 
 #[tokio::test]

@@ -9,3 +9,4 @@ pub mod proxy;
 pub mod queue;
 pub mod scim;
 pub mod sink;
+pub mod tls;
