@@ -130,16 +130,42 @@ pub fn start(
     kind: SweepKind,
     trigger: Trigger,
 ) -> Result<Sweep, DbError> {
-    let filter = filter_sql::compile(&filter_of(target)?, 5, Utc::now());
+    connection.transaction(|connection| {
+        lock_start(connection, target.id, kind)?;
+        replace(connection, target.id, kind)?;
+        insert(connection, target, kind, trigger)
+    })
+}
+
+/// Two that start at once would not see each other.
+fn lock_start(connection: &mut PgConnection, target: TargetId, kind: SweepKind) -> Result<(), DbError> {
+    sql_query("SELECT pg_advisory_xact_lock(hashtextextended(format('sweep %s %s', $1, $2), 0))")
+        .bind::<BigInt, _>(target.0)
+        .bind::<Text, _>(kind.as_str())
+        .execute(connection)?;
+    Ok(())
+}
+
+fn replace(connection: &mut PgConnection, target: TargetId, kind: SweepKind) -> Result<(), DbError> {
     sql_query(
         "UPDATE sweeps SET step = 0, cancelled = true, \
             state = CASE state WHEN 'running' THEN 'cancelled' ELSE 'cancelling' END, \
             finished_at = CASE state WHEN 'running' THEN now() ELSE finished_at END \
          WHERE target_id = $1 AND kind = $2 AND state IN ('running', 'pausing', 'paused', 'resuming')",
     )
-    .bind::<BigInt, _>(target.id.0)
+    .bind::<BigInt, _>(target.0)
     .bind::<Text, _>(kind.as_str())
     .execute(connection)?;
+    Ok(())
+}
+
+fn insert(
+    connection: &mut PgConnection,
+    target: &Target,
+    kind: SweepKind,
+    trigger: Trigger,
+) -> Result<Sweep, DbError> {
+    let filter = filter_sql::compile(&filter_of(target)?, 5, Utc::now());
     let sweep = sql_query(format!(
         "INSERT INTO sweeps (target_id, kind, trigger, last_subject, total) \
          SELECT $1, $2, $3, coalesce(max(s.id), 0), \

@@ -6,12 +6,15 @@ use std::collections::BTreeSet;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use provisiond::domain::ids::{StoreId, SubjectId};
+use provisiond::domain::status::Trigger;
 use provisiond::domain::subject::{SubjectDraft, SubjectKind, SubjectStatus};
 use provisiond::storage::import::{self, Line};
 use provisiond::storage::subjects::{self, SubjectError, SubjectPatch};
-use provisiond::storage::{memberships, stores};
+use provisiond::storage::sweeps::{self, SweepKind};
+use provisiond::storage::{memberships, stores, targets};
 
 use crate::support::db::TestDb;
+use crate::support::queue::Queue;
 
 fn account(name: String, groups: &[String]) -> SubjectDraft {
     SubjectDraft {
@@ -111,4 +114,32 @@ fn joining_and_renaming_do_not_wait_for_each_other_for_ever() {
         }
     });
     assert_eq!(count(&mut connection, "kind = 'account'"), 121);
+}
+
+/// Two people force a target that has never been forced: neither sees the other's
+/// sweep yet.
+#[test]
+fn of_two_sweeps_that_start_at_once_one_goes_on() {
+    let (db, queue) = Queue::alone();
+    let mut connection = db.connection();
+    queue.account(&mut connection, "ada", true);
+    let target = targets::find(&mut connection, queue.target).unwrap();
+    let force = |connection: &mut PgConnection| {
+        sweeps::start(connection, &target, SweepKind::Force, Trigger::Force).unwrap().id
+    };
+    let started = std::thread::scope(|scope| {
+        let (first, second) = connection
+            .transaction::<_, diesel::result::Error, _>(|connection| {
+                let first = force(connection);
+                let second = scope.spawn(|| force(&mut db.connection()));
+                db.until_waiting(&second);
+                Ok((first, second))
+            })
+            .unwrap();
+        [second.join().unwrap(), first]
+    });
+    let forces: Vec<_> = sweeps::list(&mut connection, queue.target, None, 10).unwrap();
+    let forces: Vec<_> = forces.iter().filter(|sweep| sweep.kind == "force").collect();
+    assert_eq!(forces.iter().map(|sweep| sweep.id).collect::<Vec<_>>(), started);
+    assert_eq!(forces.iter().map(|sweep| sweep.cancelled).collect::<Vec<_>>(), [false, true]);
 }

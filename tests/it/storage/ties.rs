@@ -1,11 +1,8 @@
 //! Targets that wait for each other, with the engine's transactions taken one by
 //! one.
 
-use std::time::{Duration, Instant};
-
 use diesel::connection::SimpleConnection;
-use diesel::sql_types::BigInt;
-use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
+use diesel::{Connection, PgConnection};
 use provisiond::domain::ids::{StoreId, TargetId};
 use provisiond::domain::status::{ProvisionStatus, Reason};
 use provisiond::domain::subject::SubjectKind;
@@ -99,18 +96,6 @@ fn who_is_waited_for_is_freed_all_the_same() {
     assert_eq!(claim(&mut first, crm).len(), 1);
 }
 
-#[derive(QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    count: i64,
-}
-
-fn somebody_waits(connection: &mut PgConnection) -> bool {
-    let query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-        AND wait_event_type = 'Lock'";
-    sql_query(query).get_result::<Count>(connection).unwrap().count > 0
-}
-
 /// The directory or the mail changes while an account at the mail, which depends
 /// on the directory, is being parked: whoever changes them cannot see that row
 /// yet.
@@ -126,11 +111,7 @@ fn change_while_another_is_parked(change: impl Fn(&mut PgConnection, TargetId, T
             .transaction::<_, diesel::result::Error, _>(|connection| {
                 assert!(claim(connection, mail).is_empty(), "it waits for the directory");
                 let changed = scope.spawn(|| change(&mut db.connection(), directory, mail));
-                let (mut watch, deadline) = (db.connection(), Instant::now() + Duration::from_secs(30));
-                while !changed.is_finished() && !somebody_waits(&mut watch) {
-                    assert!(Instant::now() < deadline, "the change neither ends nor waits");
-                    std::thread::sleep(Duration::from_millis(5));
-                }
+                db.until_waiting(&changed);
                 Ok(changed)
             })
             .unwrap();

@@ -11,6 +11,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
@@ -41,6 +42,17 @@ impl TestDb {
     /// A new connection to it.
     pub fn connection(&self) -> PgConnection {
         PgConnection::establish(&self.url).unwrap()
+    }
+
+    /// Returns when `other` has ended or waits for a lock of somebody else's.
+    pub fn until_waiting<T>(&self, other: &ScopedJoinHandle<'_, T>) {
+        let (mut watch, deadline) = (self.connection(), Instant::now() + Duration::from_secs(30));
+        let waiting = "SELECT FROM pg_stat_activity \
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while !other.is_finished() && diesel::sql_query(waiting).execute(&mut watch).unwrap() == 0 {
+            assert!(Instant::now() < deadline, "it neither ends nor waits");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 
