@@ -1,12 +1,13 @@
 //! From a choice to a folder: what may be unpacked, its download, and its place.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use deno_npm::registry::NpmPackageVersionDistInfo;
 use deno_npm::resolution::NpmResolutionSnapshot;
-use deno_npm::{NpmResolutionPackage, NpmSystemInfo};
+use deno_npm::{NpmPackageId, NpmResolutionPackage, NpmSystemInfo};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
 
@@ -28,7 +29,8 @@ pub(super) async fn install(
     snapshot: &NpmResolutionSnapshot,
     folder: &Path,
 ) -> Result<Vec<Package>, PackageError> {
-    let chosen = chosen(snapshot, config)?;
+    let mut chosen = chosen(snapshot, config)?;
+    let required = reached(snapshot, |package, name, _| !package.optional_dependencies.contains(name));
     let room = Arc::new(Room::new(config.max_size));
     let mut archives = futures_util::stream::iter(chosen.clone())
         .map(|package| download(client.clone(), package, room.clone()))
@@ -36,17 +38,49 @@ pub(super) async fn install(
     let store = Arc::new(Store::new(folder));
     let mut left = config.max_size as u64;
     let mut packages = Vec::with_capacity(chosen.len());
+    let mut left_out = HashSet::new();
     // One is gone from memory before the next is unpacked.
     while let Some((package, archive)) = archives.try_next().await? {
-        let store = store.clone();
-        let unpacked = blocking(move || store.unpack(&package, &archive, left)).await?;
-        left -= unpacked.size;
-        packages.push(unpacked);
+        let (store, id) = (store.clone(), package.id.clone());
+        let is_optional = !required.contains(&id);
+        let unpacked = blocking(move || match store.unpack(&package, &archive, left) {
+            Err(TarballError::Native(_)) if is_optional => Ok(None),
+            unpacked => unpacked.map(Some).map_err(|error| because(&package, error)),
+        });
+        match unpacked.await? {
+            Some(unpacked) => {
+                left -= unpacked.size;
+                packages.push((id, unpacked));
+            }
+            None => drop(left_out.insert(id)),
+        }
     }
+    // With it goes what only it depends on.
+    let kept = reached(snapshot, |_, _, id| !left_out.contains(id));
+    chosen.retain(|package| kept.contains(&package.id));
+    packages.retain(|(id, _)| kept.contains(id));
     let snapshot = snapshot.clone();
     blocking(move || Ok(store.link(&chosen, &snapshot)?)).await?;
-    packages.dedup_by(|one, other| one.name == other.name && one.version == other.version);
-    Ok(packages)
+    packages.dedup_by(|(_, one), (_, other)| one.name == other.name && one.version == other.version);
+    Ok(packages.into_iter().map(|(_, package)| package).collect())
+}
+
+/// The packages that a way leads to from what the author names, along the
+/// dependencies that `follows`: of a package, by this name, to that one.
+fn reached(
+    snapshot: &NpmResolutionSnapshot,
+    follows: impl Fn(&NpmResolutionPackage, &str, &NpmPackageId) -> bool,
+) -> HashSet<NpmPackageId> {
+    let mut reached: HashSet<NpmPackageId> = snapshot.top_level_packages().cloned().collect();
+    let mut ahead: Vec<NpmPackageId> = reached.iter().cloned().collect();
+    while let Some(package) = ahead.pop().and_then(|id| snapshot.package_from_id(&id)) {
+        for (name, id) in &package.dependencies {
+            if follows(package, name, id) && reached.insert(id.clone()) {
+                ahead.push(id.clone());
+            }
+        }
+    }
+    reached
 }
 
 async fn blocking<T: Send + 'static>(

@@ -17,8 +17,9 @@ use deno_npm::resolution::NpmResolutionSnapshot;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::install::{because, refuse};
-use super::{Package, PackageError, tarball};
+use super::install::refuse;
+use super::tarball::{self, TarballError};
+use super::{Package, PackageError};
 
 /// Largest package.json that is read.
 const MAX_MANIFEST: u64 = 1 << 20;
@@ -42,17 +43,19 @@ impl Store {
         Self { folder: build.join("node_modules") }
     }
 
-    /// Unpacks a package to its place, into no more than `left` bytes.
+    /// Unpacks a package to its place, into no more than `left` bytes. One that
+    /// fails has no place, so that nothing leads to it.
     pub fn unpack(
         &self,
         package: &NpmResolutionPackage,
         archive: &[u8],
         left: u64,
-    ) -> Result<Package, PackageError> {
+    ) -> Result<Package, TarballError> {
         let place = self.place(package);
         fs::create_dir_all(&place)?;
-        let size = tarball::unpack(archive, &place, left).map_err(|error| because(package, error))?;
-        describe(package, archive, &place, size)
+        let size = tarball::unpack(archive, &place, left)
+            .inspect_err(|_| fs::remove_dir_all(&place).unwrap_or_default())?;
+        Ok(describe(package, archive, &place, size)?)
     }
 
     /// Where a package lies.

@@ -239,6 +239,34 @@ async fn what_cannot_be_had_is_named() {
     assert!(refused("a", "file:/etc").await.contains("must be a version, a range"));
 }
 
+/// As `ssh2` does, whose optional `cpu-features` is for every platform.
+#[tokio::test]
+async fn an_optional_native_addon_is_left_out() {
+    let code = "let fast; try { fast = require('fast') } catch { fast = 'slow' } module.exports = fast";
+    let optional =
+        |release: Release| release.needs("fast", "1").with("optionalDependencies", json!({ "fast": "1" }));
+    let registry = FakeRegistry::start(&[
+        optional(Release::new("a", "1.0.0", code)).needs("shared", "1"),
+        Release::new("fast", "1.0.0", "module.exports = 'fast'")
+            .file("package/binding.gyp", "{}")
+            .needs("headers", "1")
+            .needs("shared", "1"),
+        Release::new("headers", "1.0.0", ""),
+        Release::new("shared", "1.0.0", ""),
+        Release::new("strict", "1.0.0", "").needs("fast", "1"),
+    ])
+    .await;
+    let built = workshop(&registry.config()).build(&source(USES_A, &[("a", "1")]), None).await.unwrap();
+    let names: Vec<_> =
+        built.artefact.packages.as_array().unwrap().iter().map(|p| p["name"].clone()).collect();
+    assert_eq!(names, ["a", "shared"]);
+    assert_eq!(says(&registry, &[("a", "1")], USES_A).await.unwrap(), "slow");
+
+    let needs = [("a", "1"), ("strict", "1")];
+    let error = workshop(&registry.config()).build(&source(USES_A, &needs), None).await.unwrap_err();
+    assert!(rules(error)["packageDependencies.fast"].contains("has a native addon"));
+}
+
 #[tokio::test]
 async fn a_changed_archive_is_not_used() {
     let registry = FakeRegistry::start(&[Release::new("a", "1.0.0", "module.exports = 'good'")]).await;
