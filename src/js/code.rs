@@ -1,9 +1,13 @@
 //! Logic as a host runs it, and the way back to what its author wrote.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::load::LOGIC_MODULE;
+
+/// How the files of the host itself are called in stacks.
+const OWN_MODULES: &str = "ext:";
 
 /// The text that a host loads, and the source map of how it came about.
 #[derive(Debug, Clone)]
@@ -75,21 +79,63 @@ impl Code {
     /// A line of a stack as its author would have it, `None` when it is none of
     /// logic's.
     pub(super) fn frame(&self, line: &str) -> Option<String> {
-        let start = line.find(LOGIC_MODULE)?;
-        let rest = &line[start + LOGIC_MODULE.len()..];
-        let end = rest.find(|c: char| c != ':' && !c.is_ascii_digit()).unwrap_or(rest.len());
-        let mut numbers = rest[..end].split(':').skip(1).map(str::parse::<u32>);
-        let (row, column) = (numbers.next()?.ok()?, numbers.next().and_then(Result::ok).unwrap_or(1));
-        let mut frame = line[..start].to_owned();
-        match self.place(row, column) {
-            // Writing to a String does not fail.
-            Some(Place { file, line, column }) => _ = write!(frame, "{file}:{line}:{column}"),
-            // Glue of the bundler's.
-            None => return None,
-        }
-        frame.push_str(&rest[end..]);
-        Some(frame)
+        let (frame, places) = self.with_places(line);
+        (places.known > 0 && places.unknown == 0).then_some(frame)
     }
+
+    /// A text that may hold stacks, as logic's author would have it: with places
+    /// in what was written, without frames of the host's own.
+    pub(super) fn readable<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if !text.contains(LOGIC_MODULE) && !text.contains(OWN_MODULES) {
+            return text.into();
+        }
+        let line = |line: &'a str| match line.trim_start().starts_with("at ") {
+            true if line.contains(LOGIC_MODULE) => self.frame(line).map(Cow::from),
+            true if line.contains(OWN_MODULES) => None,
+            _ => Some(self.with_places(line).0.into()),
+        };
+        text.split('\n').filter_map(line).collect::<Vec<_>>().join("\n").into()
+    }
+
+    /// A text whose places are those of what was written, as far as they are
+    /// known: some code is glue of the bundler's.
+    fn with_places(&self, text: &str) -> (String, Places) {
+        let (mut out, mut places, mut rest) = (String::new(), Places::default(), text);
+        while let Some(start) = rest.find(LOGIC_MODULE) {
+            let after = &rest[start + LOGIC_MODULE.len()..];
+            let end = after.find(|c: char| c != ':' && !c.is_ascii_digit()).unwrap_or(after.len());
+            out.push_str(&rest[..start]);
+            rest = match self.written_at(&after[..end]) {
+                Some(Place { file, line, column }) => {
+                    places.known += 1;
+                    // Writing to a String does not fail.
+                    _ = write!(out, "{file}:{line}:{column}");
+                    &after[end..]
+                }
+                None => {
+                    places.unknown += 1;
+                    out.push_str(LOGIC_MODULE);
+                    after
+                }
+            };
+        }
+        out.push_str(rest);
+        (out, places)
+    }
+
+    /// The place at `:line:column`; without a column, at the line's beginning.
+    fn written_at(&self, position: &str) -> Option<Place> {
+        let mut numbers = position.split(':').skip(1).map(str::parse::<u32>);
+        let (line, column) = (numbers.next()?.ok()?, numbers.next().and_then(Result::ok).unwrap_or(1));
+        self.place(line, column)
+    }
+}
+
+/// How many places of a text are known.
+#[derive(Default)]
+struct Places {
+    known: usize,
+    unknown: usize,
 }
 
 /// The name of a source: of a package's file, from the package's name on. What
@@ -122,6 +168,18 @@ mod tests {
         assert_eq!(code.frame("at g (file:///logic.js:5:9)").as_deref(), Some("at g (@s/a/x.js:2:2)"));
         assert_eq!(code.frame("at h (file:///logic.js:1:1)"), None);
         assert!(code.place(3, 1).is_some_and(|place| place.is_authors()));
+    }
+
+    #[test]
+    fn stacks_in_texts_are_made_readable() {
+        let code = Code::from("x");
+        let text = "caught: Error: e\n    at f (file:///logic.js:3:5)\n    at drive (ext:provisiond/run.js:1:1)\nend";
+        assert_eq!(code.readable(text), "caught: Error: e\n    at f (logic.js:3:5)\nend");
+        assert_eq!(
+            code.readable("file:///logic.js:1:2 and file:///logic.js, ext:x"),
+            "logic.js:1:2 and file:///logic.js, ext:x"
+        );
+        assert!(matches!(code.readable("at noon\n"), Cow::Borrowed("at noon\n")));
     }
 
     #[test]

@@ -222,6 +222,15 @@ pub(super) struct ThrownText {
     pub stack: Option<String>,
     pub error_class: Option<String>,
     pub retry_after: Option<f64>,
+    #[serde(default)]
+    pub causes: Vec<CauseText>,
+}
+
+/// What an error says that another one came of, or has in it.
+#[derive(Debug, serde::Deserialize)]
+pub(super) struct CauseText {
+    pub message: String,
+    pub stack: Option<String>,
 }
 
 #[cfg(test)]

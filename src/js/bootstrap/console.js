@@ -5,6 +5,7 @@ const { op_console, op_limits, op_elapsed } = core.ops;
 const { getAsyncContext } = core;
 const {
   ArrayPrototypeUnshift,
+  Error,
   MapPrototypeDelete,
   MapPrototypeGet,
   MapPrototypeSet,
@@ -18,7 +19,7 @@ const {
   SymbolToStringTag,
 } = primordials;
 const { inspectArgs } = core.loadExtScript("ext:deno_web/01_console.js");
-const { message } = core.loadExtScript("ext:provisiond/thrown.js");
+const { frames, message } = core.loadExtScript("ext:provisiond/thrown.js");
 
 const { 2: MAX_LINES, 3: MAX_BYTES } = op_limits();
 const DEBUG = 0;
@@ -61,7 +62,7 @@ function write(level, args) {
 function uncaught(prefix, error) {
   let text;
   try {
-    text = message(error);
+    text = message(error) + frames(error);
   } catch {
     text = "a value that cannot be described";
   }
@@ -88,7 +89,7 @@ function elapsed(label, args, stop) {
 
 const console = {
   debug(...args) { write(DEBUG, args); },
-  trace(...args) { write(DEBUG, args); },
+  trace(...args) { write(DEBUG, [(args.length === 0 ? "trace" : format(args)) + frames(new Error())]); },
   log(...args) { write(INFO, args); },
   info(...args) { write(INFO, args); },
   warn(...args) { write(WARN, args); },

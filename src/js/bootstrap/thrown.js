@@ -4,11 +4,14 @@
 const { core, primordials } = __bootstrap;
 const { op_limits } = core.ops;
 const {
+  ArrayIsArray,
+  ArrayPrototypePush,
   JSONStringify,
   NumberIsFinite,
   SafeRegExp,
   String,
   StringPrototypeIncludes,
+  StringPrototypeIndexOf,
   StringPrototypeReplace,
   StringPrototypeSlice,
   TypeError,
@@ -51,6 +54,7 @@ function describe(error, prefix) {
       __proto__: null,
       message: StringPrototypeSlice(prefix + message(error), 0, MAX_MESSAGE),
       stack: stack(error),
+      causes: causes(error),
       ...classification(error),
     });
   } catch {
@@ -82,6 +86,34 @@ function stack(error) {
   return typeof text === "string" ? StringPrototypeSlice(text, 0, MAX_STACK) : undefined;
 }
 
+// The frames of an error as they are shown below what it says.
+function frames(error) {
+  const text = stack(error) ?? "";
+  const start = StringPrototypeIndexOf(text, "\n    at ");
+  return start < 0 ? "" : StringPrototypeSlice(text, start);
+}
+
+// What the error came of, and the errors that it has in it.
+function causes(error) {
+  const found = [];
+  const add = (cause) => {
+    if (found.length >= MAX_CAUSES) return;
+    const text = StringPrototypeSlice(message(cause), 0, MAX_MESSAGE);
+    ArrayPrototypePush(found, { __proto__: null, message: text, stack: stack(cause) });
+  };
+  let node = error;
+  for (let i = 0; i < MAX_CAUSES && core.isNativeError(node); i++) {
+    const { cause, errors } = node;
+    if (ArrayIsArray(errors)) {
+      for (let at = 0; at < errors.length && at < MAX_CAUSES; at++) add(errors[at]);
+    }
+    if (cause === undefined || cause === null) break;
+    add(cause);
+    node = cause;
+  }
+  return found.length > 0 ? found : undefined;
+}
+
 // The first of the error and its causes that says what kind of failure it is.
 function classification(error) {
   let node = error;
@@ -96,5 +128,5 @@ function classification(error) {
   return { __proto__: null };
 }
 
-return { describe, HostCallError, message, toJson };
+return { describe, frames, HostCallError, message, toJson };
 })();

@@ -15,6 +15,9 @@ use crate::domain::host_call::{
 };
 use crate::domain::status::ErrorClass;
 
+/// Causes of an error that are told of.
+const MAX_CAUSES: usize = 8;
+
 /// Longest wait that a failure can ask for: a year.
 const MAX_RETRY_AFTER: f64 = 365.0 * 86_400.0;
 
@@ -123,26 +126,34 @@ pub(super) fn thrown(code: &Code, payload: &[u8]) -> Thrown {
     };
     let retry_after = text.retry_after.map(|seconds| seconds.clamp(0.0, MAX_RETRY_AFTER));
     Thrown {
-        message: cut(&text.message, 4 * MAX_MESSAGE).to_owned(),
-        stack: text.stack.as_deref().and_then(|stack| frames_of_logic(code, stack)),
+        message: code.readable(cut(&text.message, 4 * MAX_MESSAGE)).into_owned(),
+        stack: stack(code, &text),
         error_class: text.error_class.and_then(|class| class.parse().ok()),
         retry_after: retry_after.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
     }
 }
 
-/// The frames of logic and its packages, as `at name (logic.ts:1:2)`.
-fn frames_of_logic(code: &Code, stack: &str) -> Option<String> {
-    let mut frames = String::new();
-    for line in stack.lines().map(str::trim).filter(|line| line.starts_with("at ")) {
-        let Some(frame) = code.frame(line).filter(|frame| frames.len() + frame.len() <= MAX_STACK) else {
-            continue;
-        };
-        if !frames.is_empty() {
-            frames.push('\n');
-        }
-        frames.push_str(&frame);
-    }
-    (!frames.is_empty()).then_some(frames)
+/// The frames of logic and its packages, as `at name (logic.ts:1:2)`, and those
+/// of the causes below what they say.
+fn stack(code: &Code, text: &ThrownText) -> Option<String> {
+    let own = frames_of_logic(code, text.stack.as_deref());
+    let causes = text.causes.iter().take(MAX_CAUSES).flat_map(|cause| {
+        let said = code.readable(cut(&cause.message, MAX_MESSAGE)).replace('\n', " ");
+        let frames = frames_of_logic(code, cause.stack.as_deref());
+        std::iter::once(format!("caused by: {said}")).chain(frames)
+    });
+    let mut length = 0;
+    let fits = |line: &String| {
+        length += line.len() + 1;
+        length <= MAX_STACK
+    };
+    let lines: Vec<String> = own.chain(causes).take_while(fits).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+fn frames_of_logic<'a>(code: &'a Code, stack: Option<&'a str>) -> impl Iterator<Item = String> + 'a {
+    let frames = stack.unwrap_or_default().lines().map(str::trim).filter(|line| line.starts_with("at "));
+    frames.filter_map(|line| code.frame(line))
 }
 
 #[cfg(test)]
@@ -169,6 +180,19 @@ mod tests {
         assert_eq!(thrown.stack.as_deref(), Some("at f (logic.js:3:5)"));
         assert_eq!(thrown.error_class, Some(ErrorClass::RateLimited));
         assert_eq!(thrown.retry_after, Some(Duration::from_millis(1500)));
+    }
+
+    #[test]
+    fn causes_are_told_below() {
+        let text = br#"{"message":"outer","stack":"Error: outer\n    at f (file:///logic.js:3:5)","causes":[
+            {"message":"TypeError: in\nner","stack":"TypeError: inner\n    at g (file:///logic.js:1:2)\n    at ext:a/b.js:1:1"},
+            {"message":"logic threw 3"}]}"#;
+        assert_eq!(
+            thrown(&Code::from(""), text).stack.as_deref(),
+            Some(
+                "at f (logic.js:3:5)\ncaused by: TypeError: in ner\nat g (logic.js:1:2)\ncaused by: logic threw 3"
+            )
+        );
     }
 
     #[test]

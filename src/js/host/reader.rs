@@ -173,7 +173,7 @@ fn take_event(shared: &Arc<Shared>, frame: Frame) -> Result<(), ProtocolError> {
         return Err(ProtocolError::TooMany);
     }
     if kind == Kind::Console {
-        slot.write(call, &payload);
+        slot.write(&shared.code, call, &payload);
         return Ok(());
     }
     if slot.has_ended() {
@@ -265,7 +265,7 @@ fn too_many_bytes(call: u32) -> Event {
 impl super::shared::Slot {
     /// Keeps a console line, unless the run wrote too much. One line more than
     /// the limit says that the rest was cut.
-    fn write(&mut self, at_ms: u32, payload: &[u8]) {
+    fn write(&mut self, code: &Code, at_ms: u32, payload: &[u8]) {
         let Some((level, text)) = payload.split_first() else { return };
         if self.console.len() > MAX_CONSOLE_LINES || self.console_bytes > 2 * MAX_CONSOLE_BYTES {
             return;
@@ -279,7 +279,7 @@ impl super::shared::Slot {
         // The database keeps no NUL, and what stands for it is longer.
         const MOST: usize = 4 * MAX_CONSOLE_BYTES;
         let text = String::from_utf8_lossy(&text[..text.len().min(MOST)]).replace('\0', "\u{fffd}");
-        let text = cut(&text, MOST).to_owned();
+        let text = code.readable(cut(&text, MOST)).into_owned();
         self.console_bytes += text.len();
         self.console.push(ConsoleLine { level, at_ms: at_ms.into(), text });
     }

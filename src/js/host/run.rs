@@ -1,13 +1,16 @@
 //! One run, as its caller drives it: host calls are done within the caller's
 //! own task, so that giving the run up gives them up.
 
+use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
 use futures_util::TryFutureExt;
+use serde_json::Value;
 
+use super::super::code::Code;
 use super::super::limits::{MAX_RETURNED_DEPTH, MAX_UNREAD, UNANSWERED};
 use super::super::outcome::{RunEnd, RunOutcome, Thrown};
 use super::super::protocol::{self, Kind};
@@ -56,7 +59,7 @@ impl<'a> Run<'a> {
             tokio::select! {
                 biased;
                 event = self.event() => match event {
-                    Event::Returned(value) => break returned(&value),
+                    Event::Returned(value) => break returned(&self.shared.code, &value),
                     Event::Ended(outcome) => break outcome,
                     Event::Fetch { call, request, reserved } => {
                         calls.start_fetch(call, reserved, host_calls.fetch(request), self.shared);
@@ -154,9 +157,12 @@ impl Drop for Run<'_> {
     }
 }
 
-fn returned(value: &[u8]) -> RunOutcome {
+fn returned(code: &Code, value: &[u8]) -> RunOutcome {
     match serde_json::from_slice(value) {
-        Ok(value) => RunOutcome::Returned(value),
+        Ok(mut value) => {
+            make_readable(code, &mut value);
+            RunOutcome::Returned(value)
+        }
         // Its words for it are all that the reader tells apart.
         Err(error) if error.to_string().starts_with("recursion limit exceeded") => RunOutcome::Limit(
             format!("the limit of {MAX_RETURNED_DEPTH} levels of nesting for the returned value was reached"),
@@ -164,5 +170,14 @@ fn returned(value: &[u8]) -> RunOutcome {
         Err(error) => {
             RunOutcome::Threw(Thrown::saying(format!("the returned value cannot be read: {error}")))
         }
+    }
+}
+
+/// Logic may put the stack of an error that it caught into its message.
+fn make_readable(code: &Code, returned: &mut Value) {
+    if let Some(Value::String(message)) = returned.get_mut("message")
+        && let Cow::Owned(readable) = code.readable(message)
+    {
+        *message = readable;
     }
 }
