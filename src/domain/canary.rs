@@ -7,7 +7,9 @@ use super::ids::SubjectId;
 pub enum Share {
     /// These.
     Subjects(Vec<SubjectId>),
-    /// So many in a hundred, always the same ones for a version.
+    /// So many in a hundred, which are these.
+    Sample(u8, Vec<SubjectId>),
+    /// About so many in a hundred of many, always the same ones for a version.
     Percent(u8),
 }
 
@@ -43,7 +45,7 @@ impl Canary {
     /// Whether a subject runs the new version.
     pub fn takes(&self, subject: SubjectId) -> bool {
         match &self.share {
-            Share::Subjects(chosen) => chosen.binary_search(&subject).is_ok(),
+            Share::Subjects(chosen) | Share::Sample(_, chosen) => chosen.binary_search(&subject).is_ok(),
             Share::Percent(percent) => place(subject, self.version) < u64::from(*percent),
         }
     }

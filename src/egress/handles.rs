@@ -57,6 +57,10 @@ impl Landing {
 /// Names of the secrets that go into a request.
 pub(super) type Used = BTreeSet<String>;
 
+/// With its secrets it would be longer than it may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooLong;
+
 /// The handles of one policy.
 pub(super) struct Handles {
     finder: Option<AhoCorasick>,
@@ -89,20 +93,33 @@ impl Handles {
     }
 
     /// Puts values in place of handles and adds the names of their secrets to
-    /// `used`; `None` when there is no handle.
-    pub(super) fn fill(&self, bytes: &[u8], landing: Landing, used: &mut Used) -> Option<Vec<u8>> {
+    /// `used`; `None` when there is no handle. Little becomes much by that: no
+    /// more than `most` bytes are made.
+    pub(super) fn fill(
+        &self,
+        bytes: &[u8],
+        landing: Landing,
+        most: usize,
+        used: &mut Used,
+    ) -> Result<Option<Vec<u8>>, TooLong> {
         used.extend(self.names_in(bytes));
-        self.replace(bytes, |secret| landing.encode(secret.value.expose()))
+        self.replace(bytes, most, |secret| landing.encode(secret.value.expose()))
     }
 
     /// As [`Handles::fill`] for a header value: also inside `Basic` credentials
     /// (RFC 7617 §2).
-    pub(super) fn fill_header(&self, value: &str, used: &mut Used) -> Option<Vec<u8>> {
-        if let Some(filled) = self.fill(value.as_bytes(), Landing::Raw, used) {
-            return Some(filled);
-        }
-        let filled = self.fill(&basic_credentials(value)?, Landing::Raw, used)?;
-        Some(format!("Basic {}", STANDARD.encode(filled)).into_bytes())
+    pub(super) fn fill_header(
+        &self,
+        value: &str,
+        most: usize,
+        used: &mut Used,
+    ) -> Result<Option<Vec<u8>>, TooLong> {
+        let filled = self.fill(value.as_bytes(), Landing::Raw, most, used)?;
+        let Some(credentials) = basic_credentials(value).filter(|_| filled.is_none()) else {
+            return Ok(filled);
+        };
+        let filled = self.fill(&credentials, Landing::Raw, most, used)?;
+        Ok(filled.map(|filled| format!("Basic {}", STANDARD.encode(filled)).into_bytes()))
     }
 
     /// The secrets whose handles stand in the text.
@@ -113,9 +130,10 @@ impl Handles {
 
     /// Puts `[secret:NAME]` in place of handles.
     pub(super) fn label<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        match self.replace(text.as_bytes(), label_of) {
-            Some(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
-            None => Cow::Borrowed(text),
+        // A label is shorter than its handle.
+        match self.replace(text.as_bytes(), usize::MAX, label_of) {
+            Ok(Some(bytes)) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+            _ => Cow::Borrowed(text),
         }
     }
 
@@ -133,19 +151,25 @@ impl Handles {
     fn replace<'a>(
         &'a self,
         bytes: &[u8],
+        most: usize,
         with: impl Fn(&'a NamedSecret) -> Cow<'a, str>,
-    ) -> Option<Vec<u8>> {
-        let mut found = self.finder.as_ref()?.find_iter(bytes).peekable();
-        found.peek()?;
+    ) -> Result<Option<Vec<u8>>, TooLong> {
+        let mut found = self.finder.iter().flat_map(|finder| finder.find_iter(bytes)).peekable();
+        if found.peek().is_none() {
+            return Ok(None);
+        }
         let mut out = Vec::with_capacity(bytes.len() + 64);
         let mut done = 0;
         for handle in found {
             out.extend_from_slice(&bytes[done..handle.start()]);
             out.extend_from_slice(with(&self.secrets[handle.pattern().as_usize()]).as_bytes());
             done = handle.end();
+            if out.len() > most {
+                return Err(TooLong);
+            }
         }
         out.extend_from_slice(&bytes[done..]);
-        Some(out)
+        if out.len() > most { Err(TooLong) } else { Ok(Some(out)) }
     }
 }
 
@@ -189,24 +213,40 @@ mod tests {
         let (handles, handle) = handles();
         let fill = |content_type| {
             let landing = Landing::of_content_type(content_type);
-            String::from_utf8(handles.fill(handle.as_bytes(), landing, &mut Used::new()).unwrap()).unwrap()
+            String::from_utf8(
+                handles.fill(handle.as_bytes(), landing, 100, &mut Used::new()).unwrap().unwrap(),
+            )
+            .unwrap()
         };
         assert_eq!(fill("text/plain"), "a\"b&c/d é");
         assert_eq!(fill("application/scim+json; charset=utf-8"), "a\\\"b&c/d é");
         assert_eq!(fill("application/x-www-form-urlencoded"), "a%22b%26c%2Fd+%C3%A9");
         assert_eq!(fill("text/xml"), "a&quot;b&amp;c/d é");
         let mut used = Used::new();
-        let url = handles.fill(handle.as_bytes(), Landing::Url, &mut used).unwrap();
+        let url = handles.fill(handle.as_bytes(), Landing::Url, 100, &mut used).unwrap().unwrap();
         assert_eq!(url, b"a%22b%26c%2Fd%20%C3%A9");
-        assert_eq!(handles.fill(b"none", Landing::Raw, &mut used), None);
+        assert_eq!(handles.fill(b"none", Landing::Raw, 0, &mut used), Ok(None));
         assert_eq!(used, Used::from(["api token".to_owned()]));
+    }
+
+    #[test]
+    fn no_more_is_made_than_may_be() {
+        let secret = NamedSecret::new("long", "x".repeat(16_000).as_str());
+        let handles = Handles::issue(vec![secret]);
+        let many = handles.by_name()["long"].repeat(100_000);
+        let fill = |most| handles.fill(many.as_bytes(), Landing::Raw, most, &mut Used::new());
+        assert_eq!(fill(10 << 20), Err(TooLong));
+        let one = &many[..many.len() / 100_000];
+        let fill = |most| handles.fill(one.as_bytes(), Landing::Raw, most, &mut Used::new());
+        assert_eq!(fill(15_999), Err(TooLong));
+        assert_eq!(fill(16_000).unwrap().unwrap().len(), 16_000);
     }
 
     #[test]
     fn basic_credentials_are_opened() {
         let (handles, handle) = handles();
         let value = format!("basic {}", STANDARD.encode(format!("user:{handle}")));
-        let filled = handles.fill_header(&value, &mut Used::new()).unwrap();
+        let filled = handles.fill_header(&value, 100, &mut Used::new()).unwrap().unwrap();
         assert_eq!(filled, format!("Basic {}", STANDARD.encode("user:a\"b&c/d é")).into_bytes());
         assert_eq!(handles.label_header(&value), "Basic [secret:api token]");
         assert_eq!(handles.label_header(&format!("Bearer {handle}")), "Bearer [secret:api token]");

@@ -6,7 +6,7 @@ use reqwest::{Method, Url};
 use url::Host;
 
 use super::failure::permanent;
-use super::handles::{Landing, Used};
+use super::handles::{Landing, TooLong, Used};
 use super::policy::TargetPolicy;
 use crate::domain::host_call::{FetchRequest, HostCallError};
 
@@ -30,7 +30,7 @@ impl Outgoing {
     /// Checks the request against the policy and fills the secrets in.
     pub(super) fn prepare(request: &FetchRequest, policy: &TargetPolicy) -> Result<Self, HostCallError> {
         if request.url.len() > policy.limits.url_bytes {
-            return Err(permanent(format!("the address is longer than {} bytes", policy.limits.url_bytes)));
+            return Err(long_url(policy));
         }
         let handle_url = parse_url(&request.url)?;
         check_url(&handle_url, policy)?;
@@ -46,7 +46,7 @@ impl Outgoing {
         };
         outgoing.fill_url(policy)?;
         outgoing.fill_headers(&request.headers, policy)?;
-        outgoing.fill_body(policy);
+        outgoing.fill_body(policy)?;
         outgoing.check(policy)?;
         check_secrets(&outgoing.used, &outgoing.url, policy)?;
         Ok(outgoing)
@@ -59,8 +59,9 @@ impl Outgoing {
 
     fn fill_url(&mut self, policy: &TargetPolicy) -> Result<(), HostCallError> {
         let path_and_query = &self.url[url::Position::BeforePath..];
-        let filled = policy.handles.fill(path_and_query.as_bytes(), Landing::Url, &mut self.used);
-        if let Some(filled) = filled {
+        let most = policy.limits.url_bytes;
+        let filled = policy.handles.fill(path_and_query.as_bytes(), Landing::Url, most, &mut self.used);
+        if let Some(filled) = filled.map_err(|TooLong| long_url(policy))? {
             let start = &self.url[..url::Position::BeforePath];
             self.url = parse_url(&format!("{start}{}", String::from_utf8_lossy(&filled)))?;
         }
@@ -72,11 +73,16 @@ impl Outgoing {
         headers: &[(String, String)],
         policy: &TargetPolicy,
     ) -> Result<(), HostCallError> {
+        let mut left = policy.limits.header_bytes;
         for (name, value) in headers {
             if is_forbidden(name) {
                 continue;
             }
-            let filled = policy.handles.fill_header(value, &mut self.used);
+            let filled = policy
+                .handles
+                .fill_header(value, left, &mut self.used)
+                .map_err(|TooLong| many_headers(too_many_bytes(policy.limits.header_bytes)))?;
+            left = left.saturating_sub(filled.as_ref().map_or(0, Vec::len));
             let name = HeaderName::from_bytes(name.as_bytes())
                 .map_err(|_| permanent(format!("`{name}` is not a header name")))?;
             let mut field =
@@ -94,29 +100,31 @@ impl Outgoing {
         Ok(())
     }
 
-    fn fill_body(&mut self, policy: &TargetPolicy) {
+    fn fill_body(&mut self, policy: &TargetPolicy) -> Result<(), HostCallError> {
         let Some(body) = &self.body else {
             // A null body of these methods is sent with its length (Fetch standard §4.6).
             if [Method::POST, Method::PUT, Method::PATCH].contains(&self.method) {
                 self.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
             }
-            return;
+            return Ok(());
         };
         let content_type = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let landing = content_type.map_or(Landing::Raw, Landing::of_content_type);
-        if let Some(filled) = policy.handles.fill(body, landing, &mut self.used) {
+        let most = policy.limits.request_body;
+        let filled = policy.handles.fill(body, landing, most, &mut self.used);
+        if let Some(filled) = filled.map_err(|TooLong| large_body(policy))? {
             self.body = Some(filled.into());
             self.secret_body = true;
         }
+        Ok(())
     }
 
     fn check(&self, policy: &TargetPolicy) -> Result<(), HostCallError> {
         let limits = &policy.limits;
         if self.body.as_ref().is_some_and(|body| body.len() > limits.request_body) {
-            return Err(permanent(format!("the request body is larger than {} bytes", limits.request_body)));
+            return Err(large_body(policy));
         }
-        check_headers(&self.headers, limits.header_count, limits.header_bytes)
-            .map_err(|message| permanent(format!("the request has {message}")))
+        check_headers(&self.headers, limits.header_count, limits.header_bytes).map_err(many_headers)
     }
 }
 
@@ -209,5 +217,21 @@ pub(super) fn check_headers(headers: &HeaderMap, count: usize, bytes: usize) -> 
         return Err(format!("more than {count} header fields"));
     }
     let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if size > bytes { Err(format!("more than {bytes} bytes of header fields")) } else { Ok(()) }
+    if size > bytes { Err(too_many_bytes(bytes)) } else { Ok(()) }
+}
+
+fn too_many_bytes(most: usize) -> String {
+    format!("more than {most} bytes of header fields")
+}
+
+fn many_headers(message: String) -> HostCallError {
+    permanent(format!("the request has {message}"))
+}
+
+fn long_url(policy: &TargetPolicy) -> HostCallError {
+    permanent(format!("the address is longer than {} bytes", policy.limits.url_bytes))
+}
+
+fn large_body(policy: &TargetPolicy) -> HostCallError {
+    permanent(format!("the request body is larger than {} bytes", policy.limits.request_body))
 }

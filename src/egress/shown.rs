@@ -13,6 +13,8 @@ pub(super) const BODY_KEPT: usize = 4096;
 const LONGEST_SECRET: usize = 3 * 16_384;
 /// Header fields that the log keeps.
 const HEADERS_KEPT: usize = 100;
+/// Bytes of all of them, names and values.
+const HEAD_KEPT: usize = 8192;
 
 /// A request as the log shows it, and what the log does not show of it.
 #[derive(Clone)]
@@ -67,7 +69,12 @@ pub(super) fn shown_headers<'a>(
         let value = policy.handles.label(&value);
         (kept(&policy.handles.label(&shown_name)), kept(&hide::header(name, &value)))
     };
-    headers.take(HEADERS_KEPT).map(shown).collect()
+    let mut left = HEAD_KEPT;
+    let fits = |(name, value): &(String, String)| {
+        left = left.saturating_sub(name.len() + value.len());
+        left > 0
+    };
+    headers.take(HEADERS_KEPT).map(shown).take_while(fits).collect()
 }
 
 /// What the log keeps of a text. A request is shown before it is checked, so

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::failure::{permanent, transient};
-use super::handles::{Handles, Landing, Used};
+use super::handles::{Handles, Landing, TooLong, Used};
 use super::key::SigningKey;
 use crate::domain::host_call::{
     Curve, Digest, HostCallError, KeyAlgorithm, KeyInfo, KeyRequest, SignOptions, SignRequest,
@@ -99,13 +99,19 @@ impl Signers {
     }
 }
 
+/// Bytes of a key, with its secrets.
+const LARGEST_KEY: usize = 1024 * 1024;
+
 fn fill(handles: &Handles, material: &str) -> Result<Zeroizing<String>, HostCallError> {
     let unknown = || {
         permanent(
             "the key is no handle of a secret of this target: take it from `ctx.connection.secrets` of the run",
         )
     };
-    let filled = handles.fill(material.as_bytes(), Landing::Raw, &mut Used::new()).ok_or_else(unknown)?;
+    let filled = handles.fill(material.as_bytes(), Landing::Raw, LARGEST_KEY, &mut Used::new());
+    let filled = filled
+        .map_err(|TooLong| permanent(format!("the key is larger than {LARGEST_KEY} bytes")))?
+        .ok_or_else(unknown)?;
     String::from_utf8(filled).map(Zeroizing::new).map_err(|_| unknown())
 }
 

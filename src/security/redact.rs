@@ -27,8 +27,8 @@ pub struct Redactor {
     automaton: Option<AhoCorasick>,
     /// For each pattern of the automaton, which label replaces it.
     label_of: Vec<usize>,
-    /// The patterns in order, to see what may be the beginning of one.
-    sorted: Vec<String>,
+    /// Bytes of the longest form of any of them.
+    longest: usize,
     labels: Vec<String>,
     short: Vec<(Secret, usize)>,
 }
@@ -58,6 +58,7 @@ impl Redactor {
         for (label, value) in secrets {
             let index = redactor.labels.len();
             redactor.labels.push(label);
+            redactor.longest = redactor.longest.max(value.expose().len());
             if value.expose().len() < SHORTEST {
                 redactor.short.push((value.clone(), index));
                 continue;
@@ -66,9 +67,8 @@ impl Redactor {
             redactor.label_of.resize(redactor.label_of.len() + forms.len(), index);
             patterns.extend(forms);
         }
+        redactor.longest = patterns.iter().map(String::len).fold(redactor.longest, usize::max);
         redactor.automaton = automaton(&patterns);
-        patterns.sort_unstable();
-        redactor.sorted = patterns;
         redactor
     }
 
@@ -112,49 +112,26 @@ impl Redactor {
         Some(out)
     }
 
-    /// As much of the bytes without secrets as can be told before more of them
-    /// come, and how many bytes that is.
+    /// As much of the bytes without secrets as can be told whatever comes after
+    /// them, and how many bytes that is: all but the length of the longest form.
+    ///
+    /// What looks like the beginning of a secret is not held back longer than
+    /// anything else. Whoever has its guesses echoed would see by that whether
+    /// they are right, and so come to know a secret letter by letter.
     pub(super) fn redact_start(&self, bytes: &[u8]) -> (Vec<u8>, usize) {
-        let Some(automaton) = &self.automaton else { return (bytes.to_vec(), bytes.len()) };
-        let mut out = Vec::with_capacity(bytes.len());
-        let mut done = 0;
-        let mut open = self.beginning_of_one(bytes, 0);
-        loop {
-            let found = automaton.find(aho_corasick::Input::new(bytes).range(done..));
-            if open < done {
-                open = self.beginning_of_one(bytes, done);
-            }
-            // One that begins later, or may yet become longer, has to wait.
-            match found.filter(|found| found.start() < open) {
-                Some(found) => {
-                    out.extend_from_slice(&bytes[done..found.start()]);
-                    out.extend_from_slice(self.label(found.pattern()));
-                    done = found.end();
-                }
-                None => {
-                    out.extend_from_slice(&bytes[done..open]);
-                    return (out, open);
-                }
-            }
+        let end = bytes.len().saturating_sub(self.longest);
+        let (mut out, mut done) = (Vec::with_capacity(end), 0);
+        let found = self.automaton.iter().flat_map(|automaton| automaton.find_iter(bytes));
+        for found in found.take_while(|found| found.start() < end) {
+            out.extend_from_slice(&bytes[done..found.start()]);
+            out.extend_from_slice(self.label(found.pattern()));
+            done = found.end();
         }
-    }
-
-    /// Where, from a place on, a pattern may have begun that has not ended yet;
-    /// the end when none has.
-    fn beginning_of_one(&self, bytes: &[u8], from: usize) -> usize {
-        let longest = self.sorted.iter().map(String::len).max().unwrap_or(0);
-        let first = from.max((bytes.len() + 1).saturating_sub(longest));
-        let begins = |start: &usize| {
-            let rest = &bytes[*start..];
-            let place = self.sorted.partition_point(|pattern| pattern.as_bytes() <= rest);
-            self.sorted.get(place).is_some_and(|pattern| pattern.as_bytes().starts_with(rest))
-        };
-        (first..bytes.len()).find(begins).unwrap_or(bytes.len())
-    }
-
-    /// Whether a text of these bytes may be a value that is only taken out alone.
-    pub(super) fn may_be_whole(&self, bytes: &[u8]) -> bool {
-        self.short.iter().any(|(value, _)| value.expose().as_bytes().starts_with(bytes))
+        if done < end {
+            out.extend_from_slice(&bytes[done..end]);
+            done = end;
+        }
+        (out, done)
     }
 
     fn label(&self, pattern: aho_corasick::PatternID) -> &[u8] {

@@ -58,8 +58,9 @@ impl CanaryRow {
     /// What was asked for.
     pub fn canary(&self) -> Canary {
         let share = match (&self.subjects, self.percent) {
-            (Some(ids), _) => Share::Subjects(ids.iter().flatten().map(|id| SubjectId(*id)).collect()),
-            (None, percent) => Share::Percent(percent.and_then(|it| u8::try_from(it).ok()).unwrap_or(0)),
+            (Some(ids), None) => Share::Subjects(subjects(ids)),
+            (Some(ids), Some(percent)) => Share::Sample(in_hundred(percent), subjects(ids)),
+            (None, percent) => Share::Percent(percent.map_or(0, in_hundred)),
         };
         Canary {
             version: self.version,
@@ -76,6 +77,18 @@ impl CanaryRow {
     }
 }
 
+fn in_hundred(percent: i32) -> u8 {
+    u8::try_from(percent).unwrap_or(100)
+}
+
+fn subjects(ids: &[Option<i64>]) -> Vec<SubjectId> {
+    ids.iter().flatten().map(|id| SubjectId(*id)).collect()
+}
+
+fn ids(subjects: &[SubjectId]) -> Vec<Option<i64>> {
+    subjects.iter().map(|subject| Some(subject.0)).collect()
+}
+
 /// Begins one, unless one is running.
 pub fn start(
     connection: &mut PgConnection,
@@ -85,7 +98,8 @@ pub fn start(
     by: &str,
 ) -> Result<CanaryRow, DbError> {
     let (subjects, percent) = match &canary.share {
-        Share::Subjects(ids) => (Some(ids.iter().map(|id| Some(id.0)).collect::<Vec<_>>()), None),
+        Share::Subjects(chosen) => (Some(ids(chosen)), None),
+        Share::Sample(percent, chosen) => (Some(ids(chosen)), Some(i32::from(*percent))),
         Share::Percent(percent) => (None, Some(i32::from(*percent))),
     };
     let values = (

@@ -75,6 +75,9 @@ pub fn in_short(canary: &Value) -> String {
 
 fn share(canary: &Value) -> String {
     match canary["percent"].as_u64() {
+        Some(percent) if canary["accounts"].is_u64() => {
+            format!("{percent} % of the accounts ({})", canary["accounts"])
+        }
         Some(percent) => format!("{percent} % of the accounts"),
         None => accounts(&canary["accounts"]),
     }

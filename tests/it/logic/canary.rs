@@ -147,6 +147,26 @@ async fn too_many_failures_roll_it_back() {
     .await;
 }
 
+/// However few a share of them comes to, somebody tries it, and is heard.
+#[tokio::test]
+async fn a_share_of_few_is_judged_by_those() {
+    let (app, target) = world(21).await;
+    let path = format!("/targets/{}/logic", target.id);
+    let begun = publish(&app, &target, FAILS, json!({ "percent": 10 })).await["canary"].clone();
+    assert_eq!(
+        (&begun["percent"], &begun["accounts"], &begun["minRuns"]),
+        (&json!(10), &json!(3), &json!(3))
+    );
+    app.post(&format!("/targets/{}/force", target.id), json!({})).await.expect(202);
+    let ended = app
+        .until("the trial to end".into(), async || {
+            let canary = app.get(&path).await["canary"].clone();
+            if canary["state"] == "rolledBack" { Ok(canary) } else { Err(canary) }
+        })
+        .await;
+    assert_eq!(ended["reason"], "3 of 3 accounts failed with version 2, and 10 in a hundred may");
+}
+
 #[tokio::test]
 async fn another_publication_ends_it() {
     let (app, target) = world(3).await;

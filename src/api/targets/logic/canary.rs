@@ -14,7 +14,7 @@ use crate::http::auth::Editor;
 use crate::http::path::Id;
 use crate::http::{Authorized, Kind, OptionalJsonBody, Problem};
 use crate::storage::canaries::{self, CanaryRow};
-use crate::storage::{Connection, targets};
+use crate::storage::{Connection, preview, targets};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -89,10 +89,10 @@ pub(super) fn choose(
     wanted: Wanted,
 ) -> Result<Chosen, Problem> {
     let Wanted { share, max_failure_percent, min_runs } = wanted;
+    let filter = Filter::parse(&target.settings.filter).map_err(Problem::internal)?;
     let share = match share {
-        WantedShare::Percent(percent) => Share::Percent(percent),
+        WantedShare::Percent(percent) => share_of(connection, target, &filter, percent)?,
         WantedShare::Accounts(most) => {
-            let filter = Filter::parse(&target.settings.filter).map_err(Problem::internal)?;
             let chosen = canaries::choose(connection, target.store, &filter, most)?;
             if chosen.is_empty() {
                 let sentence = "no account is in scope that could run it first: publish without `canary`";
@@ -103,11 +103,31 @@ pub(super) fn choose(
     };
     // Of few accounts, each one counts.
     let usual = match &share {
-        Share::Subjects(chosen) => u32::try_from(chosen.len()).unwrap_or(u32::MAX).min(USUAL_RUNS),
+        Share::Subjects(chosen) | Share::Sample(_, chosen) => {
+            u32::try_from(chosen.len()).unwrap_or(u32::MAX).min(USUAL_RUNS)
+        }
         Share::Percent(_) => USUAL_RUNS,
     };
     let min_runs = min_runs.unwrap_or(usual);
     Ok(Chosen { share, max_failure_percent, min_runs })
+}
+
+/// Of few accounts, exactly that share is chosen, and one at least: a trial that
+/// nobody runs would never be judged.
+fn share_of(
+    connection: &mut Connection,
+    target: &Target,
+    filter: &Filter,
+    percent: u8,
+) -> Result<Share, Problem> {
+    let in_scope = preview::preview(connection, target.store, target.id, filter)?.total;
+    let wanted = (in_scope.unsigned_abs() * u64::from(percent)).div_ceil(100);
+    match u32::try_from(wanted) {
+        Ok(wanted) if (1..=MOST_ACCOUNTS).contains(&wanted) => {
+            Ok(Share::Sample(percent, canaries::choose(connection, target.store, filter, wanted)?))
+        }
+        _ => Ok(Share::Percent(percent)),
+    }
 }
 
 /// Begins the trial of a version, in place of one that is running. The target is

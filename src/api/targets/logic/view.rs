@@ -105,10 +105,10 @@ pub(in crate::api) struct CanaryView {
     state: String,
     version: i32,
     base_version: i32,
-    /// How many subjects were chosen, or …
+    /// How many subjects were chosen; not known of a share of many.
     #[serde(skip_serializing_if = "Option::is_none")]
     accounts: Option<usize>,
-    /// … so many in a hundred.
+    /// So many in a hundred, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     percent: Option<u8>,
     max_failure_percent: u8,
@@ -135,6 +135,7 @@ impl CanaryView {
         let (canary, figures) = (row.canary(), row.figures());
         let (accounts, percent) = match &canary.share {
             Share::Subjects(subjects) => (Some(subjects.len()), None),
+            Share::Sample(percent, subjects) => (Some(subjects.len()), Some(*percent)),
             Share::Percent(percent) => (None, Some(*percent)),
         };
         Self {
