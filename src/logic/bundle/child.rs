@@ -41,6 +41,12 @@ pub fn main(confined: bool) -> ExitCode {
 }
 
 fn run(confined: bool) -> io::Result<()> {
+    // Of threads that wait for each other, one that is gone leaves the others
+    // waiting for ever.
+    std::panic::set_hook(Box::new(|panic| {
+        let _ = writeln!(io::stderr(), "{panic}");
+        std::process::exit(101);
+    }));
     let mut text = String::new();
     io::stdin().read_to_string(&mut text)?;
     let mut request: Request = serde_json::from_str(&text)?;

@@ -99,3 +99,13 @@ async fn a_folder_is_known_by_every_name_that_it_has() {
         assert!(made.modules.iter().all(|module| !module.starts_with('/')), "{:?}", made.modules);
     }
 }
+
+/// Constants that double forty times: more than any memory has.
+#[tokio::test]
+async fn code_that_becomes_too_large_is_refused() {
+    let world = world();
+    let members: String = (1..40).map(|n| format!(", B{n} = `${{B{}}}${{B{}}}`", n - 1, n - 1)).collect();
+    let code = format!("enum E {{ B0 = 'x'{members} }}\nexport default () => E.B39;");
+    let refused = bundle::bundle(&program(), &world.path().join("folder"), &code, None).await.unwrap_err();
+    assert!(matches!(&refused, BundleError::Limit(why) if !why.contains("60 s")), "{refused}");
+}
