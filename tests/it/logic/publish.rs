@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::registry::{FakeRegistry, Release};
-use crate::support::app::{TestApp, TestTarget};
+use crate::support::app::{Answered, TestApp, TestTarget};
 use crate::support::clock::Clock;
 use crate::support::sink::{Answer, Sink};
 
@@ -293,4 +293,42 @@ async fn runs_that_are_under_way_finish_on_their_version() {
     assert_eq!(state["message"], "old");
     let runs = app.runs(&target, &ada).await;
     assert_eq!((runs.len(), &runs[0]["logicVersion"]), (1, &json!(1)));
+}
+
+/// Two people edit at a time: who saves last is told that there was another one.
+#[tokio::test]
+async fn a_draft_that_was_changed_meanwhile_is_not_overwritten() {
+    let app = TestApp::start().await;
+    app.store("people").await;
+    let made = app.post("/stores/people/targets", json!({ "name": "crm" })).await.expect(201);
+    let path = format!("/targets/{}/logic", made["id"].as_str().unwrap());
+    let tag = |answer: &Answered| answer.headers["etag"].to_str().unwrap().to_owned();
+    let save = async |word: &str, tag: &str| {
+        app.call_if_match(Method::PUT, &path, json!({ "code": says(word) }), tag).await
+    };
+    let none = tag(&app.call(Method::GET, &path, None).await);
+    let first = save("first", &none).await;
+    assert_eq!(first.status, 200);
+    let seen = app.call(Method::GET, &path, None).await;
+    assert_eq!(tag(&seen), tag(&first));
+    assert_eq!(seen.body["draft"]["updatedAt"], first.body["draft"]["updatedAt"]);
+    let refused = save("second", &none).await.expect(412);
+    assert_eq!(refused["detail"], "the draft is not the one that `If-Match` names");
+    assert_eq!(save("third", &tag(&seen)).await.status, 200);
+    let publish = format!("{path}/publish");
+    app.call_if_match(Method::POST, &publish, json!({}), &tag(&seen)).await.expect(412);
+    let now = app.call(Method::GET, &path, None).await;
+    assert_eq!(now.body["publishedVersion"], Value::Null);
+    app.call_if_match(Method::POST, &publish, json!({}), &tag(&now)).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_draft_whose_tests_fail_is_not_validated() {
+    let app = TestApp::start().await;
+    app.store("people").await;
+    let made = app.post("/stores/people/targets", json!({ "name": "crm" })).await.expect(201);
+    let path = format!("/targets/{}/logic", made["id"].as_str().unwrap());
+    let code = format!("{}\nexport const tests = {{ fails() {{ throw new Error('no') }} }};", says("x"));
+    let saved = app.put(&path, json!({ "code": code })).await.expect(200)["draft"].clone();
+    assert_eq!((&saved["state"], &saved["report"]["tests"][0]["passed"]), (&json!("draft"), &json!(false)));
 }

@@ -174,8 +174,26 @@ impl TestApp {
         path: &str,
         body: Option<Value>,
     ) -> reqwest::Result<Answered> {
+        self.send(method, path, body, &[]).await
+    }
+
+    /// The same about the version that an entity tag names.
+    pub async fn call_if_match(&self, method: Method, path: &str, body: Value, tag: &str) -> Answered {
+        self.send(method, path, Some(body), &[("if-match", tag)]).await.unwrap()
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> reqwest::Result<Answered> {
         let mut request =
             self.client.request(method, format!("{}/api/v1{path}", self.url)).bearer_auth(&self.token);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         if let Some(body) = body {
             request = request.json(&body);
         }

@@ -1,7 +1,7 @@
 //! Saving and validating the draft.
 
 use actix_web::{HttpResponse, web};
-use chrono::Utc;
+use chrono::{SubsecRound as _, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -11,11 +11,13 @@ use crate::api::targets::logic::view::DraftView;
 use crate::domain::ids::TargetId;
 use crate::domain::target::Target;
 use crate::http::auth::Editor;
+use crate::http::etag::etag;
 use crate::http::path::Id;
-use crate::http::{Authorized, JsonBody, OptionalJsonBody, Problem};
+use crate::http::{Authorized, IfMatch, JsonBody, Kind, OptionalJsonBody, Problem};
 use crate::js::Code;
 use crate::logic::{Built, Dependencies, Language, LogicError, Source, TestResult};
 use crate::storage::logic::{self, Artefact, Draft};
+use crate::storage::targets;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![Endpoint::put("/targets/{id}/logic", save), Endpoint::post("/targets/{id}/logic/validate", validate)]
@@ -44,21 +46,39 @@ async fn save(
     state: web::Data<ApiState>,
     engine: web::Data<EngineState>,
     Id(id): Id<TargetId>,
+    if_match: IfMatch,
     JsonBody(body): JsonBody<LogicBody>,
 ) -> Result<HttpResponse, Problem> {
     let target = find(&state, id).await?;
     let before = state.run(move |connection| logic::draft(connection, id)).await?;
+    expect(&if_match, before.as_ref())?;
     let lock = lock_of(&state, before.as_ref()).await?;
     let LogicBody { code, language, package_dependencies: dependencies } = body;
     let source = Source { code, language, dependencies };
     let made = make(&engine, &target, &source, lock.as_ref(), &editor.caller.name).await?;
     let made = state
-        .run(move |connection| {
+        .change(move |connection| {
+            targets::lock(connection, id)?;
+            expect(&if_match, logic::draft(connection, id)?.as_ref())?;
             logic::save_draft(connection, id, &made.draft, made.artefact.as_ref())?;
             Ok::<_, Problem>(made)
         })
         .await?;
     Ok(answer(id, made))
+}
+
+/// The version of a draft for `ETag` and `If-Match`: when it was saved, in
+/// microseconds; 0 for none.
+pub(super) fn tag_of(draft: Option<&Draft>) -> i64 {
+    draft.map_or(0, |draft| draft.updated_at.timestamp_micros())
+}
+
+/// Refuses to go on about another draft than the caller has seen.
+pub(super) fn expect(if_match: &IfMatch, draft: Option<&Draft>) -> Result<(), Problem> {
+    match if_match.versions().is_none_or(|versions| versions.contains(&tag_of(draft))) {
+        true => Ok(()),
+        false => Err(Problem::new(Kind::VersionMismatch, "the draft is not the one that `If-Match` names")),
+    }
 }
 
 /// Builds and tries the draft again.
@@ -101,8 +121,9 @@ pub(super) async fn keep(state: &ApiState, id: TargetId, draft: &Draft, made: Ma
 }
 
 fn answer(id: TargetId, made: Made) -> HttpResponse {
+    let tag = etag(tag_of(Some(&made.draft)));
     let view = DraftView::of(made.draft, made.artefact.as_ref());
-    HttpResponse::Ok().json(json!({ "targetId": id, "draft": view }))
+    HttpResponse::Ok().insert_header(tag).json(json!({ "targetId": id, "draft": view }))
 }
 
 /// Builds and tries; only what is the author's to mend is an error.
@@ -155,7 +176,8 @@ fn draft(source: &Source, language: Option<Language>, report: Value, by: &str) -
         lock: None,
         report,
         saved_by: by.into(),
-        updated_at: Utc::now(),
+        // As exactly as the database keeps it.
+        updated_at: Utc::now().trunc_subsecs(6),
     }
 }
 

@@ -18,12 +18,14 @@ use crate::domain::ids::TargetId;
 use crate::domain::subject::FieldError;
 use crate::domain::target::Target;
 use crate::http::auth::Viewer;
+use crate::http::etag::etag;
 use crate::http::path::Id;
 use crate::http::{Authorized, Kind, Problem};
 use crate::js::CompileError;
 use crate::logic::LogicError;
 use crate::modules;
 use crate::storage::{canaries, logic, targets};
+use draft::tag_of;
 pub(super) use draft::{build, lock_of};
 pub(super) use view::CanaryView;
 use view::DraftView;
@@ -51,16 +53,21 @@ async fn show(
             let artefact = draft.as_ref().and_then(|draft| draft.artefact.clone());
             let artefact = artefact.map(|id| logic::artefact(connection, &id)).transpose()?.flatten();
             let canary = canaries::latest(connection, id)?;
-            Ok::<_, Problem>(json!({
-                "targetId": id,
-                "publishedVersion": target.logic_version,
-                "draft": draft.map(|draft| DraftView::of(draft, artefact.as_ref())),
-                "canary": canary.as_ref().map(CanaryView::of),
-                "versions": versions::newest(connection, id)?,
-            }))
+            let tag = etag(tag_of(draft.as_ref()));
+            Ok::<_, Problem>((
+                tag,
+                json!({
+                    "targetId": id,
+                    "publishedVersion": target.logic_version,
+                    "draft": draft.map(|draft| DraftView::of(draft, artefact.as_ref())),
+                    "canary": canary.as_ref().map(CanaryView::of),
+                    "versions": versions::newest(connection, id)?,
+                }),
+            ))
         })
         .await?;
-    Ok(HttpResponse::Ok().json(shown))
+    let (tag, shown) = shown;
+    Ok(HttpResponse::Ok().insert_header(tag).json(shown))
 }
 
 /// TypeScript declarations of what logic can use, for editors.

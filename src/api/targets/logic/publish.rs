@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::canary::{self, CanaryBody, choose};
-use super::draft::{keep, lock_of, make, source_of};
+use super::draft::{expect, keep, lock_of, make, source_of};
 use super::view::VersionView;
 use super::{
     ApiState, Endpoint, EngineState, changed_meanwhile, effect, find, no_draft, note, refused, report,
@@ -14,7 +14,7 @@ use crate::domain::ids::TargetId;
 use crate::domain::target::Target;
 use crate::http::auth::Editor;
 use crate::http::path::Id;
-use crate::http::{Authorized, Kind, OptionalJsonBody, Problem};
+use crate::http::{Authorized, IfMatch, Kind, OptionalJsonBody, Problem};
 use crate::js::Code;
 use crate::logic::TestResult;
 use crate::storage::canaries::CanaryRow;
@@ -54,6 +54,7 @@ async fn publish(
     state: web::Data<ApiState>,
     engine: web::Data<EngineState>,
     Id(id): Id<TargetId>,
+    if_match: IfMatch,
     OptionalJsonBody(body): OptionalJsonBody<PublishBody>,
 ) -> Result<HttpResponse, Problem> {
     let target = find(&state, id).await?;
@@ -64,7 +65,9 @@ async fn publish(
         return Err(Problem::new(Kind::State, "a version that some run first cannot be forced on all"));
     }
     let by = editor.caller.name.clone();
-    let tested = ready(&state, &engine, &target, &by).await?;
+    let draft = state.run(move |connection| logic::draft(connection, id)).await?.ok_or_else(no_draft)?;
+    expect(&if_match, Some(&draft))?;
+    let tested = ready(&state, &engine, &target, &draft, &by).await?;
     let (target, version, trial, sweep) = state
         .change(move |connection| {
             let by = By { who: &by, note: &why };
@@ -96,12 +99,16 @@ fn answer(version: Version, trial: Option<&CanaryRow>, after: Value) -> Result<H
 }
 
 /// The draft, built, loaded and with all its tests passed.
-async fn ready(state: &ApiState, engine: &EngineState, target: &Target, by: &str) -> Result<String, Problem> {
-    let id = target.id;
-    let draft = state.run(move |connection| logic::draft(connection, id)).await?.ok_or_else(no_draft)?;
-    let (artefact, code) = match found(state, &draft).await? {
+async fn ready(
+    state: &ApiState,
+    engine: &EngineState,
+    target: &Target,
+    draft: &Draft,
+    by: &str,
+) -> Result<String, Problem> {
+    let (artefact, code) = match found(state, draft).await? {
         Some(artefact) => (artefact.id.clone(), Code::new(&artefact.code, artefact.source_map.as_deref())),
-        None => return validated_now(state, engine, target, &draft, by).await,
+        None => return validated_now(state, engine, target, draft, by).await,
     };
     let tests = engine.workshop.try_code(code, &target.settings.limits).await.map_err(refused)?;
     passed(&tests)?;

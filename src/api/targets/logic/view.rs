@@ -33,7 +33,7 @@ pub(super) struct DraftView {
     /// Null while nobody knows.
     language: Option<String>,
     package_dependencies: Value,
-    /// `draft` or `validated`.
+    /// `validated` when it could be published: it was built, and its tests passed.
     state: &'static str,
     artefact: Option<ArtefactView>,
     report: Value,
@@ -46,7 +46,9 @@ impl DraftView {
         let Draft {
             code, language, package_dependencies, artefact: id, report, saved_by, updated_at, ..
         } = draft;
-        let state = if id.is_some() { "validated" } else { "draft" };
+        let tests = report["tests"].as_array().map_or(&[][..], Vec::as_slice);
+        let passed = tests.iter().all(|test| test["passed"] == true);
+        let state = if id.is_some() && passed { "validated" } else { "draft" };
         let artefact = id.map(|id| ArtefactView::of(id, artefact));
         Self { code, language, package_dependencies, state, artefact, report, saved_by, updated_at }
     }
