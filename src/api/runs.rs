@@ -80,6 +80,10 @@ struct Filters {
     cursor: Option<String>,
 }
 
+/// Bytes of lines and exchanges on a page: one with long exchanges has fewer runs
+/// than were asked for.
+const MOST_BYTES: i64 = 8 << 20;
+
 async fn list(
     _: Authorized<Viewer>,
     state: web::Data<ApiState>,
@@ -94,10 +98,12 @@ async fn list(
         since: filters.since,
         before: (after > 0).then_some(after),
     };
-    let found = state
+    let (page, found) = state
         .run(move |connection| {
             targets::find(connection, id)?;
-            Ok::<_, Problem>(runs::list(connection, id, &query, fetch)?)
+            let page = page.at_most(runs::fitting(connection, id, &query, fetch, MOST_BYTES)?);
+            let found = runs::list(connection, id, &query, page.fetch())?;
+            Ok::<_, Problem>((page, found))
         })
         .await?;
     Ok(web::Json(page.list(found, |run| run.id.to_string())))

@@ -79,6 +79,11 @@ impl Page {
         }
     }
 
+    /// The same page with no more than so many rows.
+    pub fn at_most(self, rows: i64) -> Self {
+        Self { limit: self.limit.min(rows), ..self }
+    }
+
     /// One more than the limit: what to fetch in order to see whether there is
     /// a next page.
     pub const fn fetch(&self) -> i64 {

@@ -2,8 +2,10 @@
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use diesel::connection::SimpleConnection;
+use diesel::dsl::sql;
+use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryableByName, sql_query};
 use serde_json::Value;
 
@@ -70,12 +72,30 @@ pub fn list(
     query: &RunQuery,
     limit: i64,
 ) -> Result<Vec<Run>, DbError> {
-    let mut select = runs::table
-        .filter(runs::target_id.eq(target.0))
-        .order(runs::id.desc())
-        .limit(limit)
-        .select(Run::as_select())
-        .into_boxed();
+    Ok(matching(target, query).limit(limit).select(Run::as_select()).load(connection)?)
+}
+
+/// How many runs of such a page, of which the first counts in any case, come to
+/// no more than `bytes` of lines and exchanges.
+pub fn fitting(
+    connection: &mut PgConnection,
+    target: TargetId,
+    query: &RunQuery,
+    limit: i64,
+    bytes: i64,
+) -> Result<i64, DbError> {
+    let size = sql::<BigInt>("octet_length(log::text)::bigint + octet_length(exchanges::text)");
+    let sizes: Vec<i64> = matching(target, query).limit(limit).select(size).load(connection)?;
+    let mut left = bytes;
+    let fits = |size: &&i64| {
+        left -= **size;
+        left >= 0
+    };
+    Ok(i64::try_from(sizes.iter().take_while(fits).count()).unwrap_or(limit).max(1))
+}
+
+fn matching(target: TargetId, query: &RunQuery) -> runs::BoxedQuery<'static, Pg> {
+    let mut select = runs::table.filter(runs::target_id.eq(target.0)).order(runs::id.desc()).into_boxed();
     if let Some(subject) = query.subject {
         select = select.filter(runs::subject_id.eq(subject.0));
     }
@@ -88,7 +108,7 @@ pub fn list(
     if let Some(before) = query.before {
         select = select.filter(runs::id.lt(before));
     }
-    Ok(select.load(connection)?)
+    select
 }
 
 /// One run.

@@ -88,3 +88,38 @@ async fn a_run_keeps_lines_and_exchanges_without_secrets() {
         assert!(!text.contains("s3cret-Value"), "{text}");
     }
 }
+
+/// What logic sends may be long, and the list of runs carries it: a page is cut by
+/// its bytes too, and the next one goes on.
+#[tokio::test]
+async fn a_page_of_runs_has_a_size() {
+    const LONG: &str = r#"
+        export default async (ctx) => {
+            const headers = Object.fromEntries(Array.from({ length: 60 }, (_, n) => [`x-${n}`, "v".repeat(900)]));
+            const body = "b".repeat(5000);
+            const call = () => fetch(`${ctx.target.config.url}/`, { method: "POST", headers, body });
+            await Promise.all(Array.from({ length: 50 }, call));
+            return { status: "provisioned" };
+        };"#;
+    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    let store = app.store("people").await;
+    let target = app.target(&store, settings("crm", &sink), LONG).await;
+    let lines: String = (0..30).map(|n| format!("{{\"userName\":\"user{n}\"}}\n")).collect();
+    app.import(&store, "", lines).await;
+    app.until_idle(&target).await;
+    let (mut seen, mut cursor) = (std::collections::BTreeSet::new(), String::new());
+    let mut pages = 0;
+    loop {
+        let page = app.get(&format!("/targets/{}/runs?limit=100{cursor}", target.id)).await;
+        assert!(page.to_string().len() < 20 << 20);
+        pages += 1;
+        for run in page["items"].as_array().unwrap() {
+            assert!(run["exchanges"].to_string().len() < 50 * (20 << 10), "a head is cut as a body is");
+            assert!(seen.insert(run["id"].as_str().unwrap().to_owned()));
+        }
+        let Some(next) = page["next"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(seen.len(), 30);
+    assert!(pages > 1, "{pages}");
+}
