@@ -11,6 +11,7 @@ use deno_npm::registry::{NpmPackageInfo, NpmRegistryApi, NpmRegistryPackageInfoL
 use deno_npm::resolution::NpmResolutionSnapshot;
 use tokio::sync::OnceCell;
 
+use super::optional::Missing;
 use super::registry::Client;
 use super::{PackageError, install};
 
@@ -31,6 +32,7 @@ pub(super) struct LookUp {
     asked: RefCell<HashMap<String, Rc<OnceCell<Info>>>>,
     size: Cell<usize>,
     failed: RefCell<Option<PackageError>>,
+    left_out: RefCell<Vec<Missing>>,
 }
 
 impl LookUp {
@@ -43,12 +45,37 @@ impl LookUp {
             asked: RefCell::default(),
             size: Cell::new(0),
             failed: RefCell::default(),
+            left_out: RefCell::default(),
         }
     }
 
     /// Why it could not answer; the first reason, once.
     pub fn failed(&self) -> Option<PackageError> {
         self.failed.borrow_mut().take()
+    }
+
+    /// From now on no package depends on it that can do without. False when there is
+    /// no such package, so that nothing has changed.
+    pub fn leave_out(&self, missing: Missing) -> bool {
+        let mut changed = false;
+        for cell in self.asked.borrow_mut().values_mut() {
+            let info = cell.get().and_then(Option::as_ref);
+            if let Some(without) = info.and_then(|info| missing.taken_from(info)) {
+                *cell = Rc::new(OnceCell::new_with(Some(Some(Arc::new(without)))));
+                changed = true;
+            }
+        }
+        if changed {
+            self.left_out.borrow_mut().push(missing);
+        }
+        changed
+    }
+
+    /// A package that cannot do without it; which one is always the same.
+    pub fn needing(&self, missing: &Missing) -> Option<String> {
+        let asked = self.asked.borrow();
+        let infos = asked.values().filter_map(|cell| cell.get()?.as_ref());
+        infos.filter(|info| missing.is_needed_by(info)).map(|info| info.name.to_string()).min()
     }
 
     /// `name@version` of what was chosen without the registry saying its date.
@@ -100,7 +127,10 @@ impl LookUp {
             let rule = format!("leads to packages that the registry describes in more than {most} MiB");
             return Err(PackageError::refused_all(rule));
         }
-        Ok(info)
+        let left_out = self.left_out.borrow();
+        let without =
+            |info: Arc<NpmPackageInfo>, missing: &Missing| missing.taken_from(&info).map_or(info, Arc::new);
+        Ok(info.map(|info| left_out.iter().fold(info, without)))
     }
 }
 
