@@ -107,7 +107,7 @@ fn first_error<'a>(
     diagnostics: impl IntoIterator<Item = &'a OxcDiagnostic>,
 ) -> Option<(String, Option<u32>)> {
     let error = diagnostics.into_iter().find(|diagnostic| diagnostic.severity == Severity::Error)?;
-    let offset = error.labels.first().and_then(|label| u32::try_from(label.offset()).ok());
+    let offset = error.labels.first().map(|label| label.offset());
     Some((error.message.to_string(), offset))
 }
 

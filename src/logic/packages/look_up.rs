@@ -3,7 +3,7 @@
 //! depend on; so it is here that a graph without end is left.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -54,9 +54,22 @@ impl LookUp {
         self.failed.borrow_mut().take()
     }
 
-    /// From now on no package depends on it that can do without. False when there is
-    /// no such package, so that nothing has changed.
+    /// From now on no package depends on it that can do without; or on what needs
+    /// it, if that is what can be done without. False when nothing has changed.
     pub fn leave_out(&self, missing: Missing) -> bool {
+        let mut seen = HashSet::new();
+        let mut ahead = vec![missing];
+        while let Some(missing) = ahead.pop() {
+            if self.leave_out_itself(&missing) {
+                return true;
+            }
+            let needing = self.needing(&missing).into_iter().filter(|name| seen.insert(name.clone()));
+            ahead.extend(needing.map(Missing::package));
+        }
+        false
+    }
+
+    fn leave_out_itself(&self, missing: &Missing) -> bool {
         let mut changed = false;
         for cell in self.asked.borrow_mut().values_mut() {
             let info = cell.get().and_then(Option::as_ref);
@@ -66,16 +79,16 @@ impl LookUp {
             }
         }
         if changed {
-            self.left_out.borrow_mut().push(missing);
+            self.left_out.borrow_mut().push(missing.clone());
         }
         changed
     }
 
-    /// A package that cannot do without it; which one is always the same.
-    pub fn needing(&self, missing: &Missing) -> Option<String> {
+    /// The packages that cannot do without it, in order.
+    pub fn needing(&self, missing: &Missing) -> BTreeSet<String> {
         let asked = self.asked.borrow();
         let infos = asked.values().filter_map(|cell| cell.get()?.as_ref());
-        infos.filter(|info| missing.is_needed_by(info)).map(|info| info.name.to_string()).min()
+        infos.filter(|info| missing.is_needed_by(info)).map(|info| info.name.to_string()).collect()
     }
 
     /// `name@version` of what was chosen without the registry saying its date.

@@ -15,6 +15,11 @@ pub(super) struct Missing {
 }
 
 impl Missing {
+    /// No release of a package can be had.
+    pub fn package(name: String) -> Self {
+        Self { name, range: None }
+    }
+
     /// Read from what the resolver says.
     pub fn of(error: &NpmResolutionError) -> Option<Self> {
         let (name, range) = match error {

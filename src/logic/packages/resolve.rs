@@ -82,7 +82,8 @@ async fn choose(
         let missing = Missing::of(&error);
         let without = missing.clone().filter(|_| left_out < MAX_LEFT_OUT);
         if !without.is_some_and(|missing| registry.leave_out(missing)) {
-            let needing = missing.filter(|_| wish.is_empty()).and_then(|missing| registry.needing(&missing));
+            let missing = missing.filter(|_| wish.is_empty());
+            let needing = missing.and_then(|missing| registry.needing(&missing).pop_first());
             return Err(failure(&wish, &error, needing));
         }
         left_out += 1;

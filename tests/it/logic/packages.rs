@@ -279,6 +279,9 @@ async fn an_optional_package_that_does_not_exist_is_left_out() {
         Release::new("young", "1.0.0", code).with("optionalDependencies", optional("^2.0.0")),
         Release::new("over", "1.0.0", code).needs("none", "1").needs("both", "1"),
         Release::new("has", "1.0.0", code).with("optionalDependencies", optional("1")),
+        Release::new("far", "1.0.0", code).with("optionalDependencies", json!({ "fast": "npm:near@1" })),
+        Release::new("near", "1.0.0", "").needs("nearer", "1"),
+        Release::new("nearer", "1.0.0", "").needs("nosuchpkg", "1"),
         Release::new("wants", "1.0.0", "").needs("fast", "^9"),
         Release::new("fast", "1.0.0", "module.exports = 'fast'"),
         Release::new("fast", "2.0.0", "module.exports = 'fast'").published(1),
@@ -290,6 +293,7 @@ async fn an_optional_package_that_does_not_exist_is_left_out() {
         ("young", "MODULE_NOT_FOUND", 1),
         ("has", "fast", 2),
         ("over", "MODULE_NOT_FOUND", 3),
+        ("far", "MODULE_NOT_FOUND", 1),
     ] {
         let code = format!(
             "import a from '{name}'; export default () => a;
