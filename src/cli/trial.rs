@@ -12,7 +12,7 @@ use super::args::{LogicChoice, ReplayRun, TestLogic, TestWhom};
 use super::client::Client;
 use super::exit::say;
 use super::import::percent;
-use super::logic::submit;
+use super::logic::{name_file, submit};
 use super::source::{Source, read_json};
 use super::target::find;
 use super::trial_report::{tell_plan, tell_replay, tell_run};
@@ -30,6 +30,9 @@ pub async fn test(test: TestLogic, as_json: bool) -> Result<(), Failure> {
     let mut answer = submit(&client, request, file.as_deref(), as_json).await?;
     if answer["state"] == "running" {
         answer = follow(&client, &id, &answer).await?;
+    }
+    if let Some(file) = file.as_deref().filter(|_| !as_json) {
+        name_file(&mut answer, file);
     }
     let is_plan = answer["plan"].is_object();
     match (as_json, is_plan) {
@@ -49,10 +52,12 @@ pub async fn replay(replay: ReplayRun, as_json: bool) -> Result<(), Failure> {
     add_answers(&mut body, answers.as_deref())?;
     let path = format!("/runs/{}/replay", percent(&run));
     let request = client.request(Method::POST, &path).json(&Value::Object(body));
-    let answer = submit(&client, request, file.as_deref(), as_json).await?;
+    let mut answer = submit(&client, request, file.as_deref(), as_json).await?;
     if as_json {
         say(&answer.to_string());
     } else {
+        // What was recorded ran another text.
+        file.iter().for_each(|file| name_file(&mut answer["replayed"], file));
         tell_replay(&answer);
     }
     well_run(&answer["replayed"])

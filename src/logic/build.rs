@@ -167,11 +167,18 @@ fn rejected(error: BundleError) -> LogicError {
     let mut message =
         if found.is_syntax() { format!("SyntaxError: {}", found.message) } else { found.message.clone() };
     let place = own(&found).then_some(found);
-    if let Some(file) = found.file.as_ref().filter(|_| place.is_none()) {
-        message.push_str(&format!(" ({})", file.rsplit("node_modules/").next().unwrap_or(file)));
+    if place.is_none() {
+        message.push_str(&in_package(found).map(|place| format!(" ({place})")).unwrap_or_default());
     }
     let (line, column) = (place.and_then(|place| place.line), place.and_then(|place| place.column));
     LogicError::Compile(CompileError { message, line, column })
+}
+
+/// The place of a finding in a file of a package.
+fn in_package(found: &Finding) -> Option<String> {
+    let file = bundle::short(found.file.as_deref()?);
+    let places = [found.line, found.column].into_iter().map_while(|number| number);
+    Some(places.fold(file, |place, number| format!("{place}:{number}")))
 }
 
 fn machine(error: impl std::fmt::Display) -> LogicError {

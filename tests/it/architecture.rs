@@ -34,6 +34,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("deno_web", &["js"]),
     ("deno_fetch", &["js"]),
     ("reqwest", &["egress", "logic", "cli"]),
+    ("oxc", &["logic"]),
     ("rolldown", &["logic"]),
     ("deno_npm", &["logic"]),
     ("actix_web", &["http", "api", "app"]),

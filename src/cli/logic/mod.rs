@@ -15,6 +15,7 @@ use super::client::Client;
 use super::exit::say;
 use super::target::find;
 use super::{Failure, trial};
+pub use report::name_file;
 
 /// Runs a logic command.
 pub async fn run(command: LogicCommand, as_json: bool) -> Result<(), Failure> {

@@ -22,6 +22,7 @@ pub fn tell_problem(problem: &Value, file: Option<&str>) -> Option<Failure> {
     let line = problem["line"].as_u64()?;
     let column = problem["column"].as_u64().unwrap_or(1);
     let message = rule.rsplit_once(" (line ").map_or(rule, |(message, _)| message);
+    let message = named(message, file);
     say(&format!("{}:{line}:{column}: error: {message}", file.unwrap_or("logic")));
     let packages = "\nhint: `--dependencies` names a package.json, unless there is one beside the file";
     let hint = if message.contains("packageDependencies") { packages } else { "" };
@@ -37,7 +38,7 @@ pub fn tell_draft(draft: &Value, file: Option<&str>) {
         packages.iter().for_each(tell_package);
     }
     for warning in list(&draft["report"]["warnings"]) {
-        say(&format!("{}: warning: {}", place(warning, file), text(warning, "message")));
+        say(&format!("{}: warning: {}", place(warning, file), named(text(warning, "message"), file)));
     }
     tell_tests(&draft["report"]["tests"], file);
 }
@@ -89,8 +90,22 @@ fn tell_tests(tests: &Value, file: Option<&str>) {
             say(&format!("            {}", named(line, file)));
         }
         for line in list(&test["log"]) {
-            say(&format!("            {}: {}", text(line, "level"), text(line, "text")));
+            say(&format!("            {}: {}", text(line, "level"), named(text(line, "text"), file)));
         }
+    }
+}
+
+/// What a trial says and its logic logged, with the file as the person named it.
+pub fn name_file(answer: &mut Value, file: &str) {
+    match answer {
+        Value::Array(items) => items.iter_mut().for_each(|item| name_file(item, file)),
+        Value::Object(members) => members.iter_mut().for_each(|(name, member)| match member {
+            Value::String(text) if ["message", "text"].contains(&name.as_str()) => {
+                *text = named(text, Some(file));
+            }
+            member => name_file(member, file),
+        }),
+        _ => {}
     }
 }
 
@@ -155,6 +170,19 @@ mod tests {
         assert_eq!(named("at bad (logic.ts:2:3)", Some("x.ts")), "at bad (x.ts:2:3)");
         assert_eq!(named("at async logic.js:2:3", Some("x.js")), "at async x.js:2:3");
         assert_eq!(named("at bad (a/logic.ts:2:3)", Some("x.ts")), "at bad (a/logic.ts:2:3)");
+    }
+
+    #[test]
+    fn what_a_trial_says_names_the_file_of_the_author() {
+        let mut answer = json!({
+            "outcome": { "message": "no\nat f (logic.ts:1:2)" },
+            "console": [{ "text": "at logic.ts:3:4" }],
+            "exchanges": [{ "request": { "body": "see logic.ts:5:6" } }],
+        });
+        name_file(&mut answer, "deep.ts");
+        assert_eq!(answer["outcome"]["message"], "no\nat f (deep.ts:1:2)");
+        assert_eq!(answer["console"][0]["text"], "at deep.ts:3:4");
+        assert_eq!(answer["exchanges"][0]["request"]["body"], "see logic.ts:5:6");
     }
 
     #[test]

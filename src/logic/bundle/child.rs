@@ -17,6 +17,7 @@ use rolldown::{
 use rolldown_common::Output;
 use rolldown_error::{BatchedBuildDiagnostic, BuildDiagnostic, DiagnosticOptions, EventKind};
 
+use super::author;
 use super::entry::{self, ENTRY, Entry};
 use crate::js::sandbox::{self, Attempt};
 
@@ -104,13 +105,16 @@ fn farther(first: Answer, second: Answer) -> Answer {
 }
 
 async fn bundle_as(request: &Request, language: Language) -> Answer {
+    if let Some(finding) = author::refused(&request.code, language) {
+        return Answer::Rejected { findings: vec![finding] };
+    }
     let entry = Entry::new(request.code.clone(), language, &request.directory);
     let options = options(&request.directory);
     let cwd = PathBuf::from(&request.directory);
     let made = Bundler::with_plugins(options, vec![Arc::new(entry) as SharedPluginable]);
     let mut bundler = match made {
         Ok(bundler) => bundler,
-        Err(errors) => return rejected(errors, &cwd),
+        Err(errors) => return refused(errors, request, language),
     };
     match bundler.generate().await {
         Ok(mut output) => {
@@ -122,8 +126,22 @@ async fn bundle_as(request: &Request, language: Language) -> Answer {
                 Answer::Rejected { findings: errors }
             }
         }
-        Err(errors) => rejected(errors, &cwd),
+        Err(errors) => refused(errors, request, language),
     }
+}
+
+/// What the plugin refuses has no place, but the author's import of it has.
+fn refused(errors: BatchedBuildDiagnostic, request: &Request, language: Language) -> Answer {
+    let mut findings = findings(errors.into_vec(), Path::new(&request.directory));
+    for finding in findings.iter_mut().filter(|finding| finding.file.is_none()) {
+        let import = finding.message.split('`').nth(1);
+        let place = import.and_then(|import| author::import_of(&request.code, language, import));
+        if let Some((line, column)) = place {
+            (finding.line, finding.column) = (Some(line), Some(column));
+            finding.file = Some(author::file(language).into());
+        }
+    }
+    Answer::Rejected { findings }
 }
 
 fn options(directory: &str) -> BundlerOptions {
@@ -175,10 +193,6 @@ fn bundled(output: &BundleOutput, warnings: Vec<Finding>, language: Language, cw
     }
 }
 
-fn rejected(errors: BatchedBuildDiagnostic, cwd: &Path) -> Answer {
-    Answer::Rejected { findings: findings(errors.into_vec(), cwd) }
-}
-
 fn findings(diagnostics: Vec<BuildDiagnostic>, cwd: &Path) -> Vec<Finding> {
     let options = DiagnosticOptions { cwd: cwd.to_owned() };
     diagnostics.iter().map(|diagnostic| finding(diagnostic, &options)).collect()
@@ -194,13 +208,13 @@ fn finding(diagnostic: &BuildDiagnostic, options: &DiagnosticOptions) -> Finding
     } else if let Some(sentence) = entry::outside(&message) {
         message = sentence;
     } else if matches!(diagnostic.kind(), EventKind::UnresolvedImport) {
-        message = entry::unresolved(&message);
+        message = entry::unresolved(&message, &options.cwd);
     }
     Finding {
         is_syntax: matches!(diagnostic.kind(), EventKind::ParseError),
         is_unresolved: matches!(diagnostic.kind(), EventKind::UnresolvedImport),
         kind: shown.kind(),
-        message,
+        message: entry::short(&message),
         file: place.as_ref().map(|(file, ..)| relative(file, &options.cwd)),
         line: place.as_ref().and_then(|(_, line, ..)| number(*line)),
         column: place.as_ref().and_then(|(_, _, column, _)| number(*column + 1)),

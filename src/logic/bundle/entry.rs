@@ -10,9 +10,10 @@ use rolldown::plugin::{
     HookResolveIdReturn, HookUsage, Plugin, PluginContext, PluginContextResolveOptions,
     SharedLoadPluginContext,
 };
+use rolldown_common::side_effects::HookSideEffects;
 use rolldown_common::{ImportKind, ModuleType, ResolvedExternal};
 
-use super::Language;
+use super::{Language, author};
 use crate::modules;
 
 /// The entry, as it is named to the bundler.
@@ -35,13 +36,10 @@ impl Entry {
     }
 
     fn id(&self) -> &'static str {
-        match self.language {
-            Language::JavaScript => "logic.js",
-            Language::TypeScript => "logic.ts",
-        }
+        author::file(self.language)
     }
 
-    fn resolve(&self, specifier: &str, importer: Option<&str>) -> HookResolveIdReturn {
+    fn resolve(&self, specifier: &str) -> HookResolveIdReturn {
         if specifier == ENTRY {
             return Ok(Some(HookResolveIdOutput::from_id(self.id())));
         }
@@ -56,13 +54,19 @@ impl Entry {
         if modules::source(specifier).is_some() {
             return Ok(Some(HookResolveIdOutput::from_id(specifier)));
         }
-        if specifier.starts_with("node:") {
-            return Ok(Some(absent(specifier, importer)));
-        }
         match refusal(specifier) {
             Some(sentence) => Err(anyhow::anyhow!(sentence)),
             None => Ok(None),
         }
+    }
+
+    /// For what is not there. An `import` of the author's own can only fail.
+    fn missing(&self, args: &HookResolveIdArgs<'_>) -> HookResolveIdReturn {
+        if args.importer == Some(self.id()) && matches!(args.kind, ImportKind::Import) {
+            let why = "it is part of Node.js, which logic does not run on";
+            return Err(anyhow::anyhow!("cannot import `{}`: {why}", args.specifier));
+        }
+        Ok(Some(absent(args.specifier, args.importer)))
     }
 
     /// Whether it is a file that lies elsewhere than packages do. The sandbox would
@@ -75,18 +79,30 @@ impl Entry {
     }
 
     fn load_from_memory(&self, id: &str) -> Option<HookLoadOutput> {
-        let (code, module_type) = if id == self.id() {
-            let module_type = match self.language {
-                Language::JavaScript => ModuleType::Js,
-                Language::TypeScript => ModuleType::Ts,
-            };
-            (self.code.as_ref().into(), module_type)
-        } else if let Some(rest) = id.strip_prefix(ABSENT) {
+        if id == self.id() {
+            return Some(self.load_authors());
+        }
+        let (code, module_type) = if let Some(rest) = id.strip_prefix(ABSENT) {
             (throwing(rest).into(), ModuleType::Js)
         } else {
             (modules::source(id)?.into(), ModuleType::Ts)
         };
         Some(HookLoadOutput { code, module_type: Some(module_type), ..HookLoadOutput::default() })
+    }
+
+    /// Nothing of it is left out: the bundler takes a loop without end for
+    /// something without an effect.
+    fn load_authors(&self) -> HookLoadOutput {
+        let module_type = match self.language {
+            Language::JavaScript => ModuleType::Js,
+            Language::TypeScript => ModuleType::Ts,
+        };
+        HookLoadOutput {
+            code: self.code.as_ref().into(),
+            module_type: Some(module_type),
+            side_effects: Some(HookSideEffects::NoTreeshake),
+            ..HookLoadOutput::default()
+        }
     }
 }
 
@@ -132,20 +148,41 @@ fn refusal(specifier: &str) -> Option<String> {
 
 /// What is said of an import that leads nowhere. The bundler's words are
 /// `Could not resolve 'x' in y`.
-pub(super) fn unresolved(message: &str) -> String {
+pub(super) fn unresolved(message: &str, directory: &Path) -> String {
     let mut parts = message.split('\'');
     let (Some(_), Some(specifier)) = (parts.next(), parts.next()) else { return message.to_owned() };
-    let by_author = message.contains("in logic.");
-    if by_author && specifier.starts_with('.') {
-        return format!("cannot import `{specifier}`: logic is one file, which can import packages");
+    if !message.contains("in logic.") {
+        let importer = message.rsplit("node_modules/").next().unwrap_or(message);
+        return format!("`{importer}` imports `{specifier}`, which is not there");
     }
-    if by_author {
-        return format!(
-            "cannot import `{specifier}`: no package of that name is among `packageDependencies`"
-        );
+    let name = package_of(specifier);
+    let why = if specifier.starts_with('.') {
+        "logic is one file, which can import packages".to_owned()
+    } else if directory.join("node_modules").join(name).is_dir() {
+        format!("the package `{name}` has no such file or entry")
+    } else {
+        "no package of that name is among `packageDependencies`".to_owned()
+    };
+    format!("cannot import `{specifier}`: {why}")
+}
+
+/// The package that an import is from: `@scope/name` of `@scope/name/file.js`.
+fn package_of(specifier: &str) -> &str {
+    let parts = if specifier.starts_with('@') { 2 } else { 1 };
+    specifier.match_indices('/').nth(parts - 1).map_or(specifier, |(end, _)| &specifier[..end])
+}
+
+/// Paths in a sentence as an author knows them: below a package, wherever that
+/// lies.
+pub(in crate::logic) fn short(sentence: &str) -> String {
+    let mut pieces = sentence.split("node_modules/").peekable();
+    let mut shown = String::new();
+    while let Some(piece) = pieces.next() {
+        let path = || piece.rfind([' ', '"', '\'', '`', '(']).map_or(0, |at| at + 1);
+        let end = if pieces.peek().is_some() { path() } else { piece.len() };
+        shown.push_str(&piece[..end]);
     }
-    let importer = message.rsplit("node_modules/").next().unwrap_or(message);
-    format!("`{importer}` imports `{specifier}`, which is not there")
+    shown
 }
 
 /// What is said of a file that lies elsewhere than packages do, `None` for other
@@ -172,7 +209,7 @@ impl Plugin for Entry {
     }
 
     async fn resolve_id(&self, context: &PluginContext, args: &HookResolveIdArgs<'_>) -> HookResolveIdReturn {
-        let found = self.resolve(args.specifier, args.importer)?;
+        let found = self.resolve(args.specifier)?;
         if found.is_some() || !(is_builtin(args.specifier) || may_be_missing(args)) {
             return Ok(found);
         }
@@ -183,8 +220,10 @@ impl Plugin for Entry {
             ..PluginContextResolveOptions::default()
         };
         let resolved = context.resolve(args.specifier, args.importer, Some(options)).await?;
-        let is_package = resolved.is_ok_and(|resolved| resolved.id.as_str().contains("node_modules"));
-        Ok((!is_package).then(|| absent(args.specifier, args.importer)))
+        if resolved.is_ok_and(|resolved| resolved.id.as_str().contains("node_modules")) {
+            return Ok(None);
+        }
+        self.missing(args)
     }
 
     async fn load(&self, _context: SharedLoadPluginContext, args: &HookLoadArgs<'_>) -> HookLoadReturn {
@@ -207,12 +246,37 @@ fn may_be_missing(args: &HookResolveIdArgs<'_>) -> bool {
     by_package && can_fail && !args.specifier.starts_with(['.', '#'])
 }
 
-/// Modules of Node.js that are asked for without `node:`.
+/// Modules of Node.js, which may be asked for without `node:`.
 fn is_builtin(specifier: &str) -> bool {
     const NAMES: &str = " assert async_hooks buffer child_process cluster console constants crypto dgram \
         diagnostics_channel dns domain events fs http http2 https inspector module net os path perf_hooks process \
         punycode querystring readline repl stream string_decoder sys timers tls trace_events tty url util v8 vm \
         wasi worker_threads zlib ";
     let name = specifier.split('/').next().unwrap_or(specifier);
-    NAMES.split_whitespace().any(|known| known == name)
+    specifier.starts_with("node:") || NAMES.split_whitespace().any(|known| known == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_shown_as_an_author_knows_them() {
+        for (long, shown) in [
+            (
+                r#""a" is not exported by "node_modules/.store/@s+b@1.0.0/node_modules/@s/b/x.js"."#,
+                r#""a" is not exported by "@s/b/x.js"."#,
+            ),
+            ("in /tmp/x/node_modules/a/b.js, (node_modules/c)", "in a/b.js, (c)"),
+            ("nothing of the kind", "nothing of the kind"),
+        ] {
+            assert_eq!(short(long), shown);
+        }
+    }
+
+    #[test]
+    fn packages_are_told_from_their_files() {
+        let names = ["a", "a/b/c.js", "@s/a", "@s/a/b/c.js", "@s"].map(package_of);
+        assert_eq!(names, ["a", "a", "@s/a", "@s/a", "@s"]);
+    }
 }

@@ -5,6 +5,7 @@
 //! same binary, which sees nothing but one folder and is killed when it takes
 //! too long. `security.sandbox` is for it as it is for hosts.
 
+mod author;
 mod child;
 mod entry;
 
@@ -21,6 +22,7 @@ use crate::js::sandbox::Attempt;
 use crate::js::{AttemptEnd, HostProgram};
 
 pub use child::main;
+pub(super) use entry::short;
 
 /// Longest time for one bundle. Ten packages take well below a second.
 const LONGEST: Duration = Duration::from_secs(60);

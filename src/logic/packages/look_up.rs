@@ -3,7 +3,7 @@
 //! depend on; so it is here that a graph without end is left.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use deno_npm::registry::{NpmPackageInfo, NpmRegistryApi, NpmRegistryPackageInfoL
 use deno_npm::resolution::NpmResolutionSnapshot;
 use tokio::sync::OnceCell;
 
+use super::optional::Missing;
 use super::registry::Client;
 use super::{PackageError, install};
 
@@ -31,6 +32,7 @@ pub(super) struct LookUp {
     asked: RefCell<HashMap<String, Rc<OnceCell<Info>>>>,
     size: Cell<usize>,
     failed: RefCell<Option<PackageError>>,
+    left_out: RefCell<Vec<Missing>>,
 }
 
 impl LookUp {
@@ -43,12 +45,50 @@ impl LookUp {
             asked: RefCell::default(),
             size: Cell::new(0),
             failed: RefCell::default(),
+            left_out: RefCell::default(),
         }
     }
 
     /// Why it could not answer; the first reason, once.
     pub fn failed(&self) -> Option<PackageError> {
         self.failed.borrow_mut().take()
+    }
+
+    /// From now on no package depends on it that can do without; or on what needs
+    /// it, if that is what can be done without. False when nothing has changed.
+    pub fn leave_out(&self, missing: Missing) -> bool {
+        let mut seen = HashSet::new();
+        let mut ahead = vec![missing];
+        while let Some(missing) = ahead.pop() {
+            if self.leave_out_itself(&missing) {
+                return true;
+            }
+            let needing = self.needing(&missing).into_iter().filter(|name| seen.insert(name.clone()));
+            ahead.extend(needing.map(Missing::package));
+        }
+        false
+    }
+
+    fn leave_out_itself(&self, missing: &Missing) -> bool {
+        let mut changed = false;
+        for cell in self.asked.borrow_mut().values_mut() {
+            let info = cell.get().and_then(Option::as_ref);
+            if let Some(without) = info.and_then(|info| missing.taken_from(info)) {
+                *cell = Rc::new(OnceCell::new_with(Some(Some(Arc::new(without)))));
+                changed = true;
+            }
+        }
+        if changed {
+            self.left_out.borrow_mut().push(missing.clone());
+        }
+        changed
+    }
+
+    /// The packages that cannot do without it, in order.
+    pub fn needing(&self, missing: &Missing) -> BTreeSet<String> {
+        let asked = self.asked.borrow();
+        let infos = asked.values().filter_map(|cell| cell.get()?.as_ref());
+        infos.filter(|info| missing.is_needed_by(info)).map(|info| info.name.to_string()).collect()
     }
 
     /// `name@version` of what was chosen without the registry saying its date.
@@ -100,7 +140,10 @@ impl LookUp {
             let rule = format!("leads to packages that the registry describes in more than {most} MiB");
             return Err(PackageError::refused_all(rule));
         }
-        Ok(info)
+        let left_out = self.left_out.borrow();
+        let without =
+            |info: Arc<NpmPackageInfo>, missing: &Missing| missing.taken_from(&info).map_or(info, Arc::new);
+        Ok(info.map(|info| left_out.iter().fold(info, without)))
     }
 }
 

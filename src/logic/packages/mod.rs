@@ -7,6 +7,7 @@
 //! | `answer.rs` | reading what it answers |
 //! | `remembered.rs` | what it said lately |
 //! | `look_up.rs` | the same, for one choice |
+//! | `optional.rs` | optional dependencies that cannot be had |
 //! | `resolve.rs` | which versions, by [deno_npm](https://docs.rs/deno_npm) (MIT) |
 //! | `tarball.rs` | verifying and unpacking |
 //! | `install.rs` | downloading what was chosen |
@@ -19,6 +20,7 @@ mod answer;
 mod install;
 mod look_up;
 mod names;
+mod optional;
 mod registry;
 mod remembered;
 mod resolve;

@@ -13,12 +13,16 @@ use deno_semver::VersionReq;
 use deno_semver::package::{PackageName, PackageReq};
 
 use super::look_up::LookUp;
+use super::optional::Missing;
 use super::registry::Client;
 use super::{Dependencies, Lock, PackageError};
 use crate::config::PackagesConfig;
 
 /// Longest time for choosing, the registry's included.
 const LONGEST: Duration = Duration::from_secs(180);
+/// Most optional dependencies of one choice that are looked for in vain: each is
+/// found out by choosing again.
+const MAX_LEFT_OUT: usize = 200;
 /// The member of a lock that lists what has no date; the others are the
 /// resolver's.
 const UNDATED: &str = "undated";
@@ -62,12 +66,39 @@ pub(super) async fn resolve(
     resolved.await.map_err(std::io::Error::other)?
 }
 
+/// Chooses again, without what cannot be had, as long as it is optional.
 async fn choose(
     registry: &LookUp,
     wishes: &[PackageReq],
     resolver: &NpmVersionResolver,
     before: SerializedNpmResolutionSnapshot,
 ) -> Result<NpmResolutionSnapshot, PackageError> {
+    let mut left_out = 0;
+    loop {
+        let (wish, error) = match choose_once(registry, wishes, resolver, before.clone()).await? {
+            Ok(snapshot) => return Ok(snapshot),
+            Err(failed) => failed,
+        };
+        let missing = Missing::of(&error);
+        let without = missing.clone().filter(|_| left_out < MAX_LEFT_OUT);
+        if !without.is_some_and(|missing| registry.leave_out(missing)) {
+            let missing = missing.filter(|_| wish.is_empty());
+            let needing = missing.and_then(|missing| registry.needing(&missing).pop_first());
+            return Err(failure(&wish, &error, needing));
+        }
+        left_out += 1;
+    }
+}
+
+/// A wish, empty for what packages themselves depend on, and why not.
+type Failed = (String, NpmResolutionError);
+
+async fn choose_once(
+    registry: &LookUp,
+    wishes: &[PackageReq],
+    resolver: &NpmVersionResolver,
+    before: SerializedNpmResolutionSnapshot,
+) -> Result<Result<NpmResolutionSnapshot, Failed>, PackageError> {
     let options = AddPkgReqsOptions { package_reqs: wishes, version_resolver: resolver, should_dedup: true };
     let before = NpmResolutionSnapshot::new(before.into_valid_unsafe());
     let added = before.add_pkg_reqs(registry, options, None).await;
@@ -79,15 +110,21 @@ async fn choose(
         .iter()
         .zip(&added.results)
         .find_map(|(wish, result)| result.as_ref().err().map(|error| (wish.name.to_string(), error.clone())));
-    match first {
-        Some((name, error)) => Err(failure(&name, &error)),
-        None => added.dep_graph_result.map_err(|error| failure("", &error)),
-    }
+    Ok(match first {
+        Some(failed) => Err(failed),
+        None => added.dep_graph_result.map_err(|error| (String::new(), error)),
+    })
 }
 
 /// What is kept of a choice.
 pub(super) fn lock_of(chosen: &Chosen) -> Result<Lock, PackageError> {
-    let kept = chosen.snapshot.as_valid_serialized().into_serialized();
+    let mut kept = chosen.snapshot.as_valid_serialized().into_serialized();
+    // The resolver lists what was left out when it is given the lock and not when
+    // it chooses.
+    for package in &mut kept.packages {
+        let dependencies = &package.dependencies;
+        package.optional_dependencies.retain(|name| dependencies.contains_key(name));
+    }
     let mut lock = serde_json::to_value(kept).map_err(std::io::Error::other)?;
     if !chosen.undated.is_empty() {
         lock[UNDATED] = chosen.undated.clone().into();
@@ -159,10 +196,11 @@ pub(super) fn newest(config: &PackagesConfig) -> NewestDependencyDateOptions {
     }
 }
 
-/// `wish` is empty when it is about what packages themselves depend on.
-fn failure(wish: &str, error: &NpmResolutionError) -> PackageError {
+/// `wish` is empty when it is about what packages themselves depend on, such as
+/// the package `needing` it.
+fn failure(wish: &str, error: &NpmResolutionError, needing: Option<String>) -> PackageError {
     use deno_npm::resolution::NpmPackageVersionResolutionError as Version;
-    let rule = match error {
+    let mut rule = match error {
         NpmResolutionError::Registry(NpmRegistryPackageInfoLoadError::PackageNotExists { package_name }) => {
             format!("there is no package `{package_name}` in the registry")
         }
@@ -182,6 +220,7 @@ fn failure(wish: &str, error: &NpmResolutionError) -> PackageError {
         }
         other => other.to_string(),
     };
+    rule.push_str(&needing.map(|name| format!(" (`{name}` depends on it)")).unwrap_or_default());
     let field =
         if wish.is_empty() { "packageDependencies".into() } else { format!("packageDependencies.{wish}") };
     PackageError::Refused(vec![crate::domain::subject::FieldError::new(field, rule)])

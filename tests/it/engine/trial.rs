@@ -332,6 +332,7 @@ async fn the_command_line_shows_what_would_happen() {
     let (code, text) =
         app.cli(&["logic", "test", "scim", "--account", "ada", "--file", file.to_str().unwrap()]);
     assert!(code == 1 && text.contains("not yet") && text.contains("the run would fail"), "{code} {text}");
+    assert!(text.contains(&format!("({}:1:", file.display())) && !text.contains("logic.js"), "{text}");
     let (code, text) = app.cli(&["logic", "test", "scim", "--sample", "5", "--json"]);
     let plan: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"));
     assert_eq!((code, &plan["plan"]["updates"]), (0, &json!(1)));

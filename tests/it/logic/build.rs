@@ -63,6 +63,50 @@ async fn errors_have_the_place_in_what_was_written() {
     );
 }
 
+/// What does not parse as JavaScript is read as TypeScript, which is no way
+/// around what a module must be.
+#[tokio::test]
+async fn types_hide_no_errors() {
+    let twice = "export default () => 1;\nexport default () => 2;";
+    let undeclared = "export default () => 1;\n  export { nope };";
+    for language in [None, Some(Language::JavaScript), Some(Language::TypeScript)] {
+        let error = async |code: &str| {
+            let source = Source { language, ..source(code) };
+            match offline().build(&source, None).await.map(drop) {
+                Err(LogicError::Compile(error)) => (error.message, error.line, error.column),
+                other => panic!("{language:?}: {other:?}"),
+            }
+        };
+        let (message, line, column) = error(twice).await;
+        assert_eq!(message, "SyntaxError: A module cannot have multiple default exports.");
+        assert!(line == Some(1) && column.is_some(), "{line:?} {column:?}");
+        let undefined = "SyntaxError: Export 'nope' is not defined".to_owned();
+        assert_eq!(error(undeclared).await, (undefined, Some(2), Some(12)), "{language:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_the_authors_is_left_out() {
+    let limits = Limits { cpu_ms: 200, ..Limits::default() };
+    for code in ["while (true);", "for (;;) {}", "do {} while (true)", "if (1) while (1) {}"] {
+        let built = build(&format!("{code}\nexport default () => 1")).await.unwrap();
+        let error = offline().try_out(&built, &limits).await.unwrap_err().to_string();
+        assert!(error.contains("CPU limit of 200 ms"), "{code}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn decorators_are_refused() {
+    for code in [
+        "const a = (x) => x;\n@a class A {}\nexport default A",
+        "declare const a: any;\nclass A {@a b: string}\nexport default A",
+    ] {
+        let error = refused(code).await;
+        let message = "decorators cannot be used: the JavaScript engine does not know them";
+        assert_eq!((error.message.as_str(), error.line), (message, Some(2)), "{code}");
+    }
+}
+
 #[tokio::test]
 async fn imports_that_lead_nowhere_are_explained() {
     let message =
@@ -90,13 +134,33 @@ async fn modules_of_node_are_missed_when_they_are_used() {
         module.exports.tests = { async a(t) { t.equal((await t.run()).response.message, 'undefined') } };";
     assert!(tested(guarded).await[0].passed);
     let workshop = offline();
-    let built =
-        workshop.build(&source("import os from 'node:os'; export default () => os"), None).await.unwrap();
+    let code = "const os = require('node:os'); module.exports = () => os";
+    let built = workshop.build(&source(code), None).await.unwrap();
     let error = workshop.try_out(&built, &Limits::default()).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "Error: \"os\", which logic.js asks for, is part of Node.js, which logic does not run on"
+        "Error: \"os\", which logic.js asks for, is part of Node.js, which logic does not run on \
+         (line 1, column 7)"
     );
+}
+
+#[tokio::test]
+async fn what_the_author_cannot_import_has_its_place() {
+    for (from, begins) in [
+        ("node:fs", "cannot import `node:fs`: it is part of Node.js"),
+        ("fs", "cannot import `fs`: it is part of Node.js"),
+        ("provisiond:nope", "there is no module `provisiond:nope`; there are "),
+        ("https://esm.sh/lodash", "cannot import `https://esm.sh/lodash`: only packages"),
+        ("data:text/javascript,1", "cannot import `data:text/javascript,1`: only packages"),
+        ("x.node", "`x.node` is a native addon"),
+        ("lodash", "cannot import `lodash`: no package of that name"),
+    ] {
+        for types in ["", "type A = 1;"] {
+            let error = refused(&format!("// one\nimport x from '{from}'; {types}\nexport default x;")).await;
+            assert!(error.message.starts_with(begins), "{error:?}");
+            assert_eq!((error.line, error.column), (Some(2), Some(15)), "{error:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -73,7 +73,7 @@ async fn a_package_can_have_its_own_files_alone() {
     let error = bundle(&unconfined(), world.path(), "../../../key.json").await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "../key.json (imported by node_modules/a/index.js) lies outside the packages and cannot be imported"
+        "../key.json (imported by a/index.js) lies outside the packages and cannot be imported"
     );
 }
 

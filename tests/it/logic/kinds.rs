@@ -154,7 +154,7 @@ async fn a_missing_package_is_named() {
     let imports = Release::new("a", "1.0.0", "").with("main", json!("a.mjs"));
     let registry = FakeRegistry::start(&[imports.file("package/a.mjs", "export { default } from 'x'")]).await;
     let error = imported(&registry, &[("a", "1")]).await.unwrap_err().to_string();
-    assert_eq!(error, "`a/a.mjs` imports `x`, which is not there (a/a.mjs)");
+    assert_eq!(error, "`a/a.mjs` imports `x`, which is not there (a/a.mjs:1:25)");
 }
 
 /// `"fs": false` in a package's `browser` means an empty module.

@@ -232,11 +232,89 @@ async fn what_cannot_be_had_is_named() {
     assert!(refused("gyp", "1").await.contains("has a native addon (`binding.gyp`)"));
     assert_eq!(
         refused("deep", "1").await,
-        "packageDependencies: there is no package `missing` in the registry"
+        "packageDependencies: there is no package `missing` in the registry (`deep` depends on it)"
     );
     assert!(refused("git", "1").await.contains("git"), "{}", refused("git", "1").await);
     assert!(refused("../evil", "1").await.contains("is not the name of a package"));
     assert!(refused("a", "file:/etc").await.contains("must be a version, a range"));
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_package_is_shown_by_its_own_names() {
+    let registry = FakeRegistry::start(&[
+        Release::new("bad", "1.0.0", "module.exports = {\n  a: ;\n}"),
+        Release::new("@s/good", "1.0.0", "export const a = 1;").with("type", json!("module")),
+    ])
+    .await;
+    let wishes = [("bad", "1"), ("@s/good", "1")];
+    let refused = async |code: &str| {
+        let code = format!("{code}; export default () => a;");
+        match workshop(&registry.config()).build(&source(&code, &wishes), None).await.map(drop) {
+            Err(LogicError::Compile(error)) => (error.message, error.line),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (message, line) = refused("import a from 'bad'").await;
+    assert_eq!((message.as_str(), line), ("SyntaxError: Unexpected token (bad/index.js:2:6)", None));
+    let (message, line) = refused("import { a } from '@s/good/nope.js'").await;
+    let absent = "cannot import `@s/good/nope.js`: the package `@s/good` has no such file or entry";
+    assert_eq!((message.as_str(), line), (absent, Some(1)));
+    let (message, line) = refused("import { nope as a } from '@s/good'").await;
+    assert!(message.contains("\"@s/good/index.js\"") && !message.contains("node_modules"), "{message}");
+    assert_eq!(line, Some(1));
+}
+
+/// As npm does: what cannot be had is left out.
+#[tokio::test]
+async fn an_optional_package_that_does_not_exist_is_left_out() {
+    let code =
+        "let fast; try { fast = require('fast') } catch (error) { fast = error.code } module.exports = fast";
+    let optional = |range: &str| json!({ "fast": range, "@s/none": "*" });
+    let registry = FakeRegistry::start(&[
+        Release::new("none", "1.0.0", code)
+            .with("optionalDependencies", json!({ "nosuchpkg": "1", "fast": "^9" })),
+        Release::new("both", "1.0.0", code)
+            .needs("fast", "npm:nosuchpkg@1")
+            .with("optionalDependencies", optional("npm:nosuchpkg@1")),
+        Release::new("young", "1.0.0", code).with("optionalDependencies", optional("^2.0.0")),
+        Release::new("over", "1.0.0", code).needs("none", "1").needs("both", "1"),
+        Release::new("has", "1.0.0", code).with("optionalDependencies", optional("1")),
+        Release::new("far", "1.0.0", code).with("optionalDependencies", json!({ "fast": "npm:near@1" })),
+        Release::new("near", "1.0.0", "").needs("nearer", "1"),
+        Release::new("nearer", "1.0.0", "").needs("nosuchpkg", "1"),
+        Release::new("wants", "1.0.0", "").needs("fast", "^9"),
+        Release::new("fast", "1.0.0", "module.exports = 'fast'"),
+        Release::new("fast", "2.0.0", "module.exports = 'fast'").published(1),
+    ])
+    .await;
+    for (name, says, packages) in [
+        ("none", "MODULE_NOT_FOUND", 1),
+        ("both", "MODULE_NOT_FOUND", 1),
+        ("young", "MODULE_NOT_FOUND", 1),
+        ("has", "fast", 2),
+        ("over", "MODULE_NOT_FOUND", 3),
+        ("far", "MODULE_NOT_FOUND", 1),
+    ] {
+        let code = format!(
+            "import a from '{name}'; export default () => a;
+            export const tests = {{ a(t) {{ t.equal(a, '{says}') }} }};"
+        );
+        let workshop = workshop(&registry.config());
+        let wishes = source(&code, &[(name, "1")]);
+        let built = workshop.build(&wishes, None).await.unwrap();
+        assert_eq!(built.artefact.packages.as_array().unwrap().len(), packages, "{name}");
+        let results = workshop.try_out(&built, &Limits::default()).await.unwrap();
+        assert!(results[0].passed, "{name}: {results:?}");
+        let again = workshop.build(&wishes, Some(&built.artefact.lock)).await.unwrap();
+        assert_eq!(again.artefact.id, built.artefact.id, "{name}");
+    }
+    // Who needs it has to have it.
+    let error =
+        workshop(&registry.config()).build(&source(USES_A, &[("none", "1"), ("wants", "1")]), None).await;
+    assert_eq!(
+        rules(error.unwrap_err())["packageDependencies"],
+        "no release of `fast` matches `^9` (`wants` depends on it)"
+    );
 }
 
 /// As `ssh2` does, whose optional `cpu-features` is for every platform.
