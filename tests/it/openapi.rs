@@ -120,6 +120,9 @@ fn internal_word(text: &str) -> Option<String> {
         "invalid length",
         "invalid number",
         "Option",
+        "digit",
+        "target type",
+        "parse ",
     ];
     let mut words = text.split(|c: char| !c.is_alphanumeric());
     let word = words.find(|word| types.contains(word)).map(str::to_owned);
@@ -183,5 +186,35 @@ async fn no_answer_to_a_wrong_body_has_a_word_of_the_inside() {
         }
     }
     assert!(tried > 500, "{tried}");
+    assert!(told.is_empty(), "{told:#?}");
+}
+
+#[tokio::test]
+async fn nor_has_one_to_a_wrong_parameter() {
+    let app = TestApp::start().await;
+    let document = document();
+    let mut told = BTreeSet::new();
+    for (name, operation) in operations(&document) {
+        let Some(path) = name.strip_prefix("GET ") else { continue };
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        for parameter in parameters.map(|parameter| resolve(&document, parameter)) {
+            let named = parameter["name"].as_str().unwrap();
+            for wrong in ["wrong", "-1", "1.5", "99999999999999999999", "", "a&b=1"] {
+                let path = match parameter["in"].as_str().unwrap() {
+                    "path" => path.replace(&format!("{{{named}}}"), &wrong.replace('&', "%26")),
+                    _ => format!("{path}?{named}={wrong}"),
+                };
+                let path = path.replace(['{', '}'], "");
+                let answer = app.call(Method::GET, &path, None).await;
+                let text = answer.body.to_string();
+                assert!(answer.status.as_u16() < 500, "{path}: {} {text}", answer.status);
+                if !answer.status.is_success()
+                    && let Some(word) = internal_word(&text)
+                {
+                    told.insert(format!("{path}: `{word}` in {text}"));
+                }
+            }
+        }
+    }
     assert!(told.is_empty(), "{told:#?}");
 }

@@ -291,3 +291,21 @@ async fn what_changes_built_ins_is_told_why_it_cannot_load() {
     let error = workshop.try_out(&built, &Limits::default()).await.unwrap_err().to_string();
     assert!(error.contains("built-in objects are frozen"), "{error}");
 }
+
+#[tokio::test]
+async fn a_dynamic_import_works_where_its_name_is_written_out() {
+    let results = tested(
+        "const name = 'provisiond:' + 'mapping';
+        export default async ({ account }) => {
+            const { normalize } = account.attributes.computed ? await import(name) : await import('provisiond:mapping');
+            return { status: 'provisioned', message: normalize(' a  b ') };
+        };
+        export const tests = {
+            async literal(t) { t.equal((await t.run()).response?.message, 'a b') },
+            async computed(t) { throw (await t.run({ account: { attributes: { computed: true } } })).error },
+        };",
+    )
+    .await;
+    assert!(results[0].passed, "{results:#?}");
+    assert!(results[1].message.is_some(), "{results:#?}");
+}
