@@ -1,9 +1,9 @@
 // The contract between provisiond and provisioning logic, for editors and for
 // `tsc`. How to use it: docs/logic.md, "Types in your editor".
 //
-// Compile with `"lib": ["es2023"]` and without "dom": the host offers a part of
-// the web's interfaces, and the part that logic has a use for is declared at
-// the end of this file.
+// Compile with `"lib": ["esnext"]` and without "dom": the host offers a part of
+// the web's interfaces, which is declared at the end of this file. Of the
+// language's, "esnext" may know some that are not there: docs/web-platform.md.
 
 declare module "provisiond" {
   /** Any value that survives JSON. */
@@ -483,8 +483,223 @@ declare module "provisiond:mapping" {
 }
 
 // What the host offers of the web's interfaces. They follow their standards
-// (WHATWG Fetch, URL, Encoding, DOM, HTML timers, Web Cryptography); only what
-// logic has a use for is declared.
+// (WHATWG Fetch, URL, URL Pattern, Encoding, Streams, DOM, HTML timers, File API,
+// Web Cryptography). What deviates: docs/web-platform.md.
+
+/** Bytes: read, never kept. */
+type BufferSource = ArrayBuffer | ArrayBufferView;
+
+interface Event {
+  readonly type: string;
+  readonly target: EventTarget | null;
+  readonly currentTarget: EventTarget | null;
+  readonly srcElement: EventTarget | null;
+  readonly eventPhase: number;
+  readonly bubbles: boolean;
+  readonly cancelable: boolean;
+  readonly composed: boolean;
+  readonly defaultPrevented: boolean;
+  readonly isTrusted: boolean;
+  readonly timeStamp: number;
+  cancelBubble: boolean;
+  returnValue: boolean;
+  readonly NONE: 0;
+  readonly CAPTURING_PHASE: 1;
+  readonly AT_TARGET: 2;
+  readonly BUBBLING_PHASE: 3;
+  composedPath(): EventTarget[];
+  initEvent(type: string, bubbles?: boolean, cancelable?: boolean): void;
+  preventDefault(): void;
+  stopImmediatePropagation(): void;
+  stopPropagation(): void;
+}
+interface EventInit {
+  bubbles?: boolean;
+  cancelable?: boolean;
+  composed?: boolean;
+}
+declare var Event: {
+  prototype: Event;
+  new (type: string, init?: EventInit): Event;
+  readonly NONE: 0;
+  readonly CAPTURING_PHASE: 1;
+  readonly AT_TARGET: 2;
+  readonly BUBBLING_PHASE: 3;
+};
+
+interface CustomEvent<T = any> extends Event {
+  readonly detail: T;
+}
+declare var CustomEvent: {
+  prototype: CustomEvent;
+  new <T>(type: string, init?: EventInit & { detail?: T }): CustomEvent<T>;
+};
+
+type EventListener = ((event: any) => void) | { handleEvent(event: any): void };
+interface EventTarget {
+  addEventListener(
+    type: string,
+    listener: EventListener | null,
+    options?: boolean | { capture?: boolean; once?: boolean; passive?: boolean; signal?: AbortSignal },
+  ): void;
+  dispatchEvent(event: Event): boolean;
+  removeEventListener(type: string, listener: EventListener | null, options?: boolean | { capture?: boolean }): void;
+}
+declare var EventTarget: { prototype: EventTarget; new (): EventTarget };
+
+/** How much a stream keeps before it asks its source to wait. */
+interface QueuingStrategy<T = any> {
+  highWaterMark?: number;
+  size?: (chunk: T) => number;
+}
+interface ByteLengthQueuingStrategy {
+  readonly highWaterMark: number;
+  readonly size: (chunk: ArrayBufferView) => number;
+}
+declare var ByteLengthQueuingStrategy: {
+  prototype: ByteLengthQueuingStrategy;
+  new (init: { highWaterMark: number }): ByteLengthQueuingStrategy;
+};
+interface CountQueuingStrategy {
+  readonly highWaterMark: number;
+  readonly size: () => number;
+}
+declare var CountQueuingStrategy: {
+  prototype: CountQueuingStrategy;
+  new (init: { highWaterMark: number }): CountQueuingStrategy;
+};
+
+type ReadableStreamReadResult<T> = { done: false; value: T } | { done: true; value: T | undefined };
+interface ReadableStreamDefaultReader<R = any> {
+  readonly closed: Promise<undefined>;
+  cancel(reason?: unknown): Promise<void>;
+  read(): Promise<ReadableStreamReadResult<R>>;
+  releaseLock(): void;
+}
+declare var ReadableStreamDefaultReader: {
+  prototype: ReadableStreamDefaultReader;
+  new <R = any>(stream: ReadableStream<R>): ReadableStreamDefaultReader<R>;
+};
+/** Made by `getReader({ mode: "byob" })`; no global names it. */
+interface ReadableStreamBYOBReader {
+  readonly closed: Promise<undefined>;
+  cancel(reason?: unknown): Promise<void>;
+  read<T extends ArrayBufferView>(view: T, options?: { min?: number }): Promise<ReadableStreamReadResult<T>>;
+  releaseLock(): void;
+}
+interface ReadableStreamDefaultController<R = any> {
+  readonly desiredSize: number | null;
+  close(): void;
+  enqueue(chunk?: R): void;
+  error(reason?: unknown): void;
+}
+interface ReadableByteStreamController {
+  readonly byobRequest: ReadableStreamBYOBRequest | null;
+  readonly desiredSize: number | null;
+  close(): void;
+  enqueue(chunk: ArrayBufferView): void;
+  error(reason?: unknown): void;
+}
+interface ReadableStreamBYOBRequest {
+  readonly view: ArrayBufferView | null;
+  respond(bytesWritten: number): void;
+  respondWithNewView(view: ArrayBufferView): void;
+}
+interface UnderlyingSource<R = any> {
+  type?: undefined;
+  start?(controller: ReadableStreamDefaultController<R>): unknown;
+  pull?(controller: ReadableStreamDefaultController<R>): void | PromiseLike<void>;
+  cancel?(reason?: any): void | PromiseLike<void>;
+}
+interface UnderlyingByteSource {
+  type: "bytes";
+  autoAllocateChunkSize?: number;
+  start?(controller: ReadableByteStreamController): unknown;
+  pull?(controller: ReadableByteStreamController): void | PromiseLike<void>;
+  cancel?(reason?: any): void | PromiseLike<void>;
+}
+interface StreamPipeOptions {
+  preventAbort?: boolean;
+  preventCancel?: boolean;
+  preventClose?: boolean;
+  signal?: AbortSignal;
+}
+interface ReadableStream<R = any> extends AsyncIterable<R> {
+  readonly locked: boolean;
+  cancel(reason?: unknown): Promise<void>;
+  getReader(options: { mode: "byob" }): ReadableStreamBYOBReader;
+  getReader(options?: { mode?: undefined }): ReadableStreamDefaultReader<R>;
+  pipeThrough<T>(
+    transform: { readable: ReadableStream<T>; writable: WritableStream<R> },
+    options?: StreamPipeOptions,
+  ): ReadableStream<T>;
+  pipeTo(destination: WritableStream<R>, options?: StreamPipeOptions): Promise<void>;
+  tee(): [ReadableStream<R>, ReadableStream<R>];
+  values(options?: { preventCancel?: boolean }): AsyncIterableIterator<R>;
+  [Symbol.asyncIterator](options?: { preventCancel?: boolean }): AsyncIterableIterator<R>;
+}
+declare var ReadableStream: {
+  prototype: ReadableStream;
+  new (source: UnderlyingByteSource, strategy?: { highWaterMark?: number }): ReadableStream<Uint8Array>;
+  new <R = any>(source?: UnderlyingSource<R>, strategy?: QueuingStrategy<R>): ReadableStream<R>;
+  from<R>(chunks: Iterable<R | PromiseLike<R>> | AsyncIterable<R>): ReadableStream<R>;
+};
+
+/** Made by `getWriter()`; no global names it. */
+interface WritableStreamDefaultWriter<W = any> {
+  readonly closed: Promise<undefined>;
+  readonly desiredSize: number | null;
+  readonly ready: Promise<undefined>;
+  abort(reason?: unknown): Promise<void>;
+  close(): Promise<void>;
+  releaseLock(): void;
+  write(chunk?: W): Promise<void>;
+}
+interface WritableStreamDefaultController {
+  readonly signal: AbortSignal;
+  error(reason?: unknown): void;
+}
+interface UnderlyingSink<W = any> {
+  start?(controller: WritableStreamDefaultController): unknown;
+  write?(chunk: W, controller: WritableStreamDefaultController): void | PromiseLike<void>;
+  close?(): void | PromiseLike<void>;
+  abort?(reason?: any): void | PromiseLike<void>;
+}
+interface WritableStream<W = any> {
+  readonly locked: boolean;
+  abort(reason?: unknown): Promise<void>;
+  close(): Promise<void>;
+  getWriter(): WritableStreamDefaultWriter<W>;
+}
+declare var WritableStream: {
+  prototype: WritableStream;
+  new <W = any>(sink?: UnderlyingSink<W>, strategy?: QueuingStrategy<W>): WritableStream<W>;
+};
+
+interface TransformStreamDefaultController<O = any> {
+  readonly desiredSize: number | null;
+  enqueue(chunk?: O): void;
+  error(reason?: unknown): void;
+  terminate(): void;
+}
+interface Transformer<I = any, O = any> {
+  start?(controller: TransformStreamDefaultController<O>): unknown;
+  transform?(chunk: I, controller: TransformStreamDefaultController<O>): void | PromiseLike<void>;
+  flush?(controller: TransformStreamDefaultController<O>): void | PromiseLike<void>;
+  cancel?(reason?: any): void | PromiseLike<void>;
+}
+interface TransformStream<I = any, O = any> {
+  readonly readable: ReadableStream<O>;
+  readonly writable: WritableStream<I>;
+}
+declare var TransformStream: {
+  prototype: TransformStream;
+  new <I = any, O = any>(
+    transformer?: Transformer<I, O>,
+    writableStrategy?: QueuingStrategy<I>,
+    readableStrategy?: QueuingStrategy<O>,
+  ): TransformStream<I, O>;
+};
 
 interface Headers extends Iterable<[string, string]> {
   append(name: string, value: string): void;
@@ -507,18 +722,25 @@ interface Blob {
   arrayBuffer(): Promise<ArrayBuffer>;
   bytes(): Promise<Uint8Array>;
   slice(start?: number, end?: number, type?: string): Blob;
+  stream(): ReadableStream<Uint8Array>;
   text(): Promise<string>;
 }
-type BlobPart = string | Blob | ArrayBuffer | ArrayBufferView;
-declare var Blob: { prototype: Blob; new (parts?: BlobPart[], options?: { type?: string }): Blob };
+type BlobPart = string | Blob | BufferSource;
+interface BlobPropertyBag {
+  type?: string;
+  /** `native` makes every line end a line feed. */
+  endings?: "transparent" | "native";
+}
+declare var Blob: { prototype: Blob; new (parts?: Iterable<BlobPart>, options?: BlobPropertyBag): Blob };
 
 interface File extends Blob {
   readonly lastModified: number;
   readonly name: string;
+  readonly webkitRelativePath: string;
 }
 declare var File: {
   prototype: File;
-  new (parts: BlobPart[], name: string, options?: { type?: string; lastModified?: number }): File;
+  new (parts: Iterable<BlobPart>, name: string, options?: BlobPropertyBag & { lastModified?: number }): File;
 };
 
 interface FormData extends Iterable<[string, string | File]> {
@@ -528,12 +750,21 @@ interface FormData extends Iterable<[string, string | File]> {
   getAll(name: string): (string | File)[];
   has(name: string): boolean;
   set(name: string, value: string | Blob, fileName?: string): void;
+  forEach(visit: (value: string | File, name: string, form: FormData) => void): void;
+  entries(): IterableIterator<[string, string | File]>;
+  keys(): IterableIterator<string>;
+  values(): IterableIterator<string | File>;
 }
 declare var FormData: { prototype: FormData; new (): FormData };
 
-type BodyInit = string | URLSearchParams | FormData | Blob | ArrayBuffer | ArrayBufferView;
+type BodyInit = string | URLSearchParams | FormData | Blob | BufferSource | ReadableStream<Uint8Array>;
 
 interface Body {
+  /**
+   * Null when there is none, as in an answer with status 204:
+   * `for await (const chunk of response.body ?? [])`.
+   */
+  readonly body: ReadableStream<Uint8Array> | null;
   readonly bodyUsed: boolean;
   arrayBuffer(): Promise<ArrayBuffer>;
   blob(): Promise<Blob>;
@@ -582,6 +813,7 @@ interface Response extends Body {
   /** The URL that answered, after redirects. */
   readonly url: string;
   readonly redirected: boolean;
+  readonly type: string;
   clone(): Response;
 }
 declare var Response: {
@@ -641,9 +873,60 @@ declare var URLSearchParams: {
   new (init?: string | URLSearchParams | [string, string][] | Record<string, string>): URLSearchParams;
 };
 
+type URLPatternInput =
+  | string
+  | {
+      protocol?: string;
+      username?: string;
+      password?: string;
+      hostname?: string;
+      port?: string;
+      pathname?: string;
+      search?: string;
+      hash?: string;
+      baseURL?: string;
+    };
+interface URLPatternComponentResult {
+  input: string;
+  groups: { [name: string]: string | undefined };
+}
+interface URLPatternResult {
+  inputs: URLPatternInput[];
+  protocol: URLPatternComponentResult;
+  username: URLPatternComponentResult;
+  password: URLPatternComponentResult;
+  hostname: URLPatternComponentResult;
+  port: URLPatternComponentResult;
+  pathname: URLPatternComponentResult;
+  search: URLPatternComponentResult;
+  hash: URLPatternComponentResult;
+}
+interface URLPattern {
+  readonly protocol: string;
+  readonly username: string;
+  readonly password: string;
+  readonly hostname: string;
+  readonly port: string;
+  readonly pathname: string;
+  readonly search: string;
+  readonly hash: string;
+  readonly hasRegExpGroups: boolean;
+  exec(input?: URLPatternInput | URL, base?: string | URL): URLPatternResult | null;
+  test(input?: URLPatternInput | URL, base?: string | URL): boolean;
+}
+interface URLPatternOptions {
+  ignoreCase?: boolean;
+}
+declare var URLPattern: {
+  prototype: URLPattern;
+  new (pattern: URLPatternInput, base: string | URL, options?: URLPatternOptions): URLPattern;
+  new (pattern?: URLPatternInput, options?: URLPatternOptions): URLPattern;
+};
+
 interface TextEncoder {
   readonly encoding: "utf-8";
   encode(text?: string): Uint8Array;
+  encodeInto(text: string, bytes: Uint8Array): { read: number; written: number };
 }
 declare var TextEncoder: { prototype: TextEncoder; new (): TextEncoder };
 
@@ -651,12 +934,45 @@ interface TextDecoder {
   readonly encoding: string;
   readonly fatal: boolean;
   readonly ignoreBOM: boolean;
-  decode(bytes?: ArrayBuffer | ArrayBufferView, options?: { stream?: boolean }): string;
+  decode(bytes?: BufferSource, options?: { stream?: boolean }): string;
 }
-declare var TextDecoder: {
-  prototype: TextDecoder;
-  new (label?: string, options?: { fatal?: boolean; ignoreBOM?: boolean }): TextDecoder;
+interface TextDecoderOptions {
+  fatal?: boolean;
+  ignoreBOM?: boolean;
+}
+declare var TextDecoder: { prototype: TextDecoder; new (label?: string, options?: TextDecoderOptions): TextDecoder };
+
+interface TextEncoderStream {
+  readonly encoding: "utf-8";
+  readonly readable: ReadableStream<Uint8Array>;
+  readonly writable: WritableStream<string>;
+}
+declare var TextEncoderStream: { prototype: TextEncoderStream; new (): TextEncoderStream };
+
+interface TextDecoderStream {
+  readonly encoding: string;
+  readonly fatal: boolean;
+  readonly ignoreBOM: boolean;
+  readonly readable: ReadableStream<string>;
+  readonly writable: WritableStream<BufferSource>;
+}
+declare var TextDecoderStream: {
+  prototype: TextDecoderStream;
+  new (label?: string, options?: TextDecoderOptions): TextDecoderStream;
 };
+
+type Base64Options = { alphabet?: "base64" | "base64url" };
+type Base64ReadOptions = Base64Options & { lastChunkHandling?: "loose" | "strict" | "stop-before-partial" };
+interface Uint8Array {
+  toBase64(options?: Base64Options & { omitPadding?: boolean }): string;
+  toHex(): string;
+  setFromBase64(base64: string, options?: Base64ReadOptions): { read: number; written: number };
+  setFromHex(hex: string): { read: number; written: number };
+}
+interface Uint8ArrayConstructor {
+  fromBase64(base64: string, options?: Base64ReadOptions): Uint8Array;
+  fromHex(hex: string): Uint8Array;
+}
 
 declare function atob(base64: string): string;
 declare function btoa(latin1: string): string;
@@ -669,16 +985,14 @@ declare var DOMException: {
   new (message?: string, name?: string): DOMException;
 };
 
-interface AbortSignal {
+interface AbortSignal extends EventTarget {
   readonly aborted: boolean;
   readonly reason: any;
-  onabort: (() => void) | null;
+  onabort: ((event: Event) => void) | null;
   throwIfAborted(): void;
-  addEventListener(type: "abort", listener: () => void, options?: { once?: boolean }): void;
-  removeEventListener(type: "abort", listener: () => void): void;
 }
-declare var AbortSignal: {
-  prototype: AbortSignal;
+declare var AbortSignal: (abstract new () => AbortSignal) & {
+  readonly prototype: AbortSignal;
   abort(reason?: unknown): AbortSignal;
   any(signals: Iterable<AbortSignal>): AbortSignal;
   timeout(milliseconds: number): AbortSignal;
@@ -711,7 +1025,7 @@ interface CryptoKey {
   readonly type: "private" | "public" | "secret";
   readonly usages: string[];
 }
-type CryptoBytes = ArrayBuffer | ArrayBufferView;
+declare var CryptoKey: (abstract new () => CryptoKey) & { readonly prototype: CryptoKey };
 /** What a secret can sign with; `encoding` says how its text stands for bytes. */
 type SecretKeyAlgorithm =
   | {
@@ -725,11 +1039,11 @@ type SecretKeyAlgorithm =
   | "Ed25519";
 /** Web Cryptography; the parameters of algorithms are not spelled out. */
 interface SubtleCrypto {
-  digest(algorithm: string | { name: string }, data: CryptoBytes): Promise<ArrayBuffer>;
-  sign(algorithm: any, key: CryptoKey, data: CryptoBytes): Promise<ArrayBuffer>;
-  verify(algorithm: any, key: CryptoKey, signature: CryptoBytes, data: CryptoBytes): Promise<boolean>;
-  encrypt(algorithm: any, key: CryptoKey, data: CryptoBytes): Promise<ArrayBuffer>;
-  decrypt(algorithm: any, key: CryptoKey, data: CryptoBytes): Promise<ArrayBuffer>;
+  digest(algorithm: string | { name: string }, data: BufferSource): Promise<ArrayBuffer>;
+  sign(algorithm: any, key: CryptoKey, data: BufferSource): Promise<ArrayBuffer>;
+  verify(algorithm: any, key: CryptoKey, signature: BufferSource, data: BufferSource): Promise<boolean>;
+  encrypt(algorithm: any, key: CryptoKey, data: BufferSource): Promise<ArrayBuffer>;
+  decrypt(algorithm: any, key: CryptoKey, data: BufferSource): Promise<ArrayBuffer>;
   /**
    * With the handle of a secret (for HMAC also in more text): a key that signs
    * and does nothing else. The daemon signs, the key never comes here. `raw`
@@ -745,14 +1059,26 @@ interface SubtleCrypto {
   importKey(format: string, data: any, algorithm: any, extractable: boolean, usages: string[]): Promise<CryptoKey>;
   exportKey(format: string, key: CryptoKey): Promise<any>;
   generateKey(algorithm: any, extractable: boolean, usages: string[]): Promise<any>;
+  wrapKey(format: string, key: CryptoKey, wrappingKey: CryptoKey, wrapAlgorithm: any): Promise<ArrayBuffer>;
+  unwrapKey(
+    format: string,
+    wrapped: BufferSource,
+    unwrappingKey: CryptoKey,
+    unwrapAlgorithm: any,
+    algorithm: any,
+    extractable: boolean,
+    usages: string[],
+  ): Promise<CryptoKey>;
   deriveBits(algorithm: any, key: CryptoKey, length?: number | null): Promise<ArrayBuffer>;
   deriveKey(algorithm: any, key: CryptoKey, derived: any, extractable: boolean, usages: string[]): Promise<CryptoKey>;
 }
+declare var SubtleCrypto: (abstract new () => SubtleCrypto) & { readonly prototype: SubtleCrypto };
 interface Crypto {
   readonly subtle: SubtleCrypto;
   getRandomValues<T extends ArrayBufferView>(array: T): T;
   randomUUID(): string;
 }
+declare var Crypto: (abstract new () => Crypto) & { readonly prototype: Crypto };
 declare var crypto: Crypto;
 
 /** Time since the host began, in milliseconds; rises steadily. */
@@ -761,12 +1087,15 @@ declare var performance: { now(): number; readonly timeOrigin: number };
 /** Lines go to the log of the run: `debug`, `info`, `warn` or `error`. */
 interface Console {
   assert(condition?: boolean, ...values: unknown[]): void;
+  clear(): void;
   count(label?: string): void;
   countReset(label?: string): void;
   debug(...values: unknown[]): void;
   dir(value?: unknown): void;
+  dirxml(...values: unknown[]): void;
   error(...values: unknown[]): void;
   group(...values: unknown[]): void;
+  groupCollapsed(...values: unknown[]): void;
   groupEnd(): void;
   info(...values: unknown[]): void;
   log(...values: unknown[]): void;

@@ -7,6 +7,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess
 use serde_json::{Map, Value};
 
 use super::shape;
+use super::strict::Strict;
 use crate::domain::subject::FieldError;
 
 /// Why bytes are not what an endpoint expects.
@@ -39,7 +40,7 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BadJsonText> {
     if !value.is_object() {
         return Err(BadJsonText::Rule(FieldError::new("", "must be an object")));
     }
-    serde_path_to_error::deserialize(value).map_err(|error| {
+    serde_path_to_error::deserialize(Strict(value)).map_err(|error| {
         let path = error.path().to_string();
         BadJsonText::Rule(shape::field_error(&path, &error.into_inner().to_string()))
     })
@@ -175,5 +176,45 @@ mod tests {
             fault(br#"[]"#),
             fault(br#""text""#),
         ]);
+    }
+
+    #[derive(Debug, Deserialize)]
+    enum Kind {
+        #[serde(rename = "one")]
+        One,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Inner {}
+
+    #[derive(Debug, Deserialize)]
+    #[allow(dead_code)]
+    struct Every {
+        byte: Option<u8>,
+        signed: Option<i32>,
+        wide: Option<u64>,
+        share: Option<f64>,
+        flag: Option<bool>,
+        text: Option<String>,
+        letter: Option<char>,
+        list: Option<Vec<u8>>,
+        pair: Option<(u8, u8)>,
+        kind: Option<Kind>,
+        inner: Option<Inner>,
+        map: Option<Map<String, Value>>,
+        nothing: Option<()>,
+    }
+
+    /// A table of every kind of type and every kind of value.
+    #[test]
+    fn no_words_of_rust_in_faults_of_the_shape() {
+        let names = "byte signed wide share flag text letter list pair kind inner map nothing";
+        let values = ["true", "-1", "300", "1.5", "5000000000", "\"x1\"", "[]", "[true]", "{}", "null"];
+        let faults: Vec<String> = names
+            .split(' ')
+            .flat_map(|name| values.map(|value| format!("{{\"{name}\": {value}}}")))
+            .filter_map(|text| read::<Every>(text.as_bytes()).err().map(|error| format!("{text}: {error}")))
+            .collect();
+        insta::assert_snapshot!(faults.join("\n"));
     }
 }

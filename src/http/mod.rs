@@ -16,6 +16,7 @@ pub mod problem;
 pub mod query;
 mod shape;
 pub mod slow;
+mod strict;
 
 pub use auth::{Authorized, Caller};
 pub use body::{BodyLimit, JsonBody, OptionalJsonBody};

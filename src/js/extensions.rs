@@ -24,6 +24,10 @@ const HOST: &[ExtensionFileSource] = &[
     ExtensionFileSource::new("ext:provisiond/run.js", ascii_str_include!("bootstrap/run.js")),
     ExtensionFileSource::new("ext:provisiond/signing.js", ascii_str_include!("bootstrap/signing.js")),
     ExtensionFileSource::new("ext:provisiond/testing.js", ascii_str_include!("bootstrap/testing.js")),
+    ExtensionFileSource::new(
+        "ext:provisiond/testing_check.js",
+        ascii_str_include!("bootstrap/testing_check.js"),
+    ),
     ExtensionFileSource::new("ext:provisiond/thrown.js", ascii_str_include!("bootstrap/thrown.js")),
     ExtensionFileSource::new("ext:provisiond/timers.js", ascii_str_include!("bootstrap/timers.js")),
 ];

@@ -137,7 +137,7 @@ fn failure(error: CoreError) -> LoadFailure {
         CoreErrorKind::Js(error) if describe(error).starts_with("Top-level await promise never") => {
             NEVER_SETTLES.into()
         }
-        CoreErrorKind::Js(error) => describe(error),
+        CoreErrorKind::Js(error) => hinted(describe(error)),
         _ => plain_message(&error),
     };
     LoadFailure { message, frames }
@@ -146,6 +146,16 @@ fn failure(error: CoreError) -> LoadFailure {
 fn describe(error: &JsError) -> String {
     let text = error.exception_message.as_str();
     text.strip_prefix("Uncaught ").unwrap_or(text).trim_start_matches("(in promise) ").to_owned()
+}
+
+/// Most often it is a package that adds to a built-in function or prototype.
+fn hinted(message: String) -> String {
+    match message.ends_with("object is not extensible") {
+        true => format!(
+            "{message}: built-in objects are frozen, and code or a package that changes them cannot be loaded"
+        ),
+        false => message,
+    }
 }
 
 fn frames(error: &JsError) -> Vec<(u32, u32)> {

@@ -67,8 +67,8 @@ impl ChoiceBody {
             Some(Value::String(word)) if word == "draft" => Choice::Draft,
             Some(Value::String(word)) if word == "published" => Choice::Published,
             Some(value) => match value.as_i64().and_then(|number| i32::try_from(number).ok()) {
-                Some(number) => Choice::Version(number),
-                None => {
+                Some(number) if number > 0 => Choice::Version(number),
+                _ => {
                     let rule = "must be \"draft\", \"published\" or the number of a version";
                     errors.push(FieldError::new("logic", rule));
                     Choice::Default
@@ -128,7 +128,8 @@ fn stored(
     };
     let number = number.ok_or_else(|| none("the target has no logic: save some first"))?;
     let found = logic::version(connection, target, number)?;
-    let version = found.ok_or_else(|| none(format!("there is no version {number}")))?;
+    let version =
+        found.ok_or_else(|| Problem::new(Kind::NotFound, format!("there is no version {number}")))?;
     Ok(Logic { code: code(connection, &version.artefact)?, origin: Origin::Version(number) })
 }
 

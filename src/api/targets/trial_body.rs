@@ -130,9 +130,12 @@ impl TrialBody {
             Some(value) => value.as_i64().filter(|n| (1..=MOST_AT_ONCE).contains(n)).map(Size::Sample),
         };
         if size.is_none() {
-            let rule = format!("must be given, or `account`, or `sample`: 1 to {MOST_AT_ONCE}, or \"all\"");
-            let field = if given[2] { "sample" } else { "accountId" };
-            errors.push(FieldError::new(field, rule));
+            errors.push(if given[2] {
+                let rule = format!("must be a whole number from 1 to {MOST_AT_ONCE}, or \"all\"");
+                FieldError::new("sample", rule)
+            } else {
+                FieldError::new("accountId", "must be given, or else `account` or `sample`")
+            });
         }
         size.map(Asked::Many)
     }
@@ -175,7 +178,7 @@ fn made_up(account: AccountBody, errors: &mut Vec<FieldError>) -> Option<Subject
 /// Reads scripted answers; broken rules go to `errors`.
 pub(in crate::api) fn script(answers: Vec<AnswerBody>, errors: &mut Vec<FieldError>) -> Script {
     if answers.len() > MOST_ANSWERS {
-        errors.push(FieldError::new("answers", format!("must not be more than {MOST_ANSWERS}")));
+        errors.push(FieldError::new("answers", format!("must not have more than {MOST_ANSWERS} entries")));
     }
     let answer = |(place, answer): (usize, AnswerBody)| {
         answer.read().map_err(|(field, rule)| FieldError::new(format!("answers[{place}].{field}"), rule))
@@ -200,6 +203,10 @@ impl AnswerBody {
         let is_value = |value: &String| value.chars().all(|c| !c.is_control());
         if !self.headers.iter().all(|(name, value)| is_token(name) && is_value(value)) {
             return Err(("headers", "must be names and values of header fields"));
+        }
+        let has_body = !matches!(&self.body, None | Some(Value::Null)) && self.body != Some("".into());
+        if has_body && matches!(status, 204 | 205 | 304) {
+            return Err(("body", "must be left out: an answer with this status has none"));
         }
         let mut headers: Vec<(String, String)> =
             self.headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();

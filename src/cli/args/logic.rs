@@ -47,7 +47,12 @@ pub enum LogicCommand {
     ///
     /// Nothing runs because of it, unless `--force-all` is given.
     Publish(PublishLogic),
-    /// Publish again what ran before the published version, or a version you name
+    /// Publish an earlier version again: one that you name, or one step back
+    ///
+    /// Without a number it is the latest version before the published one whose code
+    /// differs and that was more than tried. What a rollback has published counts as
+    /// the version that it took up: rolling back twice goes two steps back. To undo a
+    /// rollback, name the version.
     Rollback {
         /// Which target
         #[command(flatten)]

@@ -13,6 +13,7 @@ const {
   op_run_threw,
 } = core.ops;
 const {
+  ArrayIsArray,
   ArrayPrototypeFind,
   JSONParse,
   MapPrototypeDelete,
@@ -273,7 +274,7 @@ function adopt(exported) {
   if (found === undefined) return NO_FUNCTION;
   logic = found;
   const given = exported.tests ?? main?.tests ?? {};
-  if (typeof given !== "object") return BAD_TESTS;
+  if (typeof given !== "object" || ArrayIsArray(given)) return BAD_TESTS;
   const names = ObjectKeys(given);
   if (names.length > MAX_TESTS) return TOO_MANY_TESTS;
   for (let i = 0; i < names.length; i++) {

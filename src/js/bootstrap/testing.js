@@ -7,6 +7,7 @@ const { op_check_response } = core.ops;
 const { getAsyncContext, setAsyncContext } = core;
 const { Response } = core.loadExtScript("ext:deno_fetch/23_response.js");
 const { inspect } = core.loadExtScript("ext:deno_web/01_console.js");
+const { check, checkAnswer } = core.loadExtScript("ext:provisiond/testing_check.js");
 const { HostCallError, toJson } = core.loadExtScript("ext:provisiond/thrown.js");
 
 const MOMENT = "2026-01-01T00:00:00Z";
@@ -15,6 +16,7 @@ const MOMENT = "2026-01-01T00:00:00Z";
 function helpers(logic, start, end) {
   return {
     async run(options = {}) {
+      check(options);
       const test = getAsyncContext();
       const requests = [];
       const run = start(scripted(options.answers ?? [], requests));
@@ -119,6 +121,7 @@ function scripted(answers, requests) {
       throw new HostCallError(`the test has no answer for ${request.method} ${request.url}`, "logic");
     }
     if (answer instanceof Response) return answer;
+    checkAnswer(answer, "what `answers` gave");
     if (answer.error !== undefined) {
       throw new HostCallError(String(answer.error), answer.errorClass ?? "transient", answer.retryAfter);
     }

@@ -248,6 +248,11 @@ async fn bad_requests_say_what_is_wrong() {
         (json!({ "account": { "userName": "" } }), "account.userName"),
         (json!({ "account": { "userName": "x", "id": "7" } }), "account.id"),
         (json!({ "account": account, "logic": "newest" }), "logic"),
+        (json!({ "account": account, "logic": 0 }), "logic"),
+        (json!({ "account": account, "logic": -1 }), "logic"),
+        (json!({ "account": account, "attempt": -1 }), "attempt"),
+        (json!({ "account": account, "previous": [] }), "previous"),
+        (json!({ "account": account, "answers": [{ "status": 204, "body": "x" }] }), "answers[0].body"),
         (json!({ "account": account, "code": "export default 1" }), "code"),
         (json!({ "account": account, "code": "" }), "code"),
         (json!({ "account": account, "attempt": 0 }), "attempt"),
@@ -257,7 +262,19 @@ async fn bad_requests_say_what_is_wrong() {
         let refused = app.post(&path, body.clone()).await.expect(422);
         assert_eq!(refused["errors"][0]["field"], field, "{body}: {refused}");
     }
-    app.post(&path, json!({ "account": account, "logic": 7 })).await.expect(409);
+    for sample in [json!(0), json!(-5), json!(201), json!(1.5), json!("ALL"), json!("50")] {
+        let refused = app.post(&path, json!({ "sample": sample })).await.expect(422);
+        let rule = "must be a whole number from 1 to 200, or \"all\"";
+        assert_eq!(refused["errors"], json!([{ "field": "sample", "rule": rule }]), "{sample}");
+    }
+    let many = vec![json!({}); 101];
+    let refused = app.post(&path, json!({ "account": account, "answers": many })).await.expect(422);
+    assert_eq!(refused["errors"][0]["rule"], "must not have more than 100 entries");
+    app.post(&path, json!({ "account": account, "logic": 7 })).await.expect(404);
+    let rollback = format!("/targets/{}/logic/rollback", target.id);
+    let refused = app.post(&rollback, json!({ "version": 0 })).await.expect(422);
+    assert_eq!(refused["errors"][0]["field"], "version");
+    app.post(&rollback, json!({ "version": 7 })).await.expect(404);
     app.post("/targets/999999/logic/test", json!({ "account": account })).await.expect(404);
 }
 

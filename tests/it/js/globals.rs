@@ -304,6 +304,16 @@ async fn cryptography_is_there_and_fails_with_its_own_errors() {
 }
 
 #[tokio::test]
+async fn errors_are_not_cloned() {
+    let names = evaluate(
+        "return [new Error('x'), new TypeError('x'), new AggregateError([]), { deep: [new Error('x')] }]
+            .map((value) => { try { structuredClone(value); } catch (error) { return error.name; } });",
+    )
+    .await;
+    assert_eq!(names, json!(["DataCloneError", "DataCloneError", "DataCloneError", "DataCloneError"]));
+}
+
+#[tokio::test]
 async fn bodies_are_streams() {
     let read = evaluate(
         "const reader = new Response('abc').body.getReader();

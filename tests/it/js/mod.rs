@@ -12,3 +12,4 @@ mod sandbox;
 mod signing;
 mod streams;
 pub mod support;
+mod types;

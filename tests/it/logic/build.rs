@@ -305,3 +305,71 @@ async fn the_mapping_module_does_what_it_says() {
     let failed: Vec<_> = results.iter().filter(|result| !result.passed).collect();
     assert!(failed.is_empty() && results.len() == 9, "{failed:#?}");
 }
+
+#[tokio::test]
+async fn a_typo_in_a_test_fails_it() {
+    let results = tested(
+        "export default async (ctx) => { await fetch('https://x.example/'); return { status: 'provisioned' } };
+        const answers = (value) => ({ answers: value });
+        export const tests = {
+            async option(t) { await t.run({ accountx: 1 }) },
+            async account(t) { await t.run({ account: { usrName: 'a' } }) },
+            async previous(t) { await t.run({ previous: { remoteid: 'a' } }) },
+            async reason(t) { await t.run({ reason: 'create' }) },
+            async groups(t) { await t.run({ groups: {} }) },
+            async answers(t) { await t.run(answers(5)) },
+            async answer(t) { await t.run(answers([{ stauts: 200 }])) },
+            async status(t) { await t.run(answers([{ status: '200' }])) },
+            async body(t) { await t.run(answers([{ status: 204, body: 'x' }])) },
+            async given(t) { throw (await t.run(answers(() => ({ bdy: 1 })))).error },
+            async fine(t) {
+                const outcome = await t.run({ ...answers([{ status: 204 }]), account: { userName: 'a' }, previous: {}, groups: [] });
+                t.equal(outcome.response, { status: 'provisioned' });
+            },
+        };",
+    )
+    .await;
+    let (fine, wrong) = results.split_last().unwrap();
+    assert!(fine.passed, "{fine:?}");
+    assert!(wrong.iter().all(|result| !result.passed), "{wrong:#?}");
+    let heads = wrong.iter().map(|result| result.message.as_deref().unwrap().lines().next().unwrap());
+    insta::assert_snapshot!(heads.collect::<Vec<_>>().join("\n"));
+}
+
+#[tokio::test]
+async fn tests_are_an_object_of_functions() {
+    for tests in ["[() => {}]", "{ a: 1 }", "5"] {
+        let code = format!("export default () => 1; export const tests = {tests};");
+        let workshop = offline();
+        let built = workshop.build(&source(&code), None).await.unwrap();
+        let error = workshop.try_out(&built, &Limits::default()).await.unwrap_err().to_string();
+        assert!(error.contains("`tests` must be an object whose members are functions"), "{tests}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn what_changes_built_ins_is_told_why_it_cannot_load() {
+    let workshop = offline();
+    let code = "Array.isArray.convert = () => 1; export default () => 1;";
+    let built = workshop.build(&source(code), None).await.unwrap();
+    let error = workshop.try_out(&built, &Limits::default()).await.unwrap_err().to_string();
+    assert!(error.contains("built-in objects are frozen"), "{error}");
+}
+
+#[tokio::test]
+async fn a_dynamic_import_works_where_its_name_is_written_out() {
+    let results = tested(
+        "const name = 'provisiond:' + 'mapping';
+        export default async ({ account }) => {
+            const { normalize } = account.attributes.computed ? await import(name) : await import('provisiond:mapping');
+            return { status: 'provisioned', message: normalize(' a  b ') };
+        };
+        export const tests = {
+            async literal(t) { t.equal((await t.run()).response?.message, 'a b') },
+            async computed(t) { throw (await t.run({ account: { attributes: { computed: true } } })).error },
+        };",
+    )
+    .await;
+    assert!(results[0].passed, "{results:#?}");
+    assert!(results[1].message.is_some(), "{results:#?}");
+}

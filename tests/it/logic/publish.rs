@@ -36,6 +36,8 @@ async fn a_draft_becomes_a_version_with_a_history() {
         (&json!(2), &json!("says two"), &json!(1))
     );
     assert!(second.get("sweep").is_none(), "publishing runs nothing: {second}");
+    let null = json!({ "code": says("two"), "language": null, "packageDependencies": null });
+    app.put(&path, null).await.expect(200);
     let shown = app.get(&path).await;
     assert_eq!(shown["publishedVersion"], 2);
     assert_eq!(shown["draft"]["state"], "validated");

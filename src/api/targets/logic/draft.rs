@@ -28,8 +28,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 struct LogicBody {
     code: String,
     language: Option<Language>,
-    #[serde(default)]
-    package_dependencies: Dependencies,
+    package_dependencies: Option<Dependencies>,
 }
 
 #[derive(Default, Deserialize)]
@@ -54,7 +53,7 @@ async fn save(
     expect(&if_match, before.as_ref())?;
     let lock = lock_of(&state, before.as_ref()).await?;
     let LogicBody { code, language, package_dependencies: dependencies } = body;
-    let source = Source { code, language, dependencies };
+    let source = Source { code, language, dependencies: dependencies.unwrap_or_default() };
     let made = make(&engine, &target, &source, lock.as_ref(), &editor.caller.name).await?;
     let made = state
         .change(move |connection| {

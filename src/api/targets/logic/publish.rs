@@ -11,6 +11,7 @@ use super::{
     ApiState, Endpoint, EngineState, changed_meanwhile, effect, find, no_draft, note, refused, report,
 };
 use crate::domain::ids::TargetId;
+use crate::domain::subject::FieldError;
 use crate::domain::target::Target;
 use crate::http::auth::Editor;
 use crate::http::path::Id;
@@ -148,7 +149,7 @@ fn passed(tests: &[TestResult]) -> Result<(), Problem> {
     }
     let names = failed.iter().map(|test| format!("\"{}\"", test.name)).collect::<Vec<_>>().join(", ");
     let sentence = format!("{} of {} tests failed: {names}", failed.len(), tests.len());
-    let rule = crate::domain::subject::FieldError::new("code", sentence);
+    let rule = FieldError::new("code", sentence);
     Err(Problem::validation(vec![rule]).with_member("tests", json!(report::cut(tests).0)))
 }
 
@@ -166,6 +167,9 @@ async fn roll_back(
     Id(id): Id<TargetId>,
     OptionalJsonBody(body): OptionalJsonBody<RollbackBody>,
 ) -> Result<HttpResponse, Problem> {
+    if body.version.is_some_and(|version| version < 1) {
+        return Err(Problem::validation(vec![FieldError::new("version", "must be 1 or more")]));
+    }
     let (why, by) = (note(body.note)?, editor.caller.name.clone());
     let (target, version, sweep) = state
         .change(move |connection| {
