@@ -17,6 +17,7 @@ const {
   Promise,
   ReflectApply,
   ReflectDeleteProperty,
+  RegExpPrototypeExec,
   RegExpPrototypeTest,
   SafeRegExp,
   SafeSet,
@@ -95,6 +96,14 @@ function materialOf(keyData) {
   return RegExpPrototypeTest(HANDLE, text) ? text : null;
 }
 
+// One for each key: what is longer is no key, and would not fit into a frame.
+function checkMaterial(material) {
+  if (material.length > MAX_SIGNED || core.byteLength(material) > MAX_SIGNED) {
+    const limit = `the limit of ${MAX_SIGNED / 1048576} MiB for the material of a key`;
+    throw new HostCallError(`${limit} was reached`, "permanent");
+  }
+}
+
 function oneOf(what, list, value) {
   const word = typeof value === "object" && value !== null ? value.name : value;
   for (let i = 0; i < list.length; i++) {
@@ -165,6 +174,7 @@ async function importHandle(format, material, given, extractable, usages) {
   if (list.length === 0 || !list.every((usage) => usage === "sign")) {
     throw new DOMException('a secret can be used to sign only: give the usages ["sign"]', "SyntaxError");
   }
+  checkMaterial(material);
   const request = { __proto__: null, material, algorithm };
   const info = await ask("importKey with a secret", (run, number) => {
     op_inspect_key(run.id, number, JSONStringify(request));
@@ -191,7 +201,8 @@ async function signWith(request, given, data) {
   if (bytes === null) throw new TypeError("what is signed must be an ArrayBuffer or a view of one");
   const length = TypedArrayPrototypeGetByteLength(bytes);
   if (length > MAX_SIGNED) {
-    throw new HostCallError(`the limit of ${MAX_SIGNED} bytes to be signed at once was reached`, "permanent");
+    const limit = `the limit of ${MAX_SIGNED / 1048576} MiB to be signed at once`;
+    throw new HostCallError(`${limit} was reached`, "permanent");
   }
   const head = JSONStringify({
     __proto__: null,
@@ -214,7 +225,8 @@ function report(run, request, length) {
   run.signers ??= new SafeSet();
   if (SetPrototypeHas(run.signers, request)) return;
   SetPrototypeAdd(run.signers, request);
-  console.debug(`signed ${length} bytes with ${request.material} (${request.algorithm.name})`);
+  const { 0: handle } = RegExpPrototypeExec(HANDLE, request.material);
+  console.debug(`signed ${length} bytes with ${handle} (${request.algorithm.name})`);
 }
 
 let makeKey;
