@@ -110,7 +110,7 @@ function tameErrors() {
   }
 }
 
-// `samples` are of all that logic can have, `more` are values that no global
+// `samples` makes some of all that logic can have, `more` are values that no global
 // names.
 function freezeAll(scope, samples, more) {
   tameErrors();
@@ -120,7 +120,8 @@ function freezeAll(scope, samples, more) {
   const names = ReflectOwnKeys(scope);
   for (let i = 0; i < names.length; i++) push(found, ReflectGetOwnPropertyDescriptor(scope, names[i]));
   freezeFrom(found, frozen);
-  freezeFrom(shared(samples, frozen), frozen);
+  // Made now, they cannot add to what is frozen.
+  freezeFrom(shared(samples(), frozen), frozen);
   pin(scope);
 }
 

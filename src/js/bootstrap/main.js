@@ -40,7 +40,7 @@ const { freezeAll } = load("ext:provisiond/freeze.js");
 const { samples } = load("ext:provisiond/samples.js");
 const shared = install(scope);
 load("ext:provisiond/scope.js").guard(scope);
-freezeAll(scope, samples(), shared);
+freezeAll(scope, samples, shared);
 
 // Taken away again by the module that exports it.
 scope.__provisiond = { log };

@@ -84,24 +84,26 @@ function bytesOf(source) {
     );
 }
 
-// The text with a handle that is given for key data, also as its bytes (for
-// libraries that take these only); null when there is no handle in it.
-function materialOf(keyData) {
-  let text = keyData;
-  if (typeof keyData !== "string") {
-    const bytes = bytesOf(keyData);
-    if (bytes === null || TypedArrayPrototypeGetByteLength(bytes) > LONGEST_MATERIAL) return null;
-    text = core.decode(bytes);
-  }
-  return RegExpPrototypeTest(HANDLE, text) ? text : null;
-}
-
-// One for each key: what is longer is no key, and would not fit into a frame.
+// What is longer is no key, and would not fit into a frame.
 function checkMaterial(material) {
   if (material.length > MAX_SIGNED || core.byteLength(material) > MAX_SIGNED) {
     const limit = `the limit of ${MAX_SIGNED / 1048576} MiB for the material of a key`;
     throw new HostCallError(`${limit} was reached`, "permanent");
   }
+}
+
+// The text with a handle that is given for key data, also as its bytes (for
+// libraries that take these only); null when there is no handle in it.
+function materialOf(keyData) {
+  let text = keyData;
+  if (typeof keyData === "string") {
+    checkMaterial(text);
+  } else {
+    const bytes = bytesOf(keyData);
+    if (bytes === null || TypedArrayPrototypeGetByteLength(bytes) > LONGEST_MATERIAL) return null;
+    text = core.decode(bytes);
+  }
+  return RegExpPrototypeTest(HANDLE, text) ? text : null;
 }
 
 function oneOf(what, list, value) {
@@ -174,7 +176,6 @@ async function importHandle(format, material, given, extractable, usages) {
   if (list.length === 0 || !list.every((usage) => usage === "sign")) {
     throw new DOMException('a secret can be used to sign only: give the usages ["sign"]', "SyntaxError");
   }
-  checkMaterial(material);
   const request = { __proto__: null, material, algorithm };
   const info = await ask("importKey with a secret", (run, number) => {
     op_inspect_key(run.id, number, JSONStringify(request));
