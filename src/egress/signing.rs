@@ -27,6 +27,9 @@ use crate::domain::status::ErrorClass;
 const AT_ONCE: usize = 2;
 /// Keys that are kept ready. Most targets have one.
 const KEPT: usize = 64;
+/// Longest material of a key that is kept, in bytes: a private key is shorter, and
+/// a longer HMAC key is quick to read again.
+const KEPT_MATERIAL: usize = 16 * 1024;
 
 /// The keys of one policy, each read when it is first needed.
 pub(super) struct Signers {
@@ -80,7 +83,7 @@ impl Signers {
         };
         let key = self.work(read).await?;
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if keys.len() < KEPT {
+        if keys.len() < KEPT && request.material.len() <= KEPT_MATERIAL {
             keys.insert(request, key.clone());
         }
         Ok(key)

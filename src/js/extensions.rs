@@ -22,6 +22,8 @@ const HOST: &[ExtensionFileSource] = &[
     ExtensionFileSource::new("ext:provisiond/globals.js", ascii_str_include!("bootstrap/globals.js")),
     ExtensionFileSource::new("ext:provisiond/intl.js", ascii_str_include!("bootstrap/intl.js")),
     ExtensionFileSource::new("ext:provisiond/run.js", ascii_str_include!("bootstrap/run.js")),
+    ExtensionFileSource::new("ext:provisiond/samples.js", ascii_str_include!("bootstrap/samples.js")),
+    ExtensionFileSource::new("ext:provisiond/scope.js", ascii_str_include!("bootstrap/scope.js")),
     ExtensionFileSource::new("ext:provisiond/signing.js", ascii_str_include!("bootstrap/signing.js")),
     ExtensionFileSource::new("ext:provisiond/testing.js", ascii_str_include!("bootstrap/testing.js")),
     ExtensionFileSource::new(

@@ -19,8 +19,11 @@ pub const MAX_REQUEST_HEAD: usize = 1024 * 1024;
 pub const MAX_REQUEST_HEADERS: usize = 1_000;
 /// Largest request body of a host call.
 pub const MAX_REQUEST_BODY: usize = 10 * 1024 * 1024;
-/// Most bytes that are signed at once.
+/// Most bytes that are signed at once, and most of the material of a key.
 pub const MAX_SIGNED: usize = 1024 * 1024;
+/// Longest head of what is to be signed, as JSON: the material of the key, each
+/// byte of which may be written as six, and the algorithm.
+pub const MAX_SIGN_HEAD: usize = 6 * MAX_SIGNED + 1024;
 /// Most bytes of requests, heads and bodies, that one host may have on their way
 /// at once: the daemon keeps them in memory.
 pub const MAX_REQUESTS_IN_FLIGHT: usize = 64 * 1024 * 1024;

@@ -72,6 +72,8 @@ impl Runtime {
         js.op_state().borrow_mut().put(outbox.clone());
         js.op_state().borrow_mut().put(Bodies::default());
         let scripts = Scripts::boot(&mut js);
+        // The samples of the bootstrap lie in the heap that is the author's.
+        js.v8_isolate().low_memory_notification();
         Self { js, scripts, outbox, batch: 1 }
     }
 

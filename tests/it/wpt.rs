@@ -184,7 +184,7 @@ areas! {
     high_resolution_time: "hr-time", 6;
     microtasks: "html/webappapis/microtask-queuing", 5;
     piping: "streams/piping", 227;
-    readable_streams: "streams/readable-streams", 322;
+    readable_streams: "streams/readable-streams", 321;
     structured_clone: "html/webappapis/structured-clone", 104;
     timers: "html/webappapis/timers", 8;
     transform_streams: "streams/transform-streams", 126;

@@ -14,9 +14,12 @@ const {
   ObjectFreeze,
   SafeMap,
   String,
+  StringPrototypeIncludes,
   StringPrototypeRepeat,
+  StringPrototypeReplaceAll,
   StringPrototypeSlice,
   SymbolToStringTag,
+  TypedArrayPrototypeSubarray,
 } = primordials;
 const { inspectArgs } = core.loadExtScript("ext:deno_web/01_console.js");
 const { frames, message } = core.loadExtScript("ext:provisiond/thrown.js");
@@ -42,19 +45,36 @@ function format(args) {
   return inspectArgs(args, { colors: false });
 }
 
+// As much of the text as takes no more bytes of UTF-8 than that. What stands for
+// NUL, which is not kept, is counted as it is.
+function fitting(text, bytes) {
+  text = StringPrototypeSlice(text, 0, bytes);
+  if (StringPrototypeIncludes(text, "\0")) text = StringPrototypeReplaceAll(text, "\0", "\ufffd");
+  if (core.byteLength(text) <= bytes) return text;
+  const encoded = core.encode(text);
+  let end = bytes;
+  while (end > 0 && (encoded[end] & 0xc0) === 0x80) end--;
+  return core.decode(TypedArrayPrototypeSubarray(encoded, 0, end));
+}
+
 function write(level, args) {
   const to = state();
   if (to === null || to.cut) return;
-  let text = StringPrototypeRepeat("  ", to.indent) + format(args);
-  if (to.lines >= MAX_LINES || to.bytes >= MAX_BYTES) {
+  if (to.lines < MAX_LINES) {
+    const text = StringPrototypeRepeat("  ", to.indent) + format(args);
+    const kept = fitting(text, MAX_BYTES - to.bytes);
+    to.cut = kept.length < text.length;
+    to.bytes += core.byteLength(kept);
+    put(to, level, kept);
+  } else {
     to.cut = true;
-    text = `the rest of the console was cut: a run may write ${MAX_LINES} lines and ${MAX_BYTES} bytes`;
-    level = WARN;
-  } else if (to.bytes + text.length > MAX_BYTES) {
-    text = StringPrototypeSlice(text, 0, MAX_BYTES - to.bytes);
   }
+  if (!to.cut) return;
+  put(to, WARN, `the rest of the console was cut: a run may write ${MAX_LINES} lines and ${MAX_BYTES} bytes`);
+}
+
+function put(to, level, text) {
   to.lines++;
-  to.bytes += text.length;
   op_console(to.run.id, level, MathRound(op_elapsed() - to.run.startedAt), text);
 }
 

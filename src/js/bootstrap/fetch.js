@@ -262,5 +262,13 @@ function innerResponse(call, head, content) {
   };
 }
 
-return { fetch };
+// As answers make them: with the body there, and with it coming.
+function sampleResponses() {
+  const call = new Call(null, 0, "", "GET", null);
+  const head = [200, "", "https://a.example/", true, [["a", "b"]], false];
+  const make = (content) => fromInnerResponse(innerResponse(call, head, content), "immutable");
+  return [make({ body: "a", consumed: false }), make(call.stream("a"))];
+}
+
+return { fetch, sampleResponses };
 })();

@@ -1,4 +1,4 @@
-// Freezes every object that logic can reach without making one: no run can
+// Freezes every object that logic can reach and that is not its own: no run can
 // change what another one meets.
 //
 // Freezing alone would break innocent code: assigning to a property that is
@@ -9,15 +9,20 @@
 const { primordials } = __bootstrap;
 const {
   ArrayPrototypePush,
+  MapPrototypeGet,
+  MapPrototypeSet,
   ObjectFreeze,
   ObjectGetOwnPropertyDescriptor,
   ObjectHasOwn,
+  ReflectApply,
   ReflectDefineProperty,
   ReflectGetOwnPropertyDescriptor,
   ReflectGetPrototypeOf,
   ReflectOwnKeys,
+  SafeMap,
   SafeSet,
   SetPrototypeAdd,
+  SetPrototypeForEach,
   SetPrototypeHas,
   String,
   SymbolIterator,
@@ -90,30 +95,6 @@ function allowAssigning(owner, key, descriptor, found) {
   });
 }
 
-// Intrinsics that no global names.
-function hidden() {
-  async function* asyncGenerator() {}
-  function* generator() {}
-  return [
-    ReflectGetPrototypeOf(async function () {}),
-    ReflectGetPrototypeOf(generator),
-    ReflectGetPrototypeOf(asyncGenerator),
-    generator.prototype,
-    asyncGenerator.prototype,
-    ReflectGetPrototypeOf(async () => {}),
-    ReflectGetPrototypeOf(new Map()[SymbolIterator]()),
-    ReflectGetPrototypeOf(new Set()[SymbolIterator]()),
-    ReflectGetPrototypeOf([][SymbolIterator]()),
-    ReflectGetPrototypeOf(""[SymbolIterator]()),
-    ReflectGetPrototypeOf("".matchAll(/x/g)),
-    ReflectGetPrototypeOf(new URLSearchParams()[SymbolIterator]()),
-    ReflectGetPrototypeOf(new Headers()[SymbolIterator]()),
-    ReflectGetPrototypeOf(new FormData()[SymbolIterator]()),
-    ReflectGetPrototypeOf(Iterator.from({ next() {} })),
-    ReflectGetPrototypeOf([].values().map((value) => value)),
-  ];
-}
-
 // User code must not steer how stacks of other runs look.
 function tameErrors() {
   const names = ["prepareStackTrace", "stackTraceLimit"];
@@ -129,24 +110,106 @@ function tameErrors() {
   }
 }
 
-function freezeAll(scope) {
+// `samples` makes some of all that logic can have, `more` are values that no global
+// names.
+function freezeAll(scope, samples, more) {
   tameErrors();
-  const seen = new SafeSet();
-  const found = hidden();
-  SetPrototypeAdd(seen, scope);
+  const frozen = new SafeSet();
+  SetPrototypeAdd(frozen, scope);
+  const found = more;
   const names = ReflectOwnKeys(scope);
-  for (let i = 0; i < names.length; i++) {
-    const descriptor = ReflectGetOwnPropertyDescriptor(scope, names[i]);
-    ArrayPrototypePush(found, descriptor.value, descriptor.get, descriptor.set);
-  }
+  for (let i = 0; i < names.length; i++) push(found, ReflectGetOwnPropertyDescriptor(scope, names[i]));
+  freezeFrom(found, frozen);
+  // Made now, they cannot add to what is frozen.
+  freezeFrom(shared(samples(), frozen), frozen);
+  pin(scope);
+}
+
+function freezeFrom(found, frozen) {
   for (let i = 0; i < found.length; i++) {
     const value = found[i];
-    if ((typeof value !== "object" && typeof value !== "function") || value === null) continue;
-    if (SetPrototypeHas(seen, value)) continue;
-    SetPrototypeAdd(seen, value);
+    if (!isObject(value) || SetPrototypeHas(frozen, value)) continue;
+    SetPrototypeAdd(frozen, value);
     freezeOne(value, found);
   }
-  pin(scope);
+}
+
+function isObject(value) {
+  return (typeof value === "object" || typeof value === "function") && value !== null;
+}
+
+function push(found, { value, get, set }) {
+  if (isObject(value)) {
+    ArrayPrototypePush(found, value);
+  } else if (get !== undefined || set !== undefined) {
+    ArrayPrototypePush(found, get, set);
+  }
+}
+
+// Instances of a class that are asked what their accessors give. Not all have the
+// same inside: a stream may be read, or of bytes.
+const ASKED = 8;
+
+// The functions and prototypes that samples lead to: classes that no global
+// names, and what they are made of. The instances stay as they are.
+function shared(found, frozen) {
+  const seen = new SafeSet();
+  const classes = new SafeMap();
+  const shared = [];
+  for (let i = 0; i < found.length; i++) {
+    const value = found[i];
+    if (!isObject(value) || SetPrototypeHas(frozen, value) || SetPrototypeHas(seen, value)) continue;
+    SetPrototypeAdd(seen, value);
+    const getters = accessorsOf(value, found);
+    if (typeof value === "function") {
+      ArrayPrototypePush(shared, value);
+      continue;
+    }
+    const prototype = ReflectGetPrototypeOf(value);
+    ArrayPrototypePush(shared, prototype);
+    // A prototype's own accessors are its instances' to answer.
+    if (!ObjectHasOwn(value, "constructor")) ask(value, getters, found);
+    if (prototype === null || prototype === ObjectPrototype) continue;
+    const known = MapPrototypeGet(classes, prototype) ?? { asked: 0, getters: inherited(prototype) };
+    MapPrototypeSet(classes, prototype, known);
+    if (known.asked++ < ASKED) ask(value, known.getters, found);
+  }
+  return shared;
+}
+
+function inherited(prototype) {
+  const getters = [];
+  for (let owner = prototype; owner !== null && owner !== ObjectPrototype; owner = ReflectGetPrototypeOf(owner)) {
+    const own = accessorsOf(owner, []);
+    for (let i = 0; i < own.length; i++) ArrayPrototypePush(getters, own[i]);
+  }
+  return getters;
+}
+
+// Adds what an object has, and answers with the getters among it.
+function accessorsOf(value, found) {
+  ArrayPrototypePush(found, ReflectGetPrototypeOf(value));
+  const getters = [];
+  const keys = ReflectOwnKeys(value);
+  for (let i = 0; i < keys.length; i++) {
+    const descriptor = ReflectGetOwnPropertyDescriptor(value, keys[i]);
+    push(found, descriptor);
+    if (descriptor.get !== undefined) ArrayPrototypePush(getters, descriptor.get);
+  }
+  return getters;
+}
+
+function ask(value, getters, found) {
+  for (let i = 0; i < getters.length; i++) ArrayPrototypePush(found, given(value, getters[i]));
+}
+
+function given(value, get) {
+  try {
+    return ReflectApply(get, value, []);
+  } catch {
+    // It is no accessor of this kind of object.
+    return undefined;
+  }
 }
 
 function freezeOne(value, found) {
@@ -155,7 +218,7 @@ function freezeOne(value, found) {
   const keys = ReflectOwnKeys(value);
   for (let i = 0; i < keys.length; i++) {
     const descriptor = ReflectGetOwnPropertyDescriptor(value, keys[i]);
-    ArrayPrototypePush(found, descriptor.value, descriptor.get, descriptor.set);
+    push(found, descriptor);
     const isData = ObjectHasOwn(descriptor, "value") && descriptor.configurable;
     if (assignable && isData && isAssigned(value, keys[i])) {
       allowAssigning(value, keys[i], descriptor, found);

@@ -3,6 +3,7 @@
 const { core, primordials } = __bootstrap;
 const { op_elapsed } = core.ops;
 const {
+  ArrayPrototypePush,
   DateNow,
   ObjectDefineProperty,
   ReflectDefineProperty,
@@ -27,6 +28,9 @@ const LANGUAGE = [
   "decodeURIComponent", "encodeURI", "encodeURIComponent", "escape", "eval", "globalThis", "isFinite",
   "isNaN", "parseFloat", "parseInt", "undefined", "unescape",
 ];
+
+// What the engine throws all the same.
+const THROWN = ["InternalError", "SuppressedError"];
 
 // Of the web.
 function web() {
@@ -109,7 +113,10 @@ function performance() {
   return ObjectDefineProperty(performance, SymbolToStringTag, { __proto__: null, value: "Performance" });
 }
 
+// Answers with what all runs share and no global names.
 function install(scope) {
+  const shared = [load("ext:deno_crypto/00_crypto.js").crypto.subtle];
+  for (let i = 0; i < THROWN.length; i++) ArrayPrototypePush(shared, scope[THROWN[i]]);
   load("ext:provisiond/intl.js").install(scope);
   const kept = { __proto__: null };
   for (let i = 0; i < LANGUAGE.length; i++) kept[LANGUAGE[i]] = true;
@@ -131,6 +138,7 @@ function install(scope) {
       configurable: true,
     });
   }
+  return shared;
 }
 
 return { install };

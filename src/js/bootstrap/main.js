@@ -37,8 +37,10 @@ events.saveGlobalThisReference({
 
 const { install } = load("ext:provisiond/globals.js");
 const { freezeAll } = load("ext:provisiond/freeze.js");
-install(scope);
-freezeAll(scope);
+const { samples } = load("ext:provisiond/samples.js");
+const shared = install(scope);
+load("ext:provisiond/scope.js").guard(scope);
+freezeAll(scope, samples, shared);
 
 // Taken away again by the module that exports it.
 scope.__provisiond = { log };

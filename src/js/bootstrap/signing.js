@@ -17,6 +17,7 @@ const {
   Promise,
   ReflectApply,
   ReflectDeleteProperty,
+  RegExpPrototypeExec,
   RegExpPrototypeTest,
   SafeRegExp,
   SafeSet,
@@ -83,11 +84,21 @@ function bytesOf(source) {
     );
 }
 
+// What is longer is no key, and would not fit into a frame.
+function checkMaterial(material) {
+  if (material.length > MAX_SIGNED || core.byteLength(material) > MAX_SIGNED) {
+    const limit = `the limit of ${MAX_SIGNED / 1048576} MiB for the material of a key`;
+    throw new HostCallError(`${limit} was reached`, "permanent");
+  }
+}
+
 // The text with a handle that is given for key data, also as its bytes (for
 // libraries that take these only); null when there is no handle in it.
 function materialOf(keyData) {
   let text = keyData;
-  if (typeof keyData !== "string") {
+  if (typeof keyData === "string") {
+    checkMaterial(text);
+  } else {
     const bytes = bytesOf(keyData);
     if (bytes === null || TypedArrayPrototypeGetByteLength(bytes) > LONGEST_MATERIAL) return null;
     text = core.decode(bytes);
@@ -191,7 +202,8 @@ async function signWith(request, given, data) {
   if (bytes === null) throw new TypeError("what is signed must be an ArrayBuffer or a view of one");
   const length = TypedArrayPrototypeGetByteLength(bytes);
   if (length > MAX_SIGNED) {
-    throw new HostCallError(`the limit of ${MAX_SIGNED} bytes to be signed at once was reached`, "permanent");
+    const limit = `the limit of ${MAX_SIGNED / 1048576} MiB to be signed at once`;
+    throw new HostCallError(`${limit} was reached`, "permanent");
   }
   const head = JSONStringify({
     __proto__: null,
@@ -214,7 +226,8 @@ function report(run, request, length) {
   run.signers ??= new SafeSet();
   if (SetPrototypeHas(run.signers, request)) return;
   SetPrototypeAdd(run.signers, request);
-  console.debug(`signed ${length} bytes with ${request.material} (${request.algorithm.name})`);
+  const { 0: handle } = RegExpPrototypeExec(HANDLE, request.material);
+  console.debug(`signed ${length} bytes with ${handle} (${request.algorithm.name})`);
 }
 
 let makeKey;

@@ -14,7 +14,8 @@ use tokio::task::JoinHandle;
 use super::super::code::{Code, Place};
 use super::super::limits::{
     MAX_CALLS_PER_RUN, MAX_CONSOLE_BYTES, MAX_CONSOLE_LINES, MAX_EVENTS, MAX_FRAME_FROM_HOST, MAX_MESSAGE,
-    MAX_REQUEST_BODY, MAX_REQUEST_HEAD, MAX_REQUESTS_IN_FLIGHT, MAX_RETURNED, MAX_SIGNED, MAX_TEST_NAMES,
+    MAX_REQUEST_BODY, MAX_REQUEST_HEAD, MAX_REQUESTS_IN_FLIGHT, MAX_RETURNED, MAX_SIGN_HEAD,
+    MAX_SIGNED, MAX_TEST_NAMES,
     MAX_TESTS, cut,
 };
 use super::super::outcome::{CompileError, RunOutcome, StartError};
@@ -242,7 +243,7 @@ fn signing(
     if calls > MAX_CALLS_PER_RUN {
         return Err(ProtocolError::TooMany);
     }
-    if head.len() > MAX_REQUEST_HEAD || data.len() > MAX_SIGNED {
+    if head.len() > MAX_SIGN_HEAD || data.len() > MAX_SIGNED {
         return Err(ProtocolError::TooLarge(head.len() + data.len()));
     }
     let size = head.len() + data.len();
@@ -267,7 +268,14 @@ impl super::shared::Slot {
     /// the limit says that the rest was cut.
     fn write(&mut self, code: &Code, at_ms: u32, payload: &[u8]) {
         let Some((level, text)) = payload.split_first() else { return };
-        if self.console.len() > MAX_CONSOLE_LINES || self.console_bytes > 2 * MAX_CONSOLE_BYTES {
+        if self.console.len() > MAX_CONSOLE_LINES || self.console_is_cut {
+            return;
+        }
+        let at_ms = at_ms.into();
+        // The scripts say so in time; what they counted may have grown here.
+        if self.console_bytes > 2 * MAX_CONSOLE_BYTES {
+            self.console_is_cut = true;
+            self.console.push(ConsoleLine { level: ConsoleLevel::Warn, at_ms, text: console_was_cut() });
             return;
         }
         let level = match level {
@@ -281,8 +289,14 @@ impl super::shared::Slot {
         let text = String::from_utf8_lossy(&text[..text.len().min(MOST)]).replace('\0', "\u{fffd}");
         let text = code.readable(cut(&text, MOST)).into_owned();
         self.console_bytes += text.len();
-        self.console.push(ConsoleLine { level, at_ms: at_ms.into(), text });
+        self.console.push(ConsoleLine { level, at_ms, text });
     }
+}
+
+fn console_was_cut() -> String {
+    format!(
+        "the rest of the console was cut: a run may write {MAX_CONSOLE_LINES} lines and {MAX_CONSOLE_BYTES} bytes"
+    )
 }
 
 /// The last of the signs is a text that the engine could not make for itself:

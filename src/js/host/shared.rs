@@ -97,6 +97,8 @@ pub(super) struct Slot {
     pub events: VecDeque<Event>,
     pub console: Vec<ConsoleLine>,
     pub console_bytes: usize,
+    /// Its last line says that the rest was cut.
+    pub console_is_cut: bool,
     pub calls: u32,
     pub waker: Option<Waker>,
 }
@@ -315,6 +317,7 @@ impl State {
         slot.events.clear();
         slot.waker = None;
         slot.console_bytes = 0;
+        slot.console_is_cut = false;
         slot.calls = 0;
         let console = std::mem::take(&mut slot.console);
         self.free.push(run % MAX_IN_FLIGHT as u32);

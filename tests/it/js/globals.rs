@@ -1,8 +1,13 @@
 //! What logic sees, and what it cannot change.
 
+use provisiond::domain::host_call::HostCallError;
+use provisiond::domain::status::ErrorClass;
+use provisiond::domain::target::Limits;
 use serde_json::json;
 
-use super::support::{evaluate, run, run_once, start, value};
+use super::support::{
+    Peer, evaluate, response, run, run_once, run_with, start, start_within, value,
+};
 
 #[tokio::test]
 async fn globals_are_exactly_these() {
@@ -141,6 +146,116 @@ async fn pollution_does_not_cross_runs() {
     let clean = json!([null, 2, "{\"a\":1}", 2]);
     assert_eq!(value(run(&host, json!({"attack": true})).await), clean);
     assert_eq!(value(run(&host, json!({})).await), clean);
+}
+
+/// A peer of which some requests fail.
+fn peer() -> std::sync::Arc<Peer> {
+    Peer::new(|request| {
+        if request.url.contains("fail") {
+            let message = "refused".to_owned();
+            return Err(HostCallError { class: ErrorClass::Transient, message, retry_after: None });
+        }
+        Ok(response(request, 200, b"answer"))
+    })
+}
+
+/// From instances of everything, along properties, symbols, prototypes and what
+/// accessors give: two runs have nothing in common that one could change.
+#[tokio::test]
+async fn nothing_that_two_runs_share_can_be_changed() {
+    let limits = Limits { cpu_ms: 20_000, wall_ms: 60_000, heap_mib: 256 };
+    let host = start_within(include_str!("walk.js"), limits).await;
+    for number in 1..=3 {
+        let found = value(run_with(&host, json!({}), peer()).await);
+        assert!(found["seen"].as_u64() > Some(2_000), "{found}");
+        assert_eq!(found["found"], json!([]), "in run {number}");
+    }
+}
+
+#[tokio::test]
+async fn the_insides_of_responses_and_errors_are_nobodys_to_change() {
+    let host = start(
+        "const inside = (object, name) => object[Reflect.ownKeys(object).find((key) => String(key) === `Symbol(${name})`)];
+        const pollute = (object, name, value) => { try { object[name] = value; return 'changed'; } catch (error) { return error.name; } };
+        export default async ({ attack }) => {
+            const answer = await fetch('https://a.example/');
+            const failure = await fetch('https://a.example/fail').catch((error) => error);
+            const tried = [];
+            if (attack) {
+                const body = Object.getPrototypeOf(inside(answer, 'response').body);
+                const { consume } = body;
+                tried.push(pollute(body, 'consume', function () { return consume.call(this) + '/*poisoned*/'; }));
+                tried.push(pollute(body, 'more', 1), pollute(body.constructor, 'more', 1));
+                tried.push(pollute(Object.getPrototypeOf(failure), 'poison', 1), pollute(failure.constructor, 'poison', 1));
+            }
+            return [tried, await answer.text(), failure.poison ?? null, failure.constructor.poison ?? null, failure.errorClass];
+        }",
+    )
+    .await;
+    let attacked = value(run_with(&host, json!({ "attack": true }), peer()).await);
+    assert_eq!(attacked[0], json!(["TypeError", "TypeError", "TypeError", "TypeError", "TypeError"]));
+    let clean = json!([[], "answer", null, null, "transient"]);
+    assert_eq!(value(run_with(&host, json!({}), peer()).await), clean);
+}
+
+#[tokio::test]
+async fn the_global_object_stays_open_and_inherits_what_it_did() {
+    let host = start(
+        "export default ({ attack }) => {
+            const attempts = [
+                (g) => Object.freeze(g), (g) => Object.seal(g), (g) => Object.preventExtensions(g), (g) => Reflect.preventExtensions(g),
+                (g) => Object.setPrototypeOf(g, { leaked: 1 }), (g) => Reflect.setPrototypeOf(g, { leaked: 1 }), (g) => { g.__proto__ = { leaked: 1 }; },
+                (g) => Reflect.getOwnPropertyDescriptor(Object.prototype, '__proto__').set.call(g, null),
+            ];
+            const proxy = new Proxy(globalThis, {}), tried = [];
+            const globals = attack ? [globalThis, proxy, new Proxy(proxy, { isExtensible: () => true })] : [];
+            for (const attempt of attempts) for (const g of globals) {
+                try { attempt(g); tried.push(String(attempt)); } catch (error) {
+                    if (!(error instanceof TypeError) || !error.message.startsWith('globalThis cannot be ')) tried.push(error.message);
+                }
+            }
+            globalThis.counted = (globalThis.counted ?? 0) + 1;
+            return [tried, typeof leaked, counted, Object.isExtensible(globalThis)];
+        }",
+    )
+    .await;
+    assert_eq!(value(run(&host, json!({ "attack": true })).await), json!([[], "undefined", 1, true]));
+    assert_eq!(value(run(&host, json!({})).await), json!([[], "undefined", 2, true]));
+}
+
+/// What guards the global object is as the functions of the language are.
+#[tokio::test]
+async fn other_objects_can_be_frozen_and_given_prototypes() {
+    let seen = evaluate(
+        "const proxied = new Proxy({}, {}), made = {};
+        made.__proto__ = { a: 1 };
+        const functions = [Object.freeze, Object.seal, Object.preventExtensions, Object.setPrototypeOf, Reflect.preventExtensions,
+            Reflect.setPrototypeOf, Reflect.getOwnPropertyDescriptor(Object.prototype, '__proto__').set];
+        const fails = (doing) => { try { doing(); return false; } catch (error) { return error instanceof TypeError; } };
+        return [
+            functions.map((f) => [f.name, f.length, Object.isFrozen(f), Object.hasOwn(f, 'prototype')].join()), made.a,
+            Object.isFrozen(Object.freeze(proxied)), Object.isFrozen(proxied), Object.freeze(1), Object.seal('a'), Object.preventExtensions(null),
+            Object.setPrototypeOf({}, Array.prototype) instanceof Array, Reflect.setPrototypeOf({}, null), Reflect.preventExtensions([]),
+            fails(() => Reflect.preventExtensions(1)), fails(() => Object.setPrototypeOf(null, {})), fails(() => Reflect.setPrototypeOf(1, {})),
+            Object.isSealed(Object.seal([])), Object.freeze(Proxy.revocable({}, {}).proxy) !== undefined,
+        ];",
+    )
+    .await;
+    assert_eq!(
+        seen,
+        json!([
+            [
+                "freeze,1,true,false",
+                "seal,1,true,false",
+                "preventExtensions,1,true,false",
+                "setPrototypeOf,2,true,false",
+                "preventExtensions,1,true,false",
+                "setPrototypeOf,2,true,false",
+                "set __proto__,1,true,false"
+            ],
+            1, true, true, 1, "a", null, true, true, true, true, true, true, true, true,
+        ])
+    );
 }
 
 #[tokio::test]

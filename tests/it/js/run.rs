@@ -136,6 +136,24 @@ async fn the_console_of_a_run_is_cut() {
     assert!((65_536..66_000).contains(&bytes), "{bytes}");
 }
 
+/// The limit counts bytes of UTF-8, a character stays whole, and that something is
+/// missing is said.
+#[tokio::test]
+async fn the_console_is_cut_at_a_character_and_says_so() {
+    for (line, kept) in [
+        ("'\\u20ac'.repeat(70000)", 65_535),
+        ("'x' + '\\u{1f600}'.repeat(70000)", 65_533),
+        ("'\\0'.repeat(70000)", 65_535),
+        ("'x'.repeat(70000)", 65_536),
+        ("'\\ud83d'.repeat(70000)", 65_535),
+    ] {
+        let end = run_once(&format!("export default () => {{ console.log({line}); console.log('tail') }}")).await;
+        let texts = texts(&end.console);
+        assert_eq!((texts.len(), texts[0].len()), (2, kept), "{line}");
+        assert!(texts[1].starts_with("the rest of the console was cut"), "{}", texts[1]);
+    }
+}
+
 #[tokio::test]
 async fn lines_belong_to_the_run_that_wrote_them() {
     let host = Arc::new(

@@ -353,3 +353,30 @@ async fn signatures_count_as_host_calls() {
     .await;
     assert_eq!(thrown(end).message, "the limit of 1000 host calls in a run was reached");
 }
+
+/// The host goes on: only the call fails.
+#[tokio::test]
+async fn material_and_data_above_the_limit_are_refused() {
+    let end = with_secret(
+        "correct horse",
+        "const hmac = { name: 'HMAC', hash: 'SHA-256' }, most = 1024 * 1024, said = [];
+        const attempt = async (material, data) => {
+            try {
+                const key = await crypto.subtle.importKey('raw', material, hmac, false, ['sign']);
+                said.push((await crypto.subtle.sign('HMAC', key, data)).byteLength);
+            } catch (error) { said.push(`${error.name} ${error.errorClass}: ${error.message}`); }
+        };
+        const rest = most - handle.length;
+        await attempt(handle + 'x'.repeat(rest), new Uint8Array(most));
+        await attempt(handle + '\\x01'.repeat(rest >> 2), new Uint8Array(most));
+        await attempt(handle + 'x'.repeat(rest + 1), new Uint8Array(1));
+        await attempt(handle + '\\u20ac'.repeat(rest / 2), new Uint8Array(1));
+        await attempt(handle + 'x'.repeat(3e6), new Uint8Array(1));
+        await attempt(handle, new Uint8Array(most + 1));
+        return said;",
+    )
+    .await;
+    let material = "HostCallError permanent: the limit of 1 MiB for the material of a key was reached";
+    let data = "HostCallError permanent: the limit of 1 MiB to be signed at once was reached";
+    assert_eq!(value(end), json!([32, 32, material, material, material, data]));
+}
