@@ -80,6 +80,8 @@ function put(to, level, text) {
 
 // What no code of the author's could catch.
 function uncaught(prefix, error) {
+  // What nobody will read is not made: a stack takes memory.
+  if (state()?.cut !== false) return;
   let text;
   try {
     text = message(error) + frames(error);
