@@ -14,9 +14,8 @@ use tokio::task::JoinHandle;
 use super::super::code::{Code, Place};
 use super::super::limits::{
     MAX_CALLS_PER_RUN, MAX_CONSOLE_BYTES, MAX_CONSOLE_LINES, MAX_EVENTS, MAX_FRAME_FROM_HOST, MAX_MESSAGE,
-    MAX_REQUEST_BODY, MAX_REQUEST_HEAD, MAX_REQUESTS_IN_FLIGHT, MAX_RETURNED, MAX_SIGN_HEAD,
-    MAX_SIGNED, MAX_TEST_NAMES,
-    MAX_TESTS, cut,
+    MAX_REQUEST_BODY, MAX_REQUEST_HEAD, MAX_REQUESTS_IN_FLIGHT, MAX_RETURNED, MAX_SIGN_HEAD, MAX_SIGNED,
+    MAX_TEST_NAMES, MAX_TESTS, cut,
 };
 use super::super::outcome::{CompileError, RunOutcome, StartError};
 use super::super::protocol::{self, Frame, Kind, LoadFailure, Loaded, ProtocolError};

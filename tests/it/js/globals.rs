@@ -5,9 +5,7 @@ use provisiond::domain::status::ErrorClass;
 use provisiond::domain::target::Limits;
 use serde_json::json;
 
-use super::support::{
-    Peer, evaluate, response, run, run_once, run_with, start, start_within, value,
-};
+use super::support::{Peer, evaluate, response, run, run_once, run_with, start, start_within, value};
 
 #[tokio::test]
 async fn globals_are_exactly_these() {
@@ -253,7 +251,20 @@ async fn other_objects_can_be_frozen_and_given_prototypes() {
                 "setPrototypeOf,2,true,false",
                 "set __proto__,1,true,false"
             ],
-            1, true, true, 1, "a", null, true, true, true, true, true, true, true, true,
+            1,
+            true,
+            true,
+            1,
+            "a",
+            null,
+            true,
+            true,
+            true,
+            true,
+            true,
+            true,
+            true,
+            true,
         ])
     );
 }

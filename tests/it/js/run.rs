@@ -147,7 +147,8 @@ async fn the_console_is_cut_at_a_character_and_says_so() {
         ("'x'.repeat(70000)", 65_536),
         ("'\\ud83d'.repeat(70000)", 65_535),
     ] {
-        let end = run_once(&format!("export default () => {{ console.log({line}); console.log('tail') }}")).await;
+        let end =
+            run_once(&format!("export default () => {{ console.log({line}); console.log('tail') }}")).await;
         let texts = texts(&end.console);
         assert_eq!((texts.len(), texts[0].len()), (2, kept), "{line}");
         assert!(texts[1].starts_with("the rest of the console was cut"), "{}", texts[1]);
