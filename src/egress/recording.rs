@@ -164,19 +164,13 @@ fn millis(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::host_call::ExchangeRequest;
     use crate::egress::AllowList;
-
-    fn request(url: &str) -> Shown {
-        let (method, url) = ("GET".to_owned(), url.to_owned());
-        Shown { request: ExchangeRequest { method, url, headers: Vec::new(), body: None }, long: None }
-    }
 
     #[test]
     fn an_answer_that_was_not_read_to_its_end_says_so() {
         let transcript = Arc::new(Transcript::new());
         let policy = Arc::new(TargetPolicy::new(AllowList::default(), Vec::new()));
-        let mut recording = transcript.begin(request("x"));
+        let mut recording = transcript.begin(Shown::get("x"));
         let response = FetchResponse {
             status: 503,
             status_text: String::new(),
@@ -187,7 +181,7 @@ mod tests {
         };
         recording.answered(&response, &policy);
         recording.add("two é".as_bytes().split_last().unwrap().1);
-        let late = transcript.begin(request("y"));
+        let late = transcript.begin(Shown::get("y"));
         let failure = Some((ErrorClass::Transient, Some(Duration::from_secs(7))));
         assert_eq!(transcript.last_failure(), failure);
         late.finish(&Ok(FetchResponse { status: 200, headers: Vec::new(), ..response }), &policy);
@@ -203,7 +197,7 @@ mod tests {
     #[test]
     fn an_exchange_that_is_dropped_is_written_down() {
         let transcript = Arc::new(Transcript::new());
-        drop(transcript.begin(request("x")));
+        drop(transcript.begin(Shown::get("x")));
         assert_eq!(transcript.last_failure(), Some((ErrorClass::Transient, None)));
         assert!(transcript.take().0[0].error.as_deref().unwrap().starts_with("abandoned"));
     }

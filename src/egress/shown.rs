@@ -23,6 +23,15 @@ pub(super) struct Shown {
     pub long: Option<Long>,
 }
 
+#[cfg(test)]
+impl Shown {
+    /// A request without a body.
+    pub fn get(url: &str) -> Self {
+        let (method, url) = ("GET".to_owned(), url.to_owned());
+        Self { request: ExchangeRequest { method, url, headers: Vec::new(), body: None }, long: None }
+    }
+}
+
 /// How much of a body has come.
 #[derive(Clone, Copy)]
 pub(super) struct Received {

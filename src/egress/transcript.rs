@@ -109,18 +109,12 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::host_call::ExchangeRequest;
-
-    fn request(url: &str) -> Shown {
-        let (method, url) = ("GET".to_owned(), url.to_owned());
-        Shown { request: ExchangeRequest { method, url, headers: Vec::new(), body: None }, long: None }
-    }
 
     #[test]
     fn the_middle_of_many_exchanges_is_left_out() {
         let transcript = Arc::new(Transcript::new());
         for number in 0..60 {
-            drop(transcript.begin(request(&number.to_string())));
+            drop(transcript.begin(Shown::get(&number.to_string())));
         }
         assert_eq!(transcript.left_out(), 10);
         let urls: Vec<_> = transcript.take().0.into_iter().map(|exchange| exchange.request.url).collect();

@@ -121,18 +121,22 @@ async fn until_figures(app: &TestApp, target: &TestTarget, runs: i64) -> Result<
     if counted >= runs { Ok(canary) } else { Err(status) }
 }
 
+/// The trial, once a force of all has had it rolled back.
+async fn forced_to_its_end(app: &TestApp, target: &TestTarget) -> Value {
+    app.post(&format!("/targets/{}/force", target.id), json!({})).await.expect(202);
+    app.until("the trial to end".into(), async || {
+        let canary = app.get(&format!("/targets/{}/logic", target.id)).await["canary"].clone();
+        if canary["state"] == "rolledBack" { Ok(canary) } else { Err(canary) }
+    })
+    .await
+}
+
 #[tokio::test]
 async fn too_many_failures_roll_it_back() {
     let (app, target) = world(60).await;
     let path = format!("/targets/{}/logic", target.id);
     publish(&app, &target, FAILS, json!({ "percent": 50, "minRuns": 5, "maxFailurePercent": 20 })).await;
-    app.post(&format!("/targets/{}/force", target.id), json!({})).await.expect(202);
-    let ended = app
-        .until("the trial to end".into(), async || {
-            let canary = app.get(&path).await["canary"].clone();
-            if canary["state"] == "rolledBack" { Ok(canary) } else { Err(canary) }
-        })
-        .await;
+    let ended = forced_to_its_end(&app, &target).await;
     assert_eq!(ended["endedBy"], "provisiond");
     let reason = ended["reason"].as_str().unwrap();
     assert!(reason.ends_with("accounts failed with version 2, and 20 in a hundred may"), "{reason}");
@@ -151,19 +155,12 @@ async fn too_many_failures_roll_it_back() {
 #[tokio::test]
 async fn a_share_of_few_is_judged_by_those() {
     let (app, target) = world(21).await;
-    let path = format!("/targets/{}/logic", target.id);
     let begun = publish(&app, &target, FAILS, json!({ "percent": 10 })).await["canary"].clone();
     assert_eq!(
         (&begun["percent"], &begun["accounts"], &begun["minRuns"]),
         (&json!(10), &json!(3), &json!(3))
     );
-    app.post(&format!("/targets/{}/force", target.id), json!({})).await.expect(202);
-    let ended = app
-        .until("the trial to end".into(), async || {
-            let canary = app.get(&path).await["canary"].clone();
-            if canary["state"] == "rolledBack" { Ok(canary) } else { Err(canary) }
-        })
-        .await;
+    let ended = forced_to_its_end(&app, &target).await;
     assert_eq!(ended["reason"], "3 of 3 accounts failed with version 2, and 10 in a hundred may");
 }
 
@@ -186,9 +183,7 @@ async fn another_publication_ends_it() {
 #[tokio::test]
 async fn what_makes_no_trial_is_refused() {
     let app = TestApp::start().await;
-    app.store("people").await;
-    let made = app.post("/stores/people/targets", json!({ "name": "crm" })).await.expect(201);
-    let path = format!("/targets/{}/logic", made["id"].as_str().unwrap());
+    let path = format!("/targets/{}/logic", app.bare_target().await);
     app.put(&path, json!({ "code": says("x") })).await.expect(200);
     let refused = async |canary: Value| {
         let answer = app.post(&format!("{path}/publish"), json!({ "canary": canary })).await.expect(422);

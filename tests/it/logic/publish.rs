@@ -301,9 +301,7 @@ async fn runs_that_are_under_way_finish_on_their_version() {
 #[tokio::test]
 async fn a_draft_that_was_changed_meanwhile_is_not_overwritten() {
     let app = TestApp::start().await;
-    app.store("people").await;
-    let made = app.post("/stores/people/targets", json!({ "name": "crm" })).await.expect(201);
-    let path = format!("/targets/{}/logic", made["id"].as_str().unwrap());
+    let path = format!("/targets/{}/logic", app.bare_target().await);
     let tag = |answer: &Answered| answer.headers["etag"].to_str().unwrap().to_owned();
     let save = async |word: &str, tag: &str| {
         app.call_if_match(Method::PUT, &path, json!({ "code": says(word) }), tag).await
@@ -327,9 +325,7 @@ async fn a_draft_that_was_changed_meanwhile_is_not_overwritten() {
 #[tokio::test]
 async fn a_draft_whose_tests_fail_is_not_validated() {
     let app = TestApp::start().await;
-    app.store("people").await;
-    let made = app.post("/stores/people/targets", json!({ "name": "crm" })).await.expect(201);
-    let path = format!("/targets/{}/logic", made["id"].as_str().unwrap());
+    let path = format!("/targets/{}/logic", app.bare_target().await);
     let code = format!("{}\nexport const tests = {{ fails() {{ throw new Error('no') }} }};", says("x"));
     let saved = app.put(&path, json!({ "code": code })).await.expect(200)["draft"].clone();
     assert_eq!((&saved["state"], &saved["report"]["tests"][0]["passed"]), (&json!("draft"), &json!(false)));

@@ -251,6 +251,12 @@ impl TestApp {
         self.patch(&format!("/accounts/{account}"), json!({ "attributes": attributes })).await.expect(200);
     }
 
+    /// A target without logic in a store of its own; returns its id.
+    pub async fn bare_target(&self) -> String {
+        self.store("people").await;
+        id_of(&self.post("/stores/people/targets", json!({ "name": "crm" })).await.expect(201))
+    }
+
     /// A target with published logic, not enabled.
     pub async fn disabled_target(&self, store: &str, settings: Value, code: &str) -> TestTarget {
         let name = settings["name"].as_str().unwrap().to_owned();
