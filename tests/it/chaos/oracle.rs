@@ -35,8 +35,15 @@ pub struct Findings {
     pub reordered: u64,
     pub losses: u64,
     pub problems: Vec<String>,
-    /// From acknowledgement to call.
-    pub latencies: Vec<Duration>,
+    pub latencies: Vec<Latency>,
+}
+
+/// How long a change took to reach the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Latency {
+    pub acknowledged: Instant,
+    /// From there to the call.
+    pub wait: Duration,
 }
 
 /// Looks at everything. `runs` counts the runs of the execution log that called:
@@ -150,8 +157,11 @@ impl Findings {
 
     fn latency(&mut self, account: &Account, told: &[Told]) {
         let first = |change: &Change| told.iter().find(|call| call.version == change.version);
-        let wait = |change| Some(first(change)?.start.saturating_duration_since(change.acknowledged));
-        self.latencies.extend(account.changes.iter().filter_map(wait));
+        let latency = |change: &Change| {
+            let acknowledged = change.acknowledged;
+            Some(Latency { acknowledged, wait: first(change)?.start.saturating_duration_since(acknowledged) })
+        };
+        self.latencies.extend(account.changes.iter().filter_map(latency));
     }
 
     fn repeated(&mut self, account: &Account, told: &[Told], runs: &HashMap<Key, u64>) {
@@ -163,11 +173,13 @@ impl Findings {
         }
     }
 
-    /// 95 % of the latencies are not longer, in milliseconds.
-    pub fn p95_ms(&mut self) -> u64 {
-        self.latencies.sort_unstable();
-        let at = self.latencies.len() * 95 / 100;
-        self.latencies.get(at).map_or(0, |latency| latency.as_millis() as u64)
+    /// So many percent of the changes that were acknowledged at such a time waited
+    /// no longer, in milliseconds.
+    pub fn wait_ms(&self, percent: usize, at: impl Fn(Instant) -> bool) -> u64 {
+        let those = self.latencies.iter().filter(|latency| at(latency.acknowledged));
+        let mut waits: Vec<Duration> = those.map(|latency| latency.wait).collect();
+        waits.sort_unstable();
+        waits.get(waits.len() * percent / 100).map_or(0, |wait| wait.as_millis() as u64)
     }
 }
 

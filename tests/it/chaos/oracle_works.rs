@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::ledger::{Account, Change, Scope};
-use super::oracle::{Findings, inspect};
+use super::oracle::{Findings, Latency, inspect};
 use crate::support::sink::Call;
 
 /// The tests' second 0, and so many later.
@@ -67,6 +67,20 @@ fn losses_are_seen() {
     assert_eq!(look(&[true, false], &[("/provision", 1, (0, 0))]).losses, 2, "still there");
     let back = [("/provision", 1, (0, 1)), ("/provision", 3, (3, 4))];
     assert_eq!(look(&[true, false, true], &back).losses, 1, "left without a deprovision");
+}
+
+#[test]
+fn waits_are_told_apart_by_when_they_began() {
+    let origin = Instant::now();
+    let latency =
+        |second, wait| Latency { acknowledged: at(origin, second), wait: Duration::from_millis(wait) };
+    let latencies = vec![latency(1, 10), latency(2, 20), latency(3, 30), latency(11, 400), latency(12, 500)];
+    let findings = Findings { latencies, ..Findings::default() };
+    let fault = at(origin, 10)..at(origin, 20);
+    assert_eq!(findings.wait_ms(95, |_| true), 500);
+    assert_eq!(findings.wait_ms(95, |moment| !fault.contains(&moment)), 30);
+    assert_eq!(findings.wait_ms(50, |moment| fault.contains(&moment)), 500);
+    assert_eq!(findings.wait_ms(50, |moment| moment > fault.end), 0);
 }
 
 #[test]

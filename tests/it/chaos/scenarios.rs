@@ -37,7 +37,7 @@ async fn kill_hosts() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restart_postgres() {
     let report = scenario(Fault::RestartPostgres, Profile { embedded: true, ..Profile::CI }).await;
-    assert_eq!(report.slowest_start_ms, 0, "the daemon does not have to be started again");
+    assert_eq!(report.starts, 0, "the daemon does not have to be started again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -68,11 +68,13 @@ async fn poison() {
     scenario(Fault::Poison, Profile { strikes: 2, ..Profile::CI }).await;
 }
 
-/// Generous, for machines that do other things too.
+/// Targets that the fault does not touch are served during it as they are between
+/// the faults of the same run, whatever else the machine does: a target that waited
+/// for the fault to end would serve most changes later than nearly all of the calm.
 fn assert_undisturbed(report: &Report, targets: &[&str]) {
     for target in targets {
-        let p95 = report.p95_ms[*target];
-        assert!(p95 < 1_500, "{target} was served {p95} ms late while another one failed");
+        let waits = report.waits_ms[*target];
+        assert!(waits.faulty_p50 <= 2 * waits.calm_p95.max(1), "{target} waited for another one: {waits:?}");
     }
 }
 

@@ -2,6 +2,7 @@
 //! source against the ledger.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use diesel::sql_types::{BigInt, Bool};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
@@ -9,6 +10,7 @@ use serde_json::Value;
 
 use super::ledger::Account;
 use super::oracle::{self, Key};
+use super::report::Waits;
 use super::world::World;
 
 /// Writes into the world's report what became of it.
@@ -18,10 +20,15 @@ pub async fn judge(world: &mut World, accounts: &[Account]) {
     for index in 0..world.places.len() {
         let (runs, limits) = tokio::task::block_in_place(|| executed(world, index));
         let place = &world.places[index];
-        let mut findings = oracle::inspect(place.scope, accounts, &place.sink.calls(), &runs);
+        let findings = oracle::inspect(place.scope, accounts, &place.sink.calls(), &runs);
         let name = place.target.name.clone();
-        let p95 = findings.p95_ms();
-        world.report.absorb(&name, findings, p95, limits);
+        let faulty = |at: Instant| world.strikes.iter().any(|strike| strike.contains(&at));
+        let waits = Waits {
+            p95: findings.wait_ms(95, |_| true),
+            calm_p95: findings.wait_ms(95, |at| !faulty(at)),
+            faulty_p50: findings.wait_ms(50, faulty),
+        };
+        world.report.absorb(&name, findings, waits, limits);
     }
 }
 

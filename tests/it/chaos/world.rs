@@ -1,5 +1,6 @@
 //! A daemon, its targets behind sinks, and the generators that change accounts.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -73,6 +74,8 @@ pub struct World {
     pub places: Vec<Place>,
     pub rng: StdRng,
     pub report: Report,
+    /// When faults happened.
+    pub strikes: Vec<Range<Instant>>,
     generators: Vec<JoinHandle<Vec<Account>>>,
     began: Instant,
 }
@@ -102,7 +105,7 @@ impl World {
         let generator = |number| Generator::new(Arc::clone(&work), seed, number).run(profile.accounts);
         let generators = (0..profile.generators).map(|number| tokio::spawn(generator(number))).collect();
         let (rng, report) = (StdRng::seed_from_u64(seed), Report::new(seed, profile.parallel));
-        Self { app, work, places, rng, report, generators, began: Instant::now() }
+        Self { app, work, places, rng, report, strikes: Vec::new(), generators, began: Instant::now() }
     }
 
     /// Waits for so many more acknowledged changes; so faults meet load however
@@ -119,6 +122,7 @@ impl World {
     pub async fn restart(&mut self) {
         let begin = Instant::now();
         self.app.restart().await;
+        self.report.starts += 1;
         self.report.slowest_start_ms = self.report.slowest_start_ms.max(begin.elapsed().as_millis() as u64);
         self.work.reach.moved_to(&self.app.url);
     }

