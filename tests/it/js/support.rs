@@ -1,6 +1,5 @@
 //! What the tests of the host share.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -86,15 +85,7 @@ type Respond = dyn Fn(&FetchRequest) -> Result<FetchResponse, HostCallError> + S
 pub struct Peer {
     pub requests: Mutex<Vec<FetchRequest>>,
     pub delay: Duration,
-    at_once: Arc<AtOnce>,
     respond: Box<Respond>,
-}
-
-/// How many calls are under way, and how many were at the worst moment.
-#[derive(Default)]
-struct AtOnce {
-    now: AtomicUsize,
-    most: AtomicUsize,
 }
 
 impl Peer {
@@ -108,21 +99,11 @@ impl Peer {
         delay: Duration,
         respond: impl Fn(&FetchRequest) -> Result<FetchResponse, HostCallError> + Send + Sync + 'static,
     ) -> Arc<Self> {
-        Arc::new(Self {
-            requests: Mutex::default(),
-            delay,
-            at_once: Arc::default(),
-            respond: Box::new(respond),
-        })
+        Arc::new(Self { requests: Mutex::default(), delay, respond: Box::new(respond) })
     }
 
     pub fn ok(body: &'static str) -> Arc<Self> {
         Self::new(move |request| Ok(response(request, 200, body.as_bytes())))
-    }
-
-    /// The most calls that were under way at one moment.
-    pub fn most_at_once(&self) -> usize {
-        self.at_once.most.load(Ordering::Relaxed)
     }
 
     pub fn seen(&self) -> Vec<FetchRequest> {
@@ -134,14 +115,11 @@ impl HostCalls for Peer {
     fn fetch(&self, request: FetchRequest) -> HostCallFuture<Fetched> {
         let answer = (self.respond)(&request);
         self.requests.lock().unwrap().push(request);
-        let (delay, at_once) = (self.delay, Arc::clone(&self.at_once));
-        let now = at_once.now.fetch_add(1, Ordering::Relaxed) + 1;
-        at_once.most.fetch_max(now, Ordering::Relaxed);
+        let delay = self.delay;
         Box::pin(async move {
             if !delay.is_zero() {
                 tokio::time::sleep(delay).await;
             }
-            at_once.now.fetch_sub(1, Ordering::Relaxed);
             answer.map(Fetched::from)
         })
     }
