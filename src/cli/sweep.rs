@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::Failure;
 use super::client::Client;
-use super::exit::say;
+use super::import::percent;
+use super::print::{say, say_json};
 
 /// How often a sweep is looked at. Its rows in the queue are counted each time.
 const LOOK: Duration = Duration::from_millis(500);
@@ -93,9 +94,9 @@ pub async fn cancel(
         Some(id) => id,
         None => newest(client, target).await?,
     };
-    let sweep = client.post(&format!("/sweeps/{id}/cancel")).await?;
+    let sweep = client.post(&format!("/sweeps/{}/cancel", percent(&id))).await?;
     if as_json {
-        say(&sweep.to_string());
+        say_json(&sweep);
         return Ok(());
     }
     let (kind, done) = (sweep["kind"].as_str().unwrap_or_default(), &sweep["done"]);
