@@ -9,6 +9,7 @@ use super::Failure;
 use super::client::Client;
 use super::import::percent;
 use super::print::{say, say_json};
+use super::wait::standstill;
 
 /// How often a sweep is looked at. Its rows in the queue are counted each time.
 const LOOK: Duration = Duration::from_millis(500);
@@ -48,12 +49,14 @@ async fn until_done(client: &Client, id: &str, bar: &ProgressBar) -> Result<(), 
                 let message = format!("the sweep is paused with {} accounts to go", count("remaining"));
                 return Err(Failure::Conflict(message));
             }
-            _ if sweep["targetPaused"] == true => {
-                let message = format!("the target is paused with {} accounts to go", count("remaining"));
-                return Err(Failure::Conflict(message));
-            }
-            _ => tokio::time::sleep(LOOK).await,
+            _ => {}
         }
+        let target = sweep["targetId"].as_str().unwrap_or_default();
+        if let Some(why) = standstill(&client.get(&format!("/targets/{target}")).await?) {
+            let message = format!("the target is {why} with {} accounts to go", count("remaining"));
+            return Err(Failure::Conflict(message));
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 
