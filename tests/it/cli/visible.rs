@@ -2,7 +2,7 @@
 //! daemon's log, and never reach the terminal as they are.
 
 use provisiond::domain::visible::is_invisible;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::file;
 use crate::engine::settings_with;
@@ -165,20 +165,27 @@ async fn decides(world: &mut World, name: &str) {
     let path = format!("/targets/{}", world.target.id);
     world.app.patch(&path, json!({ "filter": "department eq \"none\"" })).await.expect(200);
     let target = TestTarget { id: world.target.id.clone(), name: world.target.name.clone() };
-    let lots: Value = world
-        .app
-        .until("removals to be held".into(), async || {
-            let list = world.app.get(&format!("{path}/held")).await;
-            if list["items"].as_array().is_some_and(|lots| !lots.is_empty()) { Ok(list) } else { Err(list) }
-        })
-        .await;
+    held(world, &path).await;
     world.app.until_idle(&target).await;
     assert_eq!(world.look(&["target", "held", name]), 0);
     assert_eq!(world.look(&["target", "wait", name]), 1, "one has failed");
     assert_eq!(world.look(&["target", "force", name]), 1);
-    assert_eq!(world.run(&["held", "reject", lots["items"][0]["id"].as_str().unwrap()]), 0);
+    // A force judges removals anew.
+    let lot = held(world, &path).await;
+    assert_eq!(world.run(&["held", "reject", &lot]), 0);
     world.run(&["target", "cancel", name]);
     for command in ["pause", "drain", "stop", "resume"] {
         assert_eq!(world.run(&["target", command, name]), 0, "{command}");
     }
+}
+
+/// The id of the lot that waits.
+async fn held(world: &World, path: &str) -> String {
+    world
+        .app
+        .until("removals to be held".into(), async || {
+            let list = world.app.get(&format!("{path}/held")).await;
+            list["items"][0]["id"].as_str().map(str::to_owned).ok_or(list)
+        })
+        .await
 }
