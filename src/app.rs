@@ -55,6 +55,9 @@ pub enum AppError {
         /// Why not.
         error: std::io::Error,
     },
+    /// Another token has the name.
+    #[error("{0}")]
+    Taken(String),
     /// A token could not be made.
     #[error("{0}")]
     Token(String),

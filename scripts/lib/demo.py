@@ -35,6 +35,11 @@ def step(text):
     say(f"{mark[0]}==> {text}{mark[1]}")
 
 
+def visible(text):
+    """Text of others: what a terminal would obey or nobody sees is written out."""
+    return "".join(c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def pad(text, width):
     """Fills up to a width in columns; Han, Kana and Hangul take two, marks none."""
     marks = ("Mn", "Me", "Cf")
@@ -88,7 +93,8 @@ class Demo:
         self.scim = Scim(f"http://127.0.0.1:{port}", token)
         self.egress = f"127.0.0.1:{port}"
         step(f"starting a SCIM server on {self.scim.base}")
-        command = [self.options.scim_server, "--hostname", "127.0.0.1", "--port", str(port), "--bearer-token", token]
+        # In one piece: a token may begin with a dash, and would be taken for an option.
+        command = [self.options.scim_server, "--hostname=127.0.0.1", f"--port={port}", f"--bearer-token={token}"]
         server = Process("the SCIM server", command, self.logs / "scim-server.log")
         self.processes.append(server)
         server.wait_until(lambda: self.scim.answers("/ServiceProviderConfig"), 60)
@@ -111,7 +117,7 @@ class Demo:
             self.api.token = self.token_file.read_text(encoding="ascii").strip()
             if self.api.answers("/api/v1/stores"):
                 return self.api.token
-        token = run([self.options.provisiond, "token", "create", "--role", "owner", "--name", "demo",
+        token = run([self.options.provisiond, "token", "create", "--role", "owner",
                      "--data-dir", str(self.data_dir)]).strip()
         self.token_file.unlink(missing_ok=True)
         with open(os.open(self.token_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
@@ -149,7 +155,7 @@ class Demo:
         if not self.api.named("/stores", STORE):
             self.api.post("/stores", {"name": STORE})
         environment = {"PROVISIOND_URL": self.api.base, "PROVISIOND_TOKEN": self.api.token}
-        command = [self.options.provisiond, "import", str(self.options.accounts), "--store", STORE]
+        command = [self.options.provisiond, "import", f"--store={STORE}", "--", str(self.options.accounts)]
         for line in run(command, environment).splitlines():
             say(f"    {line}")
 
@@ -173,8 +179,8 @@ class Demo:
         self.in_scope = preview["total"]
         say(f"    preview: {preview['total']} in scope, {preview['entering']} entering, {preview['leaving']} leaving; such as")
         for account in preview["sample"][:6]:
-            name = account.get("displayName") or account["userName"]
-            say(f"        {pad(name, 28)} {account['userName']}")
+            name = visible(account.get("displayName") or account["userName"])
+            say(f"        {pad(name, 28)} {visible(account['userName'])}")
 
     def provision_all(self):
         """Enables the target. A SCIM server that was restarted has forgotten
@@ -282,7 +288,7 @@ class Demo:
         accounts, provisioned, deprovisioned, differences = numbers
         counts = self.api.get(self.path("/status")).get("counts", {})
         for words in differences[:20]:
-            say(f"    {words}")
+            say(f"    {visible(words)}")
         say(f"    {'in the store':<44}{accounts:>6} accounts")
         say(f"    {'in scope and the same in the SCIM server':<44}{provisioned:>6}")
         say(f"    {'left in this demo and gone there':<44}{deprovisioned:>6}")
@@ -354,7 +360,7 @@ def main():
     except KeyboardInterrupt:
         say("\nstopping" if numbers else "\ninterrupted; stopping")
     except Failure as failure:
-        print(f"error: {failure}", file=sys.stderr, flush=True)
+        print(visible(f"error: {failure}"), file=sys.stderr, flush=True)
         numbers = None
     finally:
         demo.stop()

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{ApiState, Endpoint};
-use crate::domain::ids::{HeldId, SubjectId, TargetId};
+use crate::domain::ids::{HeldId, SubjectId, TargetId, TokenId};
 use crate::domain::subject::FieldError;
 use crate::http::auth::{Caller, Operator, Viewer};
 use crate::http::json::BadJsonText;
@@ -45,6 +45,8 @@ struct HeldView {
     created_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
     decided_by: Option<String>,
+    decided_by_token_id: Option<TokenId>,
+    decided_by_address: Option<String>,
     decided_at: Option<DateTime<Utc>>,
     /// Some of those that wait.
     sample: Vec<MemberView>,
@@ -78,6 +80,8 @@ fn view(connection: &mut Connection, lot: Lot) -> Result<HeldView, DbError> {
         created_at: lot.created_at,
         expires_at: lot.expires_at,
         decided_by: lot.decided_by,
+        decided_by_token_id: lot.decided_by_token.map(TokenId),
+        decided_by_address: lot.decided_by_address,
         decided_at: lot.decided_at,
         sample: sample.into_iter().map(MemberView::from).collect(),
     })
@@ -168,7 +172,7 @@ async fn decide(
     approved: bool,
     body: &[u8],
 ) -> Result<HttpResponse, Problem> {
-    let word = Word { approved, by: caller.name, seen: seen(body)? };
+    let word = Word { approved, by: caller.who(), seen: seen(body)? };
     let view = state
         .run(move |connection| {
             let lot = held::find(connection, id)?;

@@ -69,7 +69,8 @@ async fn authenticate<B: MessageBody>(
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
     let state = state_of(&request)?;
-    let caller = auth::authenticate(&state.db, request.headers()).await?;
+    let address = request.peer_addr().map(|peer| peer.ip());
+    let caller = auth::authenticate(&state.db, request.headers(), address).await?;
     request.extensions_mut().insert(caller);
     next.call(request).await
 }

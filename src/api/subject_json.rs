@@ -99,7 +99,7 @@ impl From<ContainerBody> for SubjectDraft {
 }
 
 /// Tells `null` from absence: a merge patch removes with it.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+pub(super) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)

@@ -4,17 +4,21 @@ use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use super::subject_json::given;
 use super::{ApiState, Endpoint, PREFIX};
 use crate::domain::ids::TokenId;
-use crate::http::auth::Owner;
+use crate::http::auth::{Owner, Viewer};
 use crate::http::path::Id;
-use crate::http::{Authorized, JsonBody, List, Page, Problem};
+use crate::http::{Authorized, Caller, JsonBody, List, Page, Problem};
+use crate::security::token::USUAL_LIFE;
 use crate::security::{Role, Token};
-use crate::storage::tokens::{self, TokenRecord};
+use crate::storage::tokens::{self, Name, NewToken, TokenRecord};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
+        Endpoint::get("/me", me),
         Endpoint::get("/tokens", list),
         Endpoint::post("/tokens", create),
         Endpoint::delete("/tokens/{id}", revoke),
@@ -54,24 +58,33 @@ impl From<TokenRecord> for TokenView {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct NewToken {
+struct TokenBody {
     name: String,
     role: Role,
-    expires_at: Option<DateTime<Utc>>,
+    /// `null` for never; after the usual time when absent.
+    #[serde(default, deserialize_with = "given")]
+    expires_at: Option<Option<DateTime<Utc>>>,
+}
+
+/// Who the caller is, by the token that it presents.
+async fn me(viewer: Authorized<Viewer>) -> HttpResponse {
+    let Caller { token, name, role, .. } = viewer.caller;
+    HttpResponse::Ok().json(json!({ "token": { "id": token, "name": name, "role": role } }))
 }
 
 async fn create(
     _: Authorized<Owner>,
     state: web::Data<ApiState>,
-    JsonBody(new): JsonBody<NewToken>,
+    JsonBody(body): JsonBody<TokenBody>,
 ) -> Result<HttpResponse, Problem> {
     let token = Token::generate();
-    let hash = token.hash();
-    let record = state
-        .run(move |connection| {
-            tokens::create(connection, &new.name, new.role, &hash, new.expires_at, Utc::now())
-        })
-        .await?;
+    let new = NewToken {
+        name: Name::Given(body.name),
+        role: body.role,
+        hash: token.hash(),
+        expires_at: body.expires_at.unwrap_or_else(|| Some(Utc::now() + USUAL_LIFE)),
+    };
+    let record = state.run(move |connection| tokens::create(connection, &new, Utc::now())).await?;
     let location = format!("{PREFIX}/tokens/{}", record.id);
     let view = TokenView { token: Some(token.expose().to_owned()), ..record.into() };
     Ok(HttpResponse::Created()

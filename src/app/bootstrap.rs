@@ -6,12 +6,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 
 use super::AppError;
 use crate::config::Config;
+use crate::domain::encoding;
 use crate::security::{MasterKey, Role, Sealer, Token};
 use crate::storage::embedded::EmbeddedPostgres;
+use crate::storage::tokens::{Name, NewToken, TokenStoreError};
 use crate::storage::{Connection, connect, migrate as schema, runs, tokens};
 
 /// A database that can be connected to, and what keeps it there.
@@ -85,18 +87,32 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<Vec<String>, AppErr
     Ok(applied)
 }
 
-/// Makes a token, also beside a running daemon.
-pub fn create_token(config: &Config, role: Role, name: &str) -> Result<Token, AppError> {
+/// Makes a token, also beside a running daemon. One without a name gets a usual
+/// one that is free.
+pub fn create_token(
+    config: &Config,
+    role: Role,
+    name: Option<String>,
+    expires_at: Option<DateTime<Utc>>,
+) -> Result<Token, AppError> {
     let database = share_database(config)?;
     let mut connection = connect(&database.url)?;
     prepare(&mut connection)?;
-    new_token(&mut connection, role, name)
+    new_token(&mut connection, role, name.map_or(Name::Usual("command line"), Name::Given), expires_at)
 }
 
-fn new_token(connection: &mut Connection, role: Role, name: &str) -> Result<Token, AppError> {
+fn new_token(
+    connection: &mut Connection,
+    role: Role,
+    name: Name,
+    expires_at: Option<DateTime<Utc>>,
+) -> Result<Token, AppError> {
     let token = Token::generate();
-    tokens::create(connection, name, role, &token.hash(), None, Utc::now())
-        .map_err(|error| AppError::Token(error.to_string()))?;
+    let new = NewToken { name, role, hash: token.hash(), expires_at };
+    tokens::create(connection, &new, Utc::now()).map_err(|error| match error {
+        TokenStoreError::NameTaken(_) => AppError::Taken(error.to_string()),
+        error => AppError::Token(error.to_string()),
+    })?;
     Ok(token)
 }
 
@@ -107,7 +123,8 @@ pub(super) fn first_token(connection: &mut Connection, data_dir: &Path) -> Resul
         return Ok(());
     }
     let path = data_dir.join("initial-token");
-    let token = new_token(connection, Role::Owner, "made at the first start")?;
+    // Without an end: who runs the daemon unattended has no other way in.
+    let token = new_token(connection, Role::Owner, Name::Usual("made at the first start"), None)?;
     write_private(&path, token.expose())?;
     log::info!("the first owner's token is in {}", path.display());
     Ok(())
@@ -143,7 +160,7 @@ pub(super) fn node_name(config: &Config) -> Result<String, AppError> {
     }
     let path = config.server.data_dir.join("node");
     match std::fs::read_to_string(&path) {
-        Ok(name) if !name.trim().is_empty() => Ok(name.trim().to_owned()),
+        Ok(name) if !encoding::word(&name).is_empty() => Ok(encoding::word(&name).to_owned()),
         _ => {
             let name = format!("node-{:016x}", rand::random::<u64>());
             write_private(&path, &name)?;

@@ -1,15 +1,20 @@
 //! What the command line takes.
 
+mod expiry;
 mod logic;
+mod runs;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use expiry::Expiry;
 pub use logic::*;
+pub use runs::*;
 
 use super::Failure;
+use super::print::{argument, quoted};
 use crate::config::{Config, Overrides};
 use crate::security::Role;
 
@@ -96,7 +101,10 @@ pub struct Place {
 impl Place {
     /// The configuration: defaults, file, environment, then these arguments.
     pub fn config(&self) -> Result<Config, Failure> {
-        let environment: BTreeMap<String, String> = std::env::vars().collect();
+        // Variables of others may hold anything.
+        let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+        let environment: BTreeMap<String, String> =
+            std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
         let overrides = Overrides { data_dir: self.data_dir.clone(), listen: self.listen.clone() };
         Config::load(self.config.as_deref(), &environment, &overrides)
             .map_err(|error| Failure::Usage(error.to_string()))
@@ -112,11 +120,9 @@ pub struct Remote {
     /// Base URL of the daemon
     #[arg(long, env = "PROVISIOND_URL", default_value = "http://127.0.0.1:8470", global = true, help_heading = DAEMON)]
     pub url: String,
-    /// API token
-    #[arg(long, env = "PROVISIOND_TOKEN", hide_env_values = true, global = true, help_heading = DAEMON)]
-    pub token: Option<String>,
-    /// File that holds the API token
-    #[arg(long, value_name = "FILE", env = "PROVISIOND_TOKEN_FILE", global = true, help_heading = DAEMON)]
+    /// File that holds the API token; otherwise it is in PROVISIOND_TOKEN, or in
+    /// the file that PROVISIOND_TOKEN_FILE names, or asked for
+    #[arg(long, value_name = "FILE", global = true, help_heading = DAEMON)]
     pub token_file: Option<PathBuf>,
 }
 
@@ -131,9 +137,13 @@ pub enum TokenCommand {
         /// viewer, operator, editor, secretsAdmin or owner
         #[arg(long)]
         role: Role,
-        /// What it is for
-        #[arg(long, default_value = "command line")]
-        name: String,
+        /// What it is for; no other token in force may be called so
+        #[arg(long)]
+        name: Option<String>,
+        /// How long it works (`12h`, `30d`), until when (RFC 3339), or `never`
+        /// to give it no end
+        #[arg(long, value_name = "WHEN", default_value = "90d", value_parser = Expiry::parse)]
+        expires: Expiry,
         /// Where the daemon lives
         #[command(flatten)]
         place: Place,
@@ -187,6 +197,17 @@ pub struct TargetName {
     /// Which daemon
     #[command(flatten)]
     pub remote: Remote,
+}
+
+impl TargetName {
+    /// The same target, for a command that is shown.
+    pub fn words(&self) -> String {
+        let target = argument(&self.target);
+        match &self.store {
+            Some(store) => format!("--store={} {target}", quoted(store)),
+            None => target,
+        }
+    }
 }
 
 /// Selects dead letters.
@@ -256,7 +277,21 @@ pub enum TargetCommand {
         what: RetryWhat,
     },
     /// Wait, with a progress bar, until nothing is due
-    Wait(TargetName),
+    ///
+    /// Exit code 0 when all is done; 1 when accounts failed; 4 when the target is
+    /// disabled or paused, or accounts are ongoing, wait for other targets or are
+    /// held.
+    Wait {
+        /// Which target
+        #[command(flatten)]
+        name: TargetName,
+        /// Wait also for what is ongoing, is tried again or waits for other targets
+        #[arg(long)]
+        settled: bool,
+        /// Wait no longer than that (`30s`, `10m`, `2h`); exit code 1 then
+        #[arg(long, value_name = "TIME", value_parser = expiry::duration)]
+        timeout: Option<std::time::Duration>,
+    },
     /// List removals that wait for someone to approve or reject them
     Held(TargetName),
     /// Claim no more work; runs that are under way end
@@ -269,86 +304,25 @@ pub enum TargetCommand {
     Stop(TargetName),
 }
 
-/// `provisiond run …`
-#[derive(Debug, Subcommand)]
-pub enum RunCommand {
-    /// List the newest runs of a target
-    List {
-        /// Which target
-        #[command(flatten)]
-        name: TargetName,
-        /// Only those of an account: its id, or its user name
-        #[arg(long, value_name = "ACCOUNT")]
-        account: Option<String>,
-        /// Only those that failed
-        #[arg(long)]
-        failed: bool,
-        /// How many at most
-        #[arg(long, value_name = "NUMBER", default_value = "20")]
-        limit: u32,
-    },
-    /// Show a run: what it was told and answered, its console, its exchanges
-    Show {
-        /// Its id, as `run list` shows it
-        run: String,
-        /// Which daemon
-        #[command(flatten)]
-        remote: Remote,
-    },
-    /// Run a failed run again with the draft, offline, and compare
-    ///
-    /// Nothing is sent: each request gets the answer that it got then. Exit code 1
-    /// when the run would fail again.
-    Replay(ReplayRun),
-}
-
-/// `provisiond run replay`
-#[derive(Debug, Args)]
-pub struct ReplayRun {
-    /// Its id, as `run list` shows it
-    pub run: String,
-    /// Which logic
-    #[command(flatten)]
-    pub logic: LogicChoice,
-    /// File with answers to requests that were not recorded (JSON: a list of
-    /// `{method?, url?, status?, headers?, body?, times?}`)
-    #[arg(long, value_name = "FILE")]
-    pub answers: Option<PathBuf>,
-    /// Which daemon
-    #[command(flatten)]
-    pub remote: Remote,
-}
-
-/// `provisiond held …`
-#[derive(Debug, Subcommand)]
-pub enum HeldCommand {
-    /// Let the removals run
-    Approve(HeldChoice),
-    /// Leave the accounts where they are
-    ///
-    /// The removals stay known; a later change, sync or force of an account
-    /// judges it anew.
-    Reject(HeldChoice),
-}
-
-/// Names what is held.
-#[derive(Debug, Clone, Args)]
-pub struct HeldChoice {
-    /// Its id, as `target held` shows it
-    pub id: String,
-    /// How many you have seen; if there are more by now, nothing is decided
-    #[arg(long, value_name = "NUMBER")]
-    pub count: Option<u64>,
-    /// Which daemon
-    #[command(flatten)]
-    pub remote: Remote,
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    #[test]
+    fn text_that_begins_with_a_dash_is_taken() {
+        let arguments = ["provisiond", "run", "list", "--account=-x", "--store=-people", "--", "-crm"];
+        let Command::Run(RunCommand::List { name, account, .. }) =
+            Cli::try_parse_from(arguments).unwrap().command
+        else {
+            panic!("another command")
+        };
+        assert_eq!((name.target.as_str(), account.as_deref()), ("-crm", Some("-x")));
+        assert_eq!(name.words(), "--store=-people -- -crm");
+        let quoted = TargetName { target: "$(reboot)".into(), store: None, ..name };
+        assert_eq!(quoted.words(), "'$(reboot)'");
+    }
 
     #[test]
     fn the_arguments_of_every_command_fit_together() {

@@ -1,10 +1,18 @@
 //! A client of the daemon's REST API.
 
+use std::path::Path;
+
+use reqwest::header::ETAG;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use super::Failure;
 use super::args::Remote;
+use super::print::inset;
+use super::source::read_text;
+use super::terminal::secret;
+use crate::domain::encoding;
+use crate::security::Token;
 
 /// Runs a command's future on a small runtime of its own.
 pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
@@ -19,7 +27,7 @@ pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, 
 pub struct Client {
     http: reqwest::Client,
     url: String,
-    token: String,
+    token: Token,
 }
 
 impl Client {
@@ -36,7 +44,7 @@ impl Client {
 
     /// A request below `/api/v1`, not yet sent.
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.http.request(method, format!("{}/api/v1{path}", self.url)).bearer_auth(&self.token)
+        self.http.request(method, format!("{}/api/v1{path}", self.url)).bearer_auth(self.token.expose())
     }
 
     /// Sends a request; anything but success is a failure in the daemon's words.
@@ -53,13 +61,30 @@ impl Client {
         Ok(answer.map(|text| serde_json::from_str(&text).unwrap_or(Value::Null)))
     }
 
+    /// The same with the entity tag, for those who then change what they have seen.
+    pub async fn try_send_tagged(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<Result<Tagged, Refusal>, Failure> {
+        let answer = self.answer(request).await?;
+        Ok(answer.map(|(text, tag)| Tagged { body: serde_json::from_str(&text).unwrap_or(Value::Null), tag }))
+    }
+
     /// The same, of an answer that is no JSON.
     pub async fn text(&self, request: reqwest::RequestBuilder) -> Result<Result<String, Refusal>, Failure> {
+        Ok(self.answer(request).await?.map(|(text, _)| text))
+    }
+
+    async fn answer(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<Result<(String, Option<String>), Refusal>, Failure> {
         let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
+        let tag = answer.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
         let text = answer.text().await.map_err(|error| self.unreachable(&error))?;
         if status.is_success() {
-            return Ok(Ok(text));
+            return Ok(Ok((text, tag)));
         }
         Ok(Err(Refusal { status, problem: serde_json::from_str(&text).unwrap_or(Value::Null) }))
     }
@@ -88,18 +113,35 @@ fn innermost(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), innermost)
 }
 
-fn token(remote: &Remote) -> Result<String, Failure> {
-    match (&remote.token, &remote.token_file) {
-        (Some(token), _) => Ok(token.trim().to_owned()),
-        (None, Some(file)) => std::fs::read_to_string(file)
-            .map(|token| token.trim().to_owned())
-            .map_err(|error| Failure::Usage(format!("cannot read `{}`: {error}", file.display()))),
-        (None, None) => Err(Failure::Usage(
+/// From the file that is named, the environment, a file that this names, or the
+/// person. Not from an argument, which every process of the machine can see.
+fn token(remote: &Remote) -> Result<Token, Failure> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let (text, from) = if let Some(file) = &remote.token_file {
+        (read_text(file)?, format!("`{}`", file.display()))
+    } else if let Some(token) = set("PROVISIOND_TOKEN") {
+        (token.to_string_lossy().into_owned(), "PROVISIOND_TOKEN".to_owned())
+    } else if let Some(file) = set("PROVISIOND_TOKEN_FILE") {
+        let file = Path::new(&file);
+        (read_text(file)?, format!("`{}`", file.display()))
+    } else if let Some(token) = secret("API token:") {
+        (token, "what you entered".to_owned())
+    } else {
+        return Err(Failure::Usage(
             "no API token\nhint: set PROVISIOND_TOKEN, or give `--token-file`; make one with \
              `provisiond token create --role owner`"
                 .into(),
-        )),
-    }
+        ));
+    };
+    Token::parse(encoding::word(&text)).map_err(|error| Failure::Usage(format!("{from} is {error}")))
+}
+
+/// Something as it was at that time.
+pub struct Tagged {
+    /// What it is.
+    pub body: Value,
+    /// Names that state of it.
+    pub tag: Option<String>,
 }
 
 /// An answer that is no success.
@@ -122,6 +164,11 @@ impl From<Refusal> for Failure {
 }
 
 impl Refusal {
+    /// What was seen is not what is there any more.
+    pub fn is_outdated(&self) -> bool {
+        self.status == StatusCode::PRECONDITION_FAILED
+    }
+
     /// One sentence, or a line for each field that breaks a rule.
     fn message(&self) -> String {
         let part = |name: &str| self.problem[name].as_str().unwrap_or_default();
@@ -132,10 +179,10 @@ impl Refusal {
         }
         match (part("title"), part("detail"), errors) {
             ("", _, _) => format!("the daemon answered {}", self.status),
-            (title, "", _) => title.to_owned(),
-            (_, detail, [] | [_]) => detail.to_owned(),
-            (title, _, errors) => errors.iter().fold(title.to_owned(), |message, error| {
-                let part = |name: &str| error[name].as_str().unwrap_or_default();
+            (title, "", _) => inset(title),
+            (_, detail, [] | [_]) => inset(detail),
+            (title, _, errors) => errors.iter().fold(inset(title), |message, error| {
+                let part = |name: &str| inset(error[name].as_str().unwrap_or_default());
                 format!("{message}\n  `{}` {}", part("field"), part("rule"))
             }),
         }

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use super::Failure;
 use super::args::RetryWhat;
 use super::client::Client;
-use super::exit::say;
+use super::print::{say, say_json};
 
 /// Lists the groups of dead letters.
 pub async fn list(client: &Client, id: &str, as_json: bool) -> Result<(), Failure> {
     let list = client.get(&format!("/targets/{id}/deadletters")).await?;
     if as_json {
-        say(&list["items"].to_string());
+        say_json(&list["items"]);
         return Ok(());
     }
     let groups = list["items"].as_array().cloned().unwrap_or_default();
@@ -40,7 +40,7 @@ pub async fn retry(client: &Client, id: &str, what: &RetryWhat, as_json: bool) -
         .json(&Value::Object(body(what)));
     let answer = client.send(request).await?;
     if as_json {
-        say(&answer.to_string());
+        say_json(&answer);
     } else {
         say(&format!("{} dead letters are to be tried again", answer["count"]));
     }

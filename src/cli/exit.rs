@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::terminal::{self, Colour};
+use super::print::{complain, say, say_lines};
 use crate::app::{AppError, Finding, State};
 
 /// Why a command did not do what it was asked.
@@ -29,6 +29,7 @@ impl From<AppError> for Failure {
     fn from(error: AppError) -> Self {
         match error {
             AppError::Unreachable(_) => Self::Unreachable(error.to_string()),
+            AppError::Taken(_) => Self::Conflict(error.to_string()),
             other => Self::Failed(other.to_string()),
         }
     }
@@ -49,19 +50,6 @@ impl Failure {
     }
 }
 
-/// Writes a line to standard error; the first word in red on a terminal.
-fn complain(message: &str) {
-    use std::io::Write;
-    let word = terminal::paint(&std::io::stderr(), Colour::Red, "error");
-    _ = writeln!(std::io::stderr().lock(), "{word}: {message}");
-}
-
-/// Writes a line to standard output. A closed pipe is nobody's error.
-pub fn say(line: &str) {
-    use std::io::Write;
-    _ = writeln!(std::io::stdout().lock(), "{line}");
-}
-
 /// Turns the JavaScript host's exit code into a result.
 pub fn from_code(code: ExitCode) -> Result<(), Failure> {
     if code == ExitCode::SUCCESS { Ok(()) } else { Err(Failure::Host(code)) }
@@ -71,11 +59,11 @@ pub fn from_code(code: ExitCode) -> Result<(), Failure> {
 pub fn all_well(findings: Vec<Finding>) -> Result<(), Failure> {
     let bad = findings.iter().filter(|finding| matches!(finding.state, State::Bad(_))).count();
     for Finding { what, state } in &findings {
-        say(&match state {
-            State::Well => format!("ok    {what}"),
-            State::Poor(problem) => format!("poor  {what}: {problem}"),
-            State::Bad(problem) => format!("bad   {what}: {problem}"),
-        });
+        match state {
+            State::Well => say(&format!("ok    {what}")),
+            State::Poor(problem) => say_lines(&format!("poor  {what}: {problem}")),
+            State::Bad(problem) => say_lines(&format!("bad   {what}: {problem}")),
+        }
     }
     if bad == 0 { Ok(()) } else { Err(Failure::Failed(format!("{bad} of {} checks failed", findings.len()))) }
 }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::Failure;
 use super::args::{HeldChoice, HeldCommand};
 use super::client::Client;
-use super::exit::say;
 use super::import::percent;
+use super::print::{say, say_json};
 
 /// Decides about a lot.
 pub async fn run(command: HeldCommand, as_json: bool) -> Result<(), Failure> {
@@ -21,7 +21,7 @@ pub async fn run(command: HeldCommand, as_json: bool) -> Result<(), Failure> {
     let path = format!("/held/{}/{action}", percent(id));
     let lot = client.send(client.request(Method::POST, &path).json(&body)).await?;
     if as_json {
-        say(&lot.to_string());
+        say_json(&lot);
     } else {
         say(&format!("{} {} removals", lot["state"].as_str().unwrap_or_default(), lot["count"]));
     }
@@ -32,7 +32,7 @@ pub async fn run(command: HeldCommand, as_json: bool) -> Result<(), Failure> {
 pub async fn list(client: &Client, target: &str, as_json: bool) -> Result<(), Failure> {
     let answer = client.get(&format!("/targets/{target}/held?limit=500")).await?;
     if as_json {
-        say(&answer["items"].to_string());
+        say_json(&answer["items"]);
         return Ok(());
     }
     for lot in answer["items"].as_array().into_iter().flatten() {
@@ -49,15 +49,4 @@ fn tell(lot: &Value) {
     let more = lot["waiting"].as_u64().unwrap_or(0).saturating_sub(names.len() as u64);
     let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
     say(&format!("        {}{rest}", names.join(", ")));
-}
-
-/// A failure when removals wait for someone: what was asked for is not all done.
-pub fn none_held(status: &Value) -> Result<(), Failure> {
-    match status["held"]["waiting"].as_u64() {
-        None | Some(0) => Ok(()),
-        Some(waiting) => Err(Failure::Conflict(format!(
-            "{waiting} removals wait for someone to approve or reject them\nhint: see `provisiond target held {}`",
-            status["name"].as_str().unwrap_or_default()
-        ))),
-    }
 }

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use super::Failure;
 use super::args::Import;
 use super::client::Client;
-use super::exit::say;
+use super::print::{say, say_json};
 
 const PIECE: usize = 64 * 1024;
 
@@ -35,7 +35,7 @@ pub async fn run(import: Import, as_json: bool) -> Result<(), Failure> {
     bar.finish_and_clear();
     let report = report?;
     if as_json {
-        say(&report.to_string());
+        say_json(&report);
     } else {
         tell(&report);
     }
@@ -88,8 +88,12 @@ async fn create_store(client: &Client, name: &str) -> Result<(), Failure> {
     }
 }
 
-/// Percent-encodes a path segment.
+/// Percent-encodes a path segment, or a value in a query.
 pub fn percent(segment: &str) -> String {
+    // A segment of dots would lead elsewhere, also when they are encoded.
+    if matches!(segment, "." | "..") {
+        return segment.replace('.', "%252e");
+    }
     url::form_urlencoded::byte_serialize(segment.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
@@ -114,5 +118,26 @@ fn tell(report: &Value) {
     }
     if count("failed") > 20 {
         say(&format!("  … and {} more; `--json` shows up to 1,000", count("failed") - 20));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_stays_one() {
+        for (segment, encoded) in [
+            ("crm 1", "crm%201"),
+            ("a/../b?c#d", "a%2F..%2Fb%3Fc%23d"),
+            ("..", "%252e%252e"),
+            (".", "%252e"),
+            ("Zoë+", "Zo%C3%AB%2B"),
+        ] {
+            assert_eq!(percent(segment), encoded);
+            let url = format!("http://localhost/stores/{encoded}/import");
+            let path = url::Url::parse(&url).unwrap().path().to_owned();
+            assert_eq!(path, format!("/stores/{encoded}/import"));
+        }
     }
 }

@@ -8,6 +8,7 @@ mod exit;
 mod held;
 mod import;
 mod logic;
+mod print;
 mod run;
 mod source;
 mod sweep;
@@ -16,6 +17,7 @@ mod terminal;
 mod token;
 mod trial;
 mod trial_report;
+mod wait;
 
 use std::process::ExitCode;
 
@@ -24,7 +26,7 @@ use clap::Parser;
 use args::{Cli, Command};
 pub use exit::Failure;
 
-use crate::app;
+use crate::{app, observe};
 
 /// Parses the command line, runs the command and gives its exit code:
 /// 0 done, 1 failed, 2 wrong usage, 3 daemon unreachable, 4 conflict or held.
@@ -32,7 +34,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            _ = error.print();
+            print::usage(&error);
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
@@ -43,13 +45,17 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
+    // The daemon reads what its children write in their last moment.
+    if !matches!(cli.command, Command::JsHost { .. } | Command::Bundle { .. }) {
+        observe::show_panics();
+    }
     match cli.command {
         Command::JsHost { unconfined } => return exit::from_code(crate::js::main(!unconfined)),
         Command::Bundle { unconfined } => return exit::from_code(crate::logic::bundle::main(!unconfined)),
         Command::Serve(serve) => app::serve(&serve.config()?)?,
         Command::Migrate(place) => {
             for name in app::migrate(&place.config()?)? {
-                exit::say(&format!("applied {name}"));
+                print::say(&format!("applied {name}"));
             }
         }
         Command::Doctor(place) => return exit::all_well(app::doctor(&place.config()?)),

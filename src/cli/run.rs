@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::args::{RunCommand, TargetName};
 use super::client::Client;
-use super::exit::say;
 use super::import::percent;
+use super::print::{say, say_json};
 use super::target::find;
 use super::trial_report::tell_logged;
 use super::{Failure, trial};
@@ -19,7 +19,7 @@ pub async fn run(command: RunCommand, as_json: bool) -> Result<(), Failure> {
         RunCommand::Show { run, remote } => {
             let run = Client::new(&remote)?.get(&format!("/runs/{}", percent(&run))).await?;
             if as_json {
-                say(&run.to_string());
+                say_json(&run);
             } else {
                 tell_whole(&run);
             }
@@ -46,7 +46,7 @@ async fn list(
     }
     let page = client.get(&path).await?;
     if as_json {
-        say(&page["items"].to_string());
+        say_json(&page["items"]);
         return Ok(());
     }
     let runs = page["items"].as_array().map(Vec::as_slice).unwrap_or_default();

@@ -1,11 +1,13 @@
 //! Logic as it lies in a checkout: a file, and the packages that it imports.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
 use super::Failure;
 use super::args::SourceFile;
+use crate::domain::encoding;
 
 /// A file with logic, read.
 pub struct Source {
@@ -26,9 +28,9 @@ impl Source {
     /// the package.json beside it counts.
     pub fn read(file: &Path, dependencies: Option<&Path>) -> Result<Self, Failure> {
         let (name, code) = if file.as_os_str() == "-" {
-            ("standard input".to_owned(), std::io::read_to_string(std::io::stdin()).map_err(unreadable("-"))?)
+            ("standard input".to_owned(), text_of(standard_input(), "standard input")?)
         } else {
-            (file.display().to_string(), read(file)?)
+            (file.display().to_string(), read_text(file)?)
         };
         let beside = dependencies.map(PathBuf::from).or_else(|| package_json(file));
         let dependencies =
@@ -72,19 +74,26 @@ fn language(name: &str) -> Option<&'static str> {
     }
 }
 
-/// The text of a file.
-fn read(file: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(file).map_err(unreadable(&file.display().to_string()))
+/// The text of a file, as any editor may have left it.
+pub fn read_text(file: &Path) -> Result<String, Failure> {
+    text_of(std::fs::read(file), &file.display().to_string())
 }
 
-fn unreadable(name: &str) -> impl FnOnce(std::io::Error) -> Failure {
-    let name = name.to_owned();
-    move |error| Failure::Usage(format!("cannot read `{name}`: {error}"))
+fn text_of(bytes: std::io::Result<Vec<u8>>, name: &str) -> Result<String, Failure> {
+    let bytes = bytes.map_err(|error| Failure::Usage(format!("cannot read `{name}`: {error}")))?;
+    let text = encoding::decode(&bytes);
+    text.map(str::to_owned).map_err(|error| Failure::Usage(format!("`{name}` {error}")))
+}
+
+fn standard_input() -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::io::stdin().read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// A file that holds JSON.
 pub fn read_json(file: &Path) -> Result<Value, Failure> {
-    serde_json::from_str(&read(file)?)
+    serde_json::from_str(&read_text(file)?)
         .map_err(|error| Failure::Usage(format!("`{}` is not JSON: {error}", file.display())))
 }
 

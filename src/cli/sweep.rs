@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use super::Failure;
 use super::client::Client;
-use super::exit::say;
+use super::import::percent;
+use super::print::{say, say_json};
+use super::wait::standstill;
 
 /// How often a sweep is looked at. Its rows in the queue are counted each time.
 const LOOK: Duration = Duration::from_millis(500);
@@ -47,12 +49,14 @@ async fn until_done(client: &Client, id: &str, bar: &ProgressBar) -> Result<(), 
                 let message = format!("the sweep is paused with {} accounts to go", count("remaining"));
                 return Err(Failure::Conflict(message));
             }
-            _ if sweep["targetPaused"] == true => {
-                let message = format!("the target is paused with {} accounts to go", count("remaining"));
-                return Err(Failure::Conflict(message));
-            }
-            _ => tokio::time::sleep(LOOK).await,
+            _ => {}
         }
+        let target = sweep["targetId"].as_str().unwrap_or_default();
+        if let Some(why) = standstill(&client.get(&format!("/targets/{target}")).await?) {
+            let message = format!("the target is {why} with {} accounts to go", count("remaining"));
+            return Err(Failure::Conflict(message));
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 
@@ -93,9 +97,9 @@ pub async fn cancel(
         Some(id) => id,
         None => newest(client, target).await?,
     };
-    let sweep = client.post(&format!("/sweeps/{id}/cancel")).await?;
+    let sweep = client.post(&format!("/sweeps/{}/cancel", percent(&id))).await?;
     if as_json {
-        say(&sweep.to_string());
+        say_json(&sweep);
         return Ok(());
     }
     let (kind, done) = (sweep["kind"].as_str().unwrap_or_default(), &sweep["done"]);

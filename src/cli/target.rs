@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::Value;
 
 use super::args::{TargetCommand, TargetName};
 use super::client::Client;
-use super::exit::say;
-use super::held;
 use super::import::percent;
-use super::{Failure, dead, sweep};
+use super::print::{say, say_json, say_pretty_json};
+use super::wait::{Patience, standstill};
+use super::{Failure, dead, held, sweep, wait};
 
 /// Runs a target command.
 pub async fn run(command: TargetCommand, as_json: bool) -> Result<(), Failure> {
@@ -18,14 +18,14 @@ pub async fn run(command: TargetCommand, as_json: bool) -> Result<(), Failure> {
         TargetCommand::List { store, remote } => list(&Client::new(&remote)?, store, as_json).await,
         TargetCommand::Show(name) => {
             let (client, id) = find(&name).await?;
-            say(&pretty(&client.get(&format!("/targets/{id}")).await?));
+            say_pretty_json(&client.get(&format!("/targets/{id}")).await?);
             Ok(())
         }
         TargetCommand::Status(name) => {
             let (client, id) = find(&name).await?;
             let status = client.get(&format!("/targets/{id}/status")).await?;
             if as_json {
-                say(&status.to_string())
+                say_json(&status)
             } else {
                 tell_status(&status)
             }
@@ -44,9 +44,8 @@ pub async fn run(command: TargetCommand, as_json: bool) -> Result<(), Failure> {
             let (client, id) = find(&name).await?;
             dead::retry(&client, &id, &what, as_json).await
         }
-        TargetCommand::Wait(name) => {
-            let (client, id) = find(&name).await?;
-            finish(&client, &id, as_json).await
+        TargetCommand::Wait { name, settled, timeout } => {
+            finish(&name, Patience { settled, most: timeout }, as_json).await
         }
         TargetCommand::Held(name) => {
             let (client, id) = find(&name).await?;
@@ -54,13 +53,9 @@ pub async fn run(command: TargetCommand, as_json: bool) -> Result<(), Failure> {
         }
         TargetCommand::Pause(name) => act(&name, "pause", "paused").await,
         TargetCommand::Drain(name) => drain(&name).await,
-        TargetCommand::Resume(name) => act(&name, "resume", "resumed").await,
+        TargetCommand::Resume(name) => resume(&name).await,
         TargetCommand::Stop(name) => act(&name, "stop", "stopped").await,
     }
-}
-
-fn pretty(value: &Value) -> String {
-    serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
 }
 
 async fn targets(client: &Client, store: Option<&str>) -> Result<Vec<Value>, Failure> {
@@ -83,12 +78,12 @@ async fn targets(client: &Client, store: Option<&str>) -> Result<Vec<Value>, Fai
 async fn list(client: &Client, store: Option<String>, as_json: bool) -> Result<(), Failure> {
     let targets = targets(client, store.as_deref()).await?;
     if as_json {
-        say(&Value::Array(targets).to_string());
+        say_json(&Value::Array(targets));
         return Ok(());
     }
     for target in targets {
         let text = |name: &str| target[name].as_str().unwrap_or_default().to_owned();
-        let on = if target["enabled"] == true { text("mode") } else { "off".into() };
+        let on = standstill(&target).map_or_else(|| text("mode"), str::to_owned);
         let needs: Vec<&str> =
             target["dependsOn"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let after = if needs.is_empty() { String::new() } else { format!("  after {}", needs.join(", ")) };
@@ -100,7 +95,7 @@ async fn list(client: &Client, store: Option<String>, as_json: bool) -> Result<(
 /// The daemon and the id of a target.
 pub async fn find(name: &TargetName) -> Result<(Client, String), Failure> {
     let client = Client::new(&name.remote)?;
-    if name.target.chars().all(|c| c.is_ascii_digit()) {
+    if !name.target.is_empty() && name.target.chars().all(|c| c.is_ascii_digit()) {
         return Ok((client, name.target.clone()));
     }
     let named: Vec<Value> = targets(&client, name.store.as_deref())
@@ -125,6 +120,19 @@ async fn act(name: &TargetName, action: &str, done: &str) -> Result<(), Failure>
     Ok(())
 }
 
+/// Goes on; says what keeps the target from it.
+async fn resume(name: &TargetName) -> Result<(), Failure> {
+    act(name, "resume", "resumed").await?;
+    let (client, id) = find(name).await?;
+    let status = client.get(&format!("/targets/{id}/status")).await?;
+    if standstill(&status).is_some() {
+        say("the target is disabled: nothing of it runs");
+    } else if let Some(reason) = status["breaker"]["reason"].as_str() {
+        say(&format!("  {}", reason));
+    }
+    Ok(())
+}
+
 /// Pauses and waits for as long as runs take; interrupted, the target stays paused.
 async fn drain(name: &TargetName) -> Result<(), Failure> {
     let (client, id) = find(name).await?;
@@ -133,7 +141,9 @@ async fn drain(name: &TargetName) -> Result<(), Failure> {
     loop {
         let status = client.get(&format!("/targets/{id}/status")).await?;
         let (running, due) = (status["running"].as_i64().unwrap_or(0), &status["backlog"]);
-        if running == 0 && status["engine"]["paused"] != false {
+        // What has ended is not over before it is written down.
+        let unwritten = status["engine"]["leased"].as_i64().unwrap_or(0);
+        if running + unwritten == 0 && status["engine"]["paused"] != false {
             bar.finish_and_clear();
             say(&format!("drained target {}: nothing runs, {due} wait for `target resume`", name.target));
             return Ok(());
@@ -149,69 +159,38 @@ async fn force(name: &TargetName, no_wait: bool, as_json: bool) -> Result<(), Fa
     let begun = client.post(&format!("/targets/{id}/force")).await?;
     if no_wait {
         if as_json {
-            say(&begun.to_string());
+            say_json(&begun);
         } else {
             say(&format!("{} accounts are to be provisioned again", begun["sweep"]["total"]));
         }
         return Ok(());
     }
-    sweep::follow(&client, &begun["sweep"], &name.target).await?;
+    sweep::follow(&client, &begun["sweep"], &name.words()).await?;
     let status = client.get(&format!("/targets/{id}/status")).await?;
-    if as_json {
-        say(&status.to_string())
-    } else {
-        tell_status(&status)
-    }
-    held::none_held(&status)
+    report(&status, name, as_json)
 }
 
-/// Shows a bar until nothing is due and no sweep makes more work.
-async fn finish(client: &Client, id: &str, as_json: bool) -> Result<(), Failure> {
-    let template = "{wide_bar} {pos}/{len} {per_sec} {eta} left";
-    let style = ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar());
-    let bar = ProgressBar::new(0).with_style(style);
-    let status = loop {
-        let status = client.get(&format!("/targets/{id}/status")).await?;
-        let left = remaining(&status);
-        bar.set_length(bar.length().unwrap_or(0).max(left));
-        bar.set_position(bar.length().unwrap_or(0) - left);
-        if left == 0 {
-            break status;
-        }
-        if status["paused"] == true {
-            bar.abandon();
-            return Err(Failure::Conflict(format!("the target is paused with {left} accounts to go")));
-        }
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    };
-    bar.finish_and_clear();
-    if as_json {
-        say(&status.to_string())
-    } else {
-        tell_status(&status)
-    }
-    held::none_held(&status)
+async fn finish(name: &TargetName, patience: Patience, as_json: bool) -> Result<(), Failure> {
+    let (client, id) = find(name).await?;
+    let status = wait::until_done(&client, &id, patience).await?;
+    report(&status, name, as_json)
 }
 
-fn remaining(status: &Value) -> u64 {
-    let backlog = status["backlog"].as_u64().unwrap_or(0);
-    let sweep = &status["sweep"];
-    // A paused one may stay so.
-    let moves = matches!(sweep["state"].as_str(), Some("running" | "resuming" | "cancelling"));
-    let open = moves && sweep["finishedAt"].is_null();
-    let unswept = if open {
-        let count = |name: &str| sweep[name].as_u64().unwrap_or(0);
-        count("total").saturating_sub(count("enqueued")).max(1)
+/// Shows how the target stands; fails when not all is done.
+fn report(status: &Value, name: &TargetName, as_json: bool) -> Result<(), Failure> {
+    if as_json {
+        say_json(status)
     } else {
-        0
-    };
-    backlog + unswept
+        tell_status(status)
+    }
+    wait::all_done(status, &name.words())
 }
 
 fn tell_status(status: &Value) {
     let number = |name: &str| status[name].as_i64().unwrap_or(0);
+    let state = standstill(status).map_or(String::new(), |state| format!("{state}; "));
     say(&format!(
-        "{}: {} due, {} running, {} scheduled, {:.0}/s",
+        "{}: {state}{} due, {} running, {} scheduled, {:.0}/s",
         status["name"].as_str().unwrap_or_default(),
         number("backlog"),
         number("running"),

@@ -1,29 +1,8 @@
-//! What is another way when a person sits there: colour, and a question.
+//! Asking the person who sits there.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
-use super::Failure;
-
-/// Colours, as terminals number them.
-#[derive(Debug, Clone, Copy)]
-pub enum Colour {
-    /// What is wrong, or gone.
-    Red = 31,
-    /// What is well, or new.
-    Green = 32,
-    /// Where one is.
-    Cyan = 36,
-}
-
-/// The text in colour where the stream is a terminal, and nobody said NO_COLOR.
-pub fn paint(stream: &impl IsTerminal, colour: Colour, text: &str) -> String {
-    let is_wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    if stream.is_terminal() && is_wanted {
-        format!("\x1b[{}m{text}\x1b[0m", colour as u8)
-    } else {
-        text.to_owned()
-    }
-}
+use super::{Failure, print};
 
 /// Asks a question that is answered with yes or no; fails where nobody can be
 /// asked.
@@ -31,13 +10,19 @@ pub fn agrees(question: &str) -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::Usage(format!("{question}\nhint: there is nobody to ask; `--yes` says so")));
     }
-    eprint_now(&format!("{question} [y/N] "));
+    print::ask(&format!("{question} [y/N]"));
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).map_err(|error| Failure::Failed(error.to_string()))?;
     Ok(matches!(line.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
-fn eprint_now(text: &str) {
-    let mut stderr = std::io::stderr().lock();
-    _ = write!(stderr, "{text}").and_then(|()| stderr.flush());
+/// Asks for something that the terminal does not show; `None` where nobody can
+/// be asked.
+pub fn secret(question: &str) -> Option<String> {
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return None;
+    }
+    print::ask(question);
+    let answer = console::Term::stderr().read_secure_line().ok()?;
+    Some(answer.trim().to_owned()).filter(|answer| !answer.is_empty())
 }

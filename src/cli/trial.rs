@@ -10,9 +10,9 @@ use serde_json::{Map, Value, json};
 use super::Failure;
 use super::args::{LogicChoice, ReplayRun, TestLogic, TestWhom};
 use super::client::Client;
-use super::exit::say;
 use super::import::percent;
 use super::logic::{name_file, submit};
+use super::print::{inset, say_json};
 use super::source::{Source, read_json};
 use super::target::find;
 use super::trial_report::{tell_plan, tell_replay, tell_run};
@@ -36,7 +36,7 @@ pub async fn test(test: TestLogic, as_json: bool) -> Result<(), Failure> {
     }
     let is_plan = answer["plan"].is_object();
     match (as_json, is_plan) {
-        (true, _) => say(&answer.to_string()),
+        (true, _) => say_json(&answer),
         (false, true) => tell_plan(&answer),
         (false, false) => tell_run(&answer),
     }
@@ -54,7 +54,7 @@ pub async fn replay(replay: ReplayRun, as_json: bool) -> Result<(), Failure> {
     let request = client.request(Method::POST, &path).json(&Value::Object(body));
     let mut answer = submit(&client, request, file.as_deref(), as_json).await?;
     if as_json {
-        say(&answer.to_string());
+        say_json(&answer);
     } else {
         // What was recorded ran another text.
         file.iter().for_each(|file| name_file(&mut answer["replayed"], file));
@@ -75,7 +75,7 @@ fn well_planned(plan: &Value) -> Result<(), Failure> {
     match plan["state"].as_str() {
         Some("finished") if failures == 0 => Ok(()),
         Some("finished") => Err(Failure::Failed(format!("{failures} of the runs would fail"))),
-        _ => Err(Failure::Failed(plan["reason"].as_str().unwrap_or("the plan was not finished").to_owned())),
+        _ => Err(Failure::Failed(inset(plan["reason"].as_str().unwrap_or("the plan was not finished")))),
     }
 }
 

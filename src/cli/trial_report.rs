@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::exit::say;
+use super::print::say;
 
 /// Longest body that is shown, in characters.
 const LONGEST_BODY: usize = 2_000;
@@ -95,8 +95,9 @@ fn pretty(body: &str) -> String {
 
 fn tell_console(console: &Value) {
     for line in console.as_array().into_iter().flatten() {
-        let text = line["text"].as_str().unwrap_or_default();
-        say(&format!("  {:<9}  {text}", line["level"].as_str().unwrap_or_default()));
+        for text in line["text"].as_str().unwrap_or_default().lines() {
+            say(&format!("  {:<9}  {text}", line["level"].as_str().unwrap_or_default()));
+        }
     }
 }
 

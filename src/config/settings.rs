@@ -1,6 +1,7 @@
 //! The layers, flattened to one text for each key and where it came from.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
@@ -8,6 +9,7 @@ use toml::{Table, Value};
 use super::error::{ConfigError, Origin};
 use super::rules::Rule;
 use super::{KEYS, Overrides};
+use crate::domain::encoding;
 use crate::security::Secret;
 
 /// Keys whose value is a secret: these may come from a file that a variable
@@ -184,7 +186,9 @@ fn text_of(value: Value) -> String {
 
 fn read_file(path: &Path, origin: &Origin) -> Result<String, ConfigError> {
     let failed = |error| ConfigError::Unreadable { path: PathBuf::from(path), origin: origin.clone(), error };
-    std::fs::read_to_string(path).map_err(failed)
+    let bytes = std::fs::read(path).map_err(failed)?;
+    let text = encoding::decode(&bytes).map_err(|error| failed(io::Error::other(format!("it {error}"))))?;
+    Ok(text.to_owned())
 }
 
 /// Line and message, without the line itself: it may hold a secret.

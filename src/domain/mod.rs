@@ -3,6 +3,7 @@
 //! tested without a database or a network.
 
 pub mod canary;
+pub mod encoding;
 pub mod filter;
 pub mod host_call;
 pub mod ids;
@@ -11,3 +12,5 @@ pub mod response;
 pub mod status;
 pub mod subject;
 pub mod target;
+pub mod visible;
+pub mod who;

@@ -71,12 +71,13 @@ impl Health {
     /// give a quarantined target another chance.
     pub fn reload(&self, before: &Runtime, after: &Runtime) {
         self.breaker().set_cap(after.around.target.settings.max_parallel_jobs);
-        if Basis::of(&before.around.target) != Basis::of(&after.around.target) {
+        let (before, after) = (Basis::of(&before.around.target), Basis::of(&after.around.target));
+        if before != after {
             let mut breaker = self.breaker();
             if breaker.view().reason.is_some() {
                 self.dirty.store(true, Ordering::Release);
             }
-            breaker.reset(Utc::now());
+            breaker.reset(after.settings_differ(before), Utc::now());
         }
     }
 

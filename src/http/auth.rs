@@ -3,6 +3,7 @@
 
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
+use std::net::IpAddr;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
@@ -11,6 +12,7 @@ use chrono::Utc;
 
 use super::{Kind, Problem};
 use crate::domain::ids::TokenId;
+use crate::domain::who::Who;
 use crate::security::{Role, Token};
 use crate::storage::{Db, Pool, tokens};
 
@@ -23,18 +25,27 @@ pub struct Caller {
     pub name: String,
     /// What its bearer may do.
     pub role: Role,
+    /// Where the request came from.
+    pub address: Option<IpAddr>,
+}
+
+impl Caller {
+    /// As it is kept beside what was done.
+    pub fn who(&self) -> Who {
+        Who { name: self.name.clone(), token: Some(self.token), address: self.address }
+    }
 }
 
 /// Finds out who sent a request.
 ///
 /// # Errors
 /// A 401 when no token in force is presented, a 503 without the database.
-pub async fn authenticate(db: &Db, headers: &HeaderMap) -> Result<Caller, Problem> {
+pub async fn authenticate(db: &Db, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Caller, Problem> {
     let token = bearer(headers).ok_or_else(|| challenge("", "send `Authorization: Bearer <token>`"))?;
     let hash = token.hash();
     let record = db.run(Pool::Api, move |connection| tokens::verify(connection, &hash, Utc::now())).await?;
     match record {
-        Some(record) => Ok(Caller { token: record.id, name: record.name, role: record.role }),
+        Some(record) => Ok(Caller { token: record.id, name: record.name, role: record.role, address }),
         None => Err(challenge(", error=\"invalid_token\"", "the token is unknown, expired or revoked")),
     }
 }

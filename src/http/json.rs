@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::shape;
 use super::strict::Strict;
+use crate::domain::encoding::{self, BadEncoding};
 use crate::domain::subject::FieldError;
 
 /// Why bytes are not what an endpoint expects.
@@ -32,8 +33,12 @@ fn quoted(field: &str) -> String {
 /// # Errors
 /// [`BadJsonText`].
 pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BadJsonText> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| BadJsonText::Syntax(format!("invalid UTF-8 after byte {}", error.valid_up_to())))?;
+    let text = encoding::decode(bytes).map_err(|error| {
+        BadJsonText::Syntax(match error {
+            BadEncoding::NotUtf8 { after } => format!("invalid UTF-8 after byte {after}"),
+            BadEncoding::Utf16 => "the text is UTF-16, and must be UTF-8".into(),
+        })
+    })?;
     let Unambiguous(value) =
         serde_json::from_str(text).map_err(|error| BadJsonText::Syntax(error.to_string()))?;
     // serde reads an array as an object whose members stand in order.
@@ -176,6 +181,13 @@ mod tests {
             fault(br#"[]"#),
             fault(br#""text""#),
         ]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_means_nothing() {
+        let body = b"\xef\xbb\xbf{\"userName\": \"\xef\xbb\xbfa\"}";
+        assert_eq!(read::<Sample>(body).unwrap().user_name, "\u{feff}a", "only at the beginning");
+        assert_eq!(fault(b"\xff\xfe{\0}\0"), "not JSON: the text is UTF-16, and must be UTF-8");
     }
 
     #[derive(Debug, Deserialize)]

@@ -230,6 +230,7 @@ impl From<TokenStoreError> for Problem {
         match error {
             TokenStoreError::NotFound => Self::new(Kind::NotFound, error.to_string()),
             TokenStoreError::Invalid(error) => Self::validation(vec![error]),
+            TokenStoreError::NameTaken(_) => taken("name", error.to_string()),
             TokenStoreError::Db(error) => error.into(),
         }
     }

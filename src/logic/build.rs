@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use super::bundle::{self, Bundle, BundleError, Finding, Language};
 use super::packages::{Dependencies, Installed, Lock, Package, Packages};
 use super::{LogicError, MAX_CODE};
+use crate::domain::encoding;
 use crate::domain::subject::FieldError;
 use crate::js::{Code, CompileError, HostProgram};
 use crate::storage::logic::Artefact;
@@ -29,6 +30,13 @@ pub struct Source {
     pub language: Option<Language>,
     /// The packages that it imports.
     pub dependencies: Dependencies,
+}
+
+impl Source {
+    /// What somebody sent. The byte order mark of the author's file is no part of it.
+    pub fn new(code: &str, language: Option<Language>, dependencies: Dependencies) -> Self {
+        Self { code: encoding::unmarked_text(code).to_owned(), language, dependencies }
+    }
 }
 
 /// What came of it.

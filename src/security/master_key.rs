@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::Secret;
+use crate::domain::encoding;
 
 /// Why there is no master key.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +65,7 @@ impl MasterKey {
     ///
     /// [`MasterKeyError::Malformed`].
     pub fn parse(text: &Secret) -> Result<Self, MasterKeyError> {
-        let text = text.expose().trim();
+        let text = encoding::word(text.expose());
         let bytes = [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD]
             .iter()
             .find_map(|engine| engine.decode(text).ok())
@@ -183,7 +184,7 @@ mod tests {
     #[test]
     fn base64_of_32_bytes_is_a_key() {
         let text = STANDARD.encode([7; 32]);
-        assert_eq!(MasterKey::parse(&Secret::new(format!(" {text}\n"))).unwrap().bytes(), &[7; 32]);
+        assert_eq!(MasterKey::parse(&Secret::new(format!("\u{feff} {text}\n"))).unwrap().bytes(), &[7; 32]);
         for bad in ["", "secret", &STANDARD.encode([7; 31])] {
             assert!(MasterKey::parse(&Secret::new(bad)).is_err(), "{bad}");
         }

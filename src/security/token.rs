@@ -5,6 +5,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::TimeDelta;
 use rand::RngCore as _;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -13,6 +14,9 @@ use super::Secret;
 
 const PREFIX: &str = "prov_";
 const RANDOM_BYTES: usize = 32;
+
+/// How long a token works when nobody says how long.
+pub const USUAL_LIFE: TimeDelta = TimeDelta::days(90);
 
 /// A text that is not a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -12,12 +12,10 @@ use super::{DbError, filter_sql, logic};
 use crate::domain::canary::{Canary, Figures, Share};
 use crate::domain::filter::Filter;
 use crate::domain::ids::{StoreId, SubjectId, TargetId};
+use crate::domain::who::Who;
 
 pub(super) use count::count;
 pub use count::forget_ended;
-
-/// Under whose name one is rolled back by itself.
-pub const BY_ITSELF: &str = "provisiond";
 
 /// A canary as it stands, or stood at its end.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
@@ -39,10 +37,18 @@ pub struct CanaryRow {
     pub state: String,
     /// The name of a token.
     pub started_by: String,
+    /// Which one it was.
+    pub started_by_token: Option<i64>,
+    /// Where it was started from.
+    pub started_by_address: Option<String>,
     /// When.
     pub started_at: DateTime<Utc>,
-    /// The name of a token, or [`BY_ITSELF`].
+    /// The name of a token, or that of [`Who::daemon`].
     pub ended_by: Option<String>,
+    /// Which one it was.
+    pub ended_by_token: Option<i64>,
+    /// Where it was ended from.
+    pub ended_by_address: Option<String>,
     /// When.
     pub ended_at: Option<DateTime<Utc>>,
     /// Why it ended.
@@ -95,7 +101,7 @@ pub fn start(
     target: TargetId,
     base_version: i32,
     canary: &Canary,
-    by: &str,
+    by: &Who,
 ) -> Result<CanaryRow, DbError> {
     let (subjects, percent) = match &canary.share {
         Share::Subjects(chosen) => (Some(ids(chosen)), None),
@@ -110,7 +116,9 @@ pub fn start(
         logic_canaries::percent.eq(percent),
         logic_canaries::max_failure_percent.eq(i32::from(canary.max_failure_percent)),
         logic_canaries::min_runs.eq(i32::try_from(canary.min_runs).unwrap_or(i32::MAX)),
-        logic_canaries::started_by.eq(by),
+        logic_canaries::started_by.eq(&by.name),
+        logic_canaries::started_by_token.eq(by.token_number()),
+        logic_canaries::started_by_address.eq(by.address_text()),
     );
     Ok(diesel::insert_into(logic_canaries::table)
         .values(values)
@@ -156,7 +164,7 @@ pub fn all_running(connection: &mut PgConnection) -> Result<Vec<(TargetId, i64)>
 pub fn promote(
     connection: &mut PgConnection,
     target: TargetId,
-    by: &str,
+    by: &Who,
     reason: &str,
 ) -> Result<Option<CanaryRow>, DbError> {
     connection.transaction(|connection| {
@@ -173,7 +181,7 @@ pub fn promote(
 pub fn roll_back(
     connection: &mut PgConnection,
     target: TargetId,
-    by: &str,
+    by: &Who,
     reason: &str,
 ) -> Result<Option<CanaryRow>, DbError> {
     match running(connection, target)? {
@@ -187,14 +195,16 @@ fn end(
     connection: &mut PgConnection,
     canary: i64,
     state: &str,
-    by: &str,
+    by: &Who,
     reason: &str,
 ) -> Result<Option<CanaryRow>, DbError> {
     let running = logic_canaries::table.find(canary).filter(logic_canaries::state.eq("running"));
     Ok(diesel::update(running)
         .set((
             logic_canaries::state.eq(state),
-            logic_canaries::ended_by.eq(by),
+            logic_canaries::ended_by.eq(&by.name),
+            logic_canaries::ended_by_token.eq(by.token_number()),
+            logic_canaries::ended_by_address.eq(by.address_text()),
             logic_canaries::ended_at.eq(Utc::now()),
             logic_canaries::reason.eq(reason),
         ))

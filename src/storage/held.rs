@@ -15,6 +15,7 @@ use super::DbError;
 use super::queue::lock_store_exclusive;
 use crate::domain::ids::{HeldId, StoreId, TargetId};
 use crate::domain::status::{Trigger, words};
+use crate::domain::who::Who;
 use crate::plan::GuardPolicy;
 
 /// What is known of a removal when it is put into the queue.
@@ -100,6 +101,12 @@ pub struct Lot {
     /// The name of the token that decided.
     #[diesel(sql_type = Nullable<Text>)]
     pub decided_by: Option<String>,
+    /// Which one it was.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub decided_by_token: Option<i64>,
+    /// Where it was decided from.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub decided_by_address: Option<String>,
     /// When.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub decided_at: Option<DateTime<Utc>>,
@@ -150,7 +157,7 @@ impl From<diesel::result::Error> for HeldError {
 
 /// Lots with the state that the clock gives them.
 const LOTS: &str = "SELECT h.id, h.target_id, h.trigger, h.count, h.allowed, h.present, w.waiting, h.created_at, \
-        h.expires_at, h.decided_by, h.decided_at, CASE WHEN h.state <> 'open' THEN h.state \
+        h.expires_at, h.decided_by, h.decided_by_token, h.decided_by_address, h.decided_at, CASE WHEN h.state <> 'open' THEN h.state \
             WHEN h.expires_at <= now() THEN 'expired' WHEN w.waiting = 0 THEN 'settled' ELSE 'open' END AS state \
     FROM held h CROSS JOIN LATERAL (SELECT count(*) AS waiting FROM pending p \
         WHERE p.held_id = h.id AND p.departure = 'held') w";
@@ -345,8 +352,8 @@ fn standing_by(connection: &mut PgConnection, lot: HeldId, lock: &str) -> Result
 pub struct Word {
     /// Whether the removals may run.
     pub approved: bool,
-    /// The name of the person's token.
-    pub by: String,
+    /// Who says it.
+    pub by: Who,
     /// How many the person has seen; more than these are not decided about.
     pub seen: Option<i64>,
 }
@@ -372,11 +379,16 @@ pub fn decide(
         if word.seen.is_some_and(|seen| seen < lot.count) {
             return Err(HeldError::Grown(lot.count));
         }
-        sql_query("UPDATE held SET state = $2, decided_by = $3, decided_at = now() WHERE id = $1")
-            .bind::<BigInt, _>(id.0)
-            .bind::<Text, _>(if word.approved { "approved" } else { "rejected" })
-            .bind::<Text, _>(&word.by)
-            .execute(connection)?;
+        sql_query(
+            "UPDATE held SET state = $2, decided_by = $3, decided_by_token = $4, decided_by_address = $5, \
+                decided_at = now() WHERE id = $1",
+        )
+        .bind::<BigInt, _>(id.0)
+        .bind::<Text, _>(if word.approved { "approved" } else { "rejected" })
+        .bind::<Text, _>(&word.by.name)
+        .bind::<Nullable<BigInt>, _>(word.by.token_number())
+        .bind::<Nullable<Text>, _>(word.by.address_text())
+        .execute(connection)?;
         if word.approved {
             clear(connection, id)?;
         }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::DbError;
 use super::schema::{logic_artefacts, logic_canaries, logic_drafts, logic_versions, targets};
 use crate::domain::ids::TargetId;
+use crate::domain::who::Who;
 
 /// What a host runs, named by its hash.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable, Insertable)]
@@ -44,6 +45,10 @@ pub struct Draft {
     pub report: Value,
     /// The name of the token that saved it.
     pub saved_by: String,
+    /// Which one it was.
+    pub saved_by_token: Option<i64>,
+    /// Where it was saved from.
+    pub saved_by_address: Option<String>,
     /// When it was saved.
     pub updated_at: DateTime<Utc>,
 }
@@ -66,6 +71,10 @@ pub struct Version {
     pub report: Value,
     /// The name of the token that published it.
     pub published_by: String,
+    /// Which one it was.
+    pub published_by_token: Option<i64>,
+    /// Where it was published from.
+    pub published_by_address: Option<String>,
     /// When.
     pub published_at: DateTime<Utc>,
     /// Why.
@@ -88,6 +97,10 @@ pub struct VersionHead {
     pub artefact: String,
     /// The name of the token that published it.
     pub published_by: String,
+    /// Which one it was.
+    pub published_by_token: Option<i64>,
+    /// Where it was published from.
+    pub published_by_address: Option<String>,
     /// When.
     pub published_at: DateTime<Utc>,
     /// Why.
@@ -104,6 +117,8 @@ impl From<Version> for VersionHead {
             package_dependencies: whole.package_dependencies,
             artefact: whole.artefact,
             published_by: whole.published_by,
+            published_by_token: whole.published_by_token,
+            published_by_address: whole.published_by_address,
             published_at: whole.published_at,
             note: whole.note,
             restores: whole.restores,
@@ -114,8 +129,8 @@ impl From<Version> for VersionHead {
 /// Who publishes, and why.
 #[derive(Debug, Clone, Copy)]
 pub struct By<'a> {
-    /// The name of a token.
-    pub who: &'a str,
+    /// Who.
+    pub who: &'a Who,
     /// In their words; may be empty.
     pub note: &'a str,
 }
@@ -262,7 +277,9 @@ pub fn publish(
             package_dependencies: draft.package_dependencies,
             artefact,
             report: draft.report,
-            published_by: by.who.into(),
+            published_by: by.who.name.clone(),
+            published_by_token: by.who.token_number(),
+            published_by_address: by.who.address_text(),
             published_at: Utc::now(),
             note: by.note.into(),
             restores: None,
@@ -285,7 +302,9 @@ pub fn restore(
         let Some(earlier) = version(connection, target, earlier)? else { return Ok(None) };
         let restored = Version {
             version: next,
-            published_by: by.who.into(),
+            published_by: by.who.name.clone(),
+            published_by_token: by.who.token_number(),
+            published_by_address: by.who.address_text(),
             published_at: Utc::now(),
             note: by.note.into(),
             restores: Some(earlier.version),
@@ -318,6 +337,8 @@ fn insert(connection: &mut PgConnection, target: TargetId, version: &Version) ->
             logic_versions::artefact.eq(artefact),
             logic_versions::report.eq(report),
             logic_versions::published_by.eq(published_by),
+            logic_versions::published_by_token.eq(version.published_by_token),
+            logic_versions::published_by_address.eq(&version.published_by_address),
             logic_versions::published_at.eq(version.published_at),
             logic_versions::note.eq(note),
             logic_versions::restores.eq(version.restores),

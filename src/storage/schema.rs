@@ -22,6 +22,8 @@ diesel::table! {
         state -> Text,
         decided_by -> Nullable<Text>,
         decided_at -> Nullable<Timestamptz>,
+        decided_by_token -> Nullable<Int8>,
+        decided_by_address -> Nullable<Text>,
     }
 }
 
@@ -63,6 +65,10 @@ diesel::table! {
         ended_by -> Nullable<Text>,
         ended_at -> Nullable<Timestamptz>,
         reason -> Text,
+        started_by_token -> Nullable<Int8>,
+        started_by_address -> Nullable<Text>,
+        ended_by_token -> Nullable<Int8>,
+        ended_by_address -> Nullable<Text>,
     }
 }
 
@@ -85,6 +91,8 @@ diesel::table! {
         report -> Jsonb,
         saved_by -> Text,
         lock -> Nullable<Jsonb>,
+        saved_by_token -> Nullable<Int8>,
+        saved_by_address -> Nullable<Text>,
     }
 }
 
@@ -101,6 +109,8 @@ diesel::table! {
         report -> Jsonb,
         note -> Text,
         restores -> Nullable<Int4>,
+        published_by_token -> Nullable<Int8>,
+        published_by_address -> Nullable<Text>,
     }
 }
 

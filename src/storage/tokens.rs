@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Binary, Nullable, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text, Timestamptz};
 
 use super::DbError;
 use super::schema::tokens;
 use crate::domain::ids::TokenId;
 use crate::domain::subject::FieldError;
+use crate::domain::visible::is_invisible;
 use crate::security::Role;
 
 /// Longest name of a token, in characters.
@@ -41,6 +42,9 @@ pub enum TokenStoreError {
     /// A field breaks a rule.
     #[error("`{}` {}", .0.field, .0.rule)]
     Invalid(FieldError),
+    /// A token in force has the name.
+    #[error("a token in force is called `{0}`: revoke it, or choose another name")]
+    NameTaken(String),
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -86,33 +90,99 @@ impl Row {
     }
 }
 
+/// A token to be made.
+#[derive(Debug, Clone)]
+pub struct NewToken {
+    /// What it is called.
+    pub name: Name,
+    /// What its bearer may do.
+    pub role: Role,
+    /// Of its text.
+    pub hash: [u8; 32],
+    /// When it stops to work; `None` for never.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// What a token is called. What a token did is told by its name, so that no two
+/// in force have the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Name {
+    /// As somebody said.
+    Given(String),
+    /// Nobody said: with a number behind it when it is taken.
+    Usual(&'static str),
+}
+
 /// Keeps the hash of a new token.
 ///
 /// # Errors
-/// [`TokenStoreError::Invalid`] for a bad name or a moment of expiry that is past.
+/// [`TokenStoreError::Invalid`] for a bad name or a moment of expiry that is past,
+/// [`TokenStoreError::NameTaken`].
 pub fn create(
     connection: &mut PgConnection,
-    name: &str,
-    role: Role,
-    hash: &[u8; 32],
-    expires_at: Option<DateTime<Utc>>,
+    new: &NewToken,
     now: DateTime<Utc>,
 ) -> Result<TokenRecord, TokenStoreError> {
-    if let Some(rule) = name_error(name) {
+    if let Name::Given(name) = &new.name
+        && let Some(rule) = name_error(name)
+    {
         return Err(TokenStoreError::Invalid(FieldError::new("name", rule)));
     }
-    if expires_at.is_some_and(|at| at <= now) {
+    if new.expires_at.is_some_and(|at| at <= now) {
         return Err(TokenStoreError::Invalid(FieldError::new("expiresAt", "must lie in the future")));
     }
-    let row: Row = diesel::sql_query(format!(
-        "INSERT INTO tokens (name, role, hash, expires_at) VALUES ($1, $2, $3, $4) RETURNING {COLUMNS}"
-    ))
+    connection.transaction(|connection| {
+        // Expiry frees a name, which no index can know.
+        diesel::sql_query("SELECT pg_advisory_xact_lock(7005)").execute(connection)?;
+        let name = free_name(connection, &new.name, now)?;
+        let row: Row = diesel::sql_query(format!(
+            "INSERT INTO tokens (name, role, hash, expires_at) VALUES ($1, $2, $3, $4) RETURNING {COLUMNS}"
+        ))
+        .bind::<Text, _>(name)
+        .bind::<Text, _>(new.role.as_str())
+        .bind::<Binary, _>(new.hash.as_slice())
+        .bind::<Nullable<Timestamptz>, _>(new.expires_at)
+        .get_result(connection)?;
+        Ok(row.read()?)
+    })
+}
+
+fn free_name(
+    connection: &mut PgConnection,
+    name: &Name,
+    now: DateTime<Utc>,
+) -> Result<String, TokenStoreError> {
+    let usual = match name {
+        Name::Given(name) if is_taken(connection, name, now)? => {
+            return Err(TokenStoreError::NameTaken(name.clone()));
+        }
+        Name::Given(name) => return Ok(name.clone()),
+        Name::Usual(name) => *name,
+    };
+    let mut name = usual.to_owned();
+    let mut number = 1_u32;
+    while is_taken(connection, &name, now)? {
+        number += 1;
+        name = format!("{usual} {number}");
+    }
+    Ok(name)
+}
+
+/// Whether a token in force has the name, written in whichever case.
+fn is_taken(connection: &mut PgConnection, name: &str, now: DateTime<Utc>) -> Result<bool, DbError> {
+    #[derive(QueryableByName)]
+    struct Taken {
+        #[diesel(sql_type = Bool)]
+        taken: bool,
+    }
+    let row: Taken = diesel::sql_query(
+        "SELECT EXISTS (SELECT FROM tokens WHERE lower(name) = lower($1) AND revoked_at IS NULL \
+            AND (expires_at IS NULL OR expires_at > $2)) AS taken",
+    )
     .bind::<Text, _>(name)
-    .bind::<Text, _>(role.as_str())
-    .bind::<Binary, _>(hash.as_slice())
-    .bind::<Nullable<Timestamptz>, _>(expires_at)
+    .bind::<Timestamptz, _>(now)
     .get_result(connection)?;
-    Ok(row.read()?)
+    Ok(row.taken)
 }
 
 fn name_error(name: &str) -> Option<String> {
@@ -120,8 +190,10 @@ fn name_error(name: &str) -> Option<String> {
         Some("must not be empty".into())
     } else if name.chars().count() > MAX_TOKEN_NAME {
         Some(format!("must not be longer than {MAX_TOKEN_NAME} characters"))
-    } else if name.chars().any(char::is_control) {
-        Some("must not contain control characters".into())
+    } else if name.trim() != name {
+        Some("must not begin or end with white space".into())
+    } else if name.contains(is_invisible) {
+        Some("must not contain control or invisible characters".into())
     } else {
         None
     }

@@ -23,7 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "engine",
         ],
     ),
-    ("cli", &["app", "config", "security", "js", "logic"]),
+    ("cli", &["app", "domain", "config", "security", "js", "logic", "observe"]),
 ];
 
 /// Crates that live in one place only.
@@ -120,6 +120,16 @@ fn crates_stay_in_their_homes() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Whatever is shown passes one place, which writes out what a terminal would obey.
+#[test]
+fn only_one_file_of_the_command_line_writes() {
+    for file in &modules()["cli"] {
+        let code = code(file);
+        let writes = ["write!(", "writeln!(", "println!(", "print!("].iter().any(|word| code.contains(word));
+        assert!(!writes || file.ends_with("cli/print.rs"), "{}", file.display());
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod api;
 mod architecture;
 mod chaos;
+mod cli;
 mod egress;
 mod embedded;
 mod engine;

@@ -2,6 +2,8 @@
 
 use actix_web::web::{Bytes, BytesMut};
 
+use crate::domain::encoding;
+
 /// A piece of the stream that ends where a line ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RawLine {
@@ -58,8 +60,9 @@ impl Lines {
         self.number += 1;
         let text = self.rest.split().freeze();
         let skipped = std::mem::take(&mut self.skipping);
-        // A byte order mark, as some exports begin with, means nothing.
-        let text = if self.number == 1 { without_mark(text) } else { text };
+        // A byte order mark, as some exports begin with, means nothing; exports
+        // that were put together have several.
+        let text = text.slice_ref(encoding::unmarked(&text));
         if skipped {
             Some(RawLine { number: self.number, text: None })
         } else if text.trim_ascii().is_empty() {
@@ -68,10 +71,6 @@ impl Lines {
             Some(RawLine { number: self.number, text: Some(text) })
         }
     }
-}
-
-fn without_mark(text: Bytes) -> Bytes {
-    if text.starts_with(b"\xef\xbb\xbf") { text.slice(3..) } else { text }
 }
 
 #[cfg(test)]
@@ -92,7 +91,8 @@ mod tests {
         for pieces in [&["ab\n\nc"][..], &["a", "b", "\n", "\n", "c", "\n"], &["ab\n \r\nc\n"]] {
             assert_eq!(cut(10, pieces), whole, "{pieces:?}");
         }
-        assert_eq!(cut(10, &["\u{feff}a\n"]), [(1, Some("a".into()))]);
+        let marked = [(1, Some("a".to_owned())), (3, Some("b".to_owned()))];
+        assert_eq!(cut(10, &["\u{feff}a\n\u{feff}\n", "\u{feff}b"]), marked);
         assert_eq!(cut(10, &[]), []);
     }
 

@@ -103,7 +103,7 @@ async fn built(
     let lock = lock_of(state, draft.as_ref()).await?;
     let of_draft = || draft.and_then(|draft| serde_json::from_value(draft.package_dependencies).ok());
     let dependencies = unsaved.dependencies.or_else(of_draft).unwrap_or_default();
-    let source = Source { code: unsaved.code, language: unsaved.language, dependencies };
+    let source = Source::new(&unsaved.code, unsaved.language, dependencies);
     let code = build(engine, &source, lock.as_ref()).await?;
     Ok(Logic { code, origin: Origin::Unsaved })
 }

@@ -22,6 +22,7 @@ pub(super) use trial_body::{AnswerBody, script};
 
 use super::subject_json::AccountView;
 use super::{ApiState, Endpoint, EngineState};
+use crate::domain::encoding;
 use crate::domain::filter::Filter;
 use crate::domain::ids::{StoreId, TargetId};
 use crate::domain::json::merge_patch;
@@ -232,7 +233,7 @@ fn confirmed_name(request: &HttpRequest, body: &[u8]) -> Result<Option<String>, 
     if body.is_empty() {
         return Ok(None);
     }
-    let body: Value = serde_json::from_slice(body)
+    let body: Value = serde_json::from_slice(encoding::unmarked(body))
         .map_err(|error| Problem::new(Kind::Malformed, format!("the body is not JSON: {error}")))?;
     let name = body.get("name").or_else(|| body.get("confirm")).and_then(Value::as_str);
     Ok(name.map(str::to_owned))

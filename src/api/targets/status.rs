@@ -37,9 +37,12 @@ struct StatusView {
     mode: Mode,
     paused: bool,
     logic_version: Option<i32>,
-    /// Due now or running, and what an unfinished sweep has not come to yet is
+    /// Due now or claimed, and what an unfinished sweep has not come to yet is
     /// not counted.
     backlog: i64,
+    /// Runs under way: what is claimed waits for its turn before, and for being
+    /// written down after. Of a target that another node serves it is what that
+    /// has claimed.
     running: i64,
     /// Waiting for their time: retries, polls, schedules.
     scheduled: i64,
@@ -117,6 +120,10 @@ fn view(stored: Stored, engine: Option<ObservableState>) -> StatusView {
     let breaker = live
         .or_else(|| breaker.and_then(|saved| saved.view(&target)))
         .unwrap_or_else(|| BreakerView::closed(&target));
+    let running = match &engine {
+        Some(engine) => i64::try_from(engine.busy).unwrap_or(i64::MAX),
+        None => backlog.running,
+    };
     StatusView {
         target_id: target.id,
         name: target.settings.name,
@@ -125,7 +132,7 @@ fn view(stored: Stored, engine: Option<ObservableState>) -> StatusView {
         paused: target.paused,
         logic_version: target.logic_version,
         backlog: backlog.due,
-        running: backlog.running,
+        running,
         scheduled: backlog.later,
         blocked: backlog.blocked,
         oldest_pending_at: backlog.oldest,

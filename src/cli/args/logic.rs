@@ -45,7 +45,8 @@ pub enum LogicCommand {
     Test(TestLogic),
     /// Make the draft the version that runs, if its tests pass
     ///
-    /// Nothing runs because of it, unless `--force-all` is given.
+    /// It is the draft that this token saved; that of another one needs a word,
+    /// `--saved-by`. Nothing runs because of it, unless `--force-all` is given.
     Publish(PublishLogic),
     /// Publish an earlier version again: one that you name, or one step back
     ///
@@ -113,6 +114,10 @@ pub struct PublishLogic {
     /// Which file becomes the draft first
     #[command(flatten)]
     pub source: SourceFile,
+    /// Publish the draft that another token saved: its name or id, as `logic show`
+    /// tells them
+    #[arg(long, value_name = "TOKEN", conflicts_with = "file")]
+    pub saved_by: Option<String>,
     /// Why, in your words
     #[arg(long, value_name = "TEXT")]
     pub note: Option<String>,

@@ -9,9 +9,9 @@ use serde_json::{Map, Value, json};
 use super::super::Failure;
 use super::super::args::{CanaryCommand, TargetName};
 use super::super::client::Client;
-use super::super::exit::say;
+use super::super::print::{say, say_json};
 use super::super::target::find;
-use super::{accounts, logic_of, time};
+use super::{accounts, by_whom, logic_of, time};
 
 /// How often a trial is looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -21,7 +21,7 @@ pub async fn run(command: CanaryCommand, as_json: bool) -> Result<(), Failure> {
     match command {
         CanaryCommand::Status(name) => {
             let (_, _, logic) = logic_of(&name).await?;
-            tell(&logic["canary"], &name.target, as_json);
+            tell(&logic["canary"], &name, as_json);
             Ok(())
         }
         CanaryCommand::Wait(name) => wait(&name, as_json).await,
@@ -30,17 +30,17 @@ pub async fn run(command: CanaryCommand, as_json: bool) -> Result<(), Failure> {
     }
 }
 
-fn tell(canary: &Value, target: &str, as_json: bool) {
+fn tell(canary: &Value, name: &TargetName, as_json: bool) {
     if as_json {
-        say(&canary.to_string());
+        say_json(&canary);
     } else if canary.is_null() {
-        say(&format!("no version was ever on trial at {target}"));
+        say(&format!("no version was ever on trial at {}", name.target));
     } else {
-        tell_canary(canary, target);
+        tell_canary(canary, &name.words());
     }
 }
 
-/// A trial as it stands, or how it ended.
+/// A trial as it stands, or how it ended; `target` as commands name it.
 pub fn tell_canary(canary: &Value, target: &str) {
     say(&in_short(canary));
     tell_figures(canary);
@@ -56,7 +56,7 @@ pub fn tell_canary(canary: &Value, target: &str) {
 /// In one sentence.
 pub fn in_short(canary: &Value) -> String {
     let version = &canary["version"];
-    let by = canary["endedBy"].as_str().unwrap_or_default();
+    let by = by_whom(canary, "endedBy");
     let why = match canary["reason"].as_str() {
         None | Some("") => String::new(),
         Some(reason) => format!(": {reason}"),
@@ -98,15 +98,15 @@ async fn end(name: &TargetName, action: &str, note: Option<String>, as_json: boo
     let path = format!("/targets/{id}/logic/canary/{action}");
     let answer = client.send(client.request(Method::POST, &path).json(&body)).await?;
     if as_json {
-        say(&answer.to_string());
+        say_json(&answer);
         return Ok(());
     }
     let canary = &answer["canary"];
-    tell_canary(canary, &name.target);
+    tell_canary(canary, &name.words());
     let runs = if canary["state"] == "promoted" { &canary["version"] } else { &canary["baseVersion"] };
     say(&format!(
         "all accounts run version {runs} when something changes; `provisiond target force {}` runs them now",
-        name.target
+        name.words()
     ));
     Ok(())
 }
@@ -119,7 +119,7 @@ async fn wait(name: &TargetName, as_json: bool) -> Result<(), Failure> {
     let canary = decided(&client, &id, &bar).await;
     bar.finish_and_clear();
     let canary = canary?;
-    tell(&canary, &name.target, as_json);
+    tell(&canary, name, as_json);
     match canary["state"].as_str() {
         Some("rolledBack") => Err(Failure::Failed("the version was rolled back".into())),
         _ => Ok(()),
@@ -137,7 +137,7 @@ async fn decided(client: &Client, id: &str, bar: &ProgressBar) -> Result<Value, 
             (canary["figures"][0]["runs"].as_u64().unwrap_or(0), canary["minRuns"].as_u64().unwrap_or(0));
         bar.set_length(enough);
         bar.set_position(runs.min(enough));
-        bar.set_message(canary["figures"][0]["failures"].to_string());
+        bar.set_message(canary["figures"][0]["failures"].as_u64().unwrap_or(0).to_string());
         if canary["state"] != "running" || runs >= enough {
             return Ok(canary.clone());
         }

@@ -11,8 +11,8 @@ use reqwest::RequestBuilder;
 use serde_json::Value;
 
 use super::args::{LogicCommand, TargetName};
-use super::client::Client;
-use super::exit::say;
+use super::client::{Client, Tagged};
+use super::print::say_json;
 use super::target::find;
 use super::{Failure, trial};
 pub use report::name_file;
@@ -46,13 +46,28 @@ pub async fn submit(
     file: Option<&str>,
     as_json: bool,
 ) -> Result<Value, Failure> {
-    let refusal = match client.try_send(request).await? {
+    Ok(submit_tagged(client, request, file, as_json).await?.body)
+}
+
+/// The same with the entity tag.
+async fn submit_tagged(
+    client: &Client,
+    request: RequestBuilder,
+    file: Option<&str>,
+    as_json: bool,
+) -> Result<Tagged, Failure> {
+    let refusal = match client.try_send_tagged(request).await? {
         Ok(answer) => return Ok(answer),
         Err(refusal) => refusal,
     };
     if as_json {
-        say(&refusal.problem.to_string());
+        say_json(&refusal.problem);
         return Err(refusal.into());
+    }
+    if refusal.is_outdated() {
+        let sentence = "somebody else saved a draft meanwhile: nothing was changed\n\
+                        hint: `provisiond logic show` says who, `provisiond logic diff` shows it";
+        return Err(Failure::Conflict(sentence.into()));
     }
     Err(report::tell_problem(&refusal.problem, file).unwrap_or_else(|| refusal.into()))
 }
@@ -62,6 +77,15 @@ async fn logic_of(name: &TargetName) -> Result<(Client, String, Value), Failure>
     let (client, id) = find(name).await?;
     let logic = client.get(&format!("/targets/{id}/logic")).await?;
     Ok((client, id, logic))
+}
+
+/// `alice (token 7)`: a name may have been given to others since.
+fn by_whom(what: &Value, name: &str) -> String {
+    let by = what[name].as_str().unwrap_or_default();
+    let token = what[format!("{name}TokenId")].as_str().map(|id| format!("token {id}"));
+    let from = what[format!("{name}Address")].as_str().map(|address| format!("from {address}"));
+    let more: Vec<_> = token.into_iter().chain(from).collect();
+    if more.is_empty() { by.to_owned() } else { format!("{by} ({})", more.join(", ")) }
 }
 
 /// A time without fractions of a second.

@@ -1,33 +1,81 @@
 //! `logic publish` and `logic rollback`.
 
 use reqwest::Method;
+use reqwest::header::IF_MATCH;
 use serde_json::{Map, Value, json};
 
 use super::super::Failure;
 use super::super::args::{CanaryShare, ForceAll, PublishLogic, Share, TargetName};
-use super::super::client::Client;
-use super::super::exit::say;
+use super::super::client::{Client, Tagged};
+use super::super::print::{inset, quoted, say, say_json};
 use super::super::source::Source;
 use super::super::target::find;
 use super::super::terminal::agrees;
 use super::canary::tell_canary;
 use super::report::publishable;
-use super::{accounts, draft, logic_of, submit};
+use super::{accounts, by_whom, draft, logic_of, submit, time};
 
 /// Publishes the draft, or a file that becomes it.
 pub async fn publish(publish: PublishLogic, as_json: bool) -> Result<(), Failure> {
-    let PublishLogic { name, source, note, canary, force } = publish;
+    let PublishLogic { name, source, saved_by, note, canary, force } = publish;
     let source = Source::of(&source)?;
     let (client, id) = find(&name).await?;
-    if let Some(source) = source {
-        let saved = draft::save(&client, &id, source, as_json).await?;
-        publishable(&saved["draft"])?;
-    }
+    let seen = match source {
+        Some(source) => {
+            let saved = draft::save(&client, &id, source, as_json).await?;
+            publishable(&saved.body["draft"])?;
+            saved.tag
+        }
+        None => draft_of(&client, &id, &name, saved_by.as_deref()).await?,
+    };
     let mut body = about(note, &force);
     if let Some(canary) = trial(&canary) {
         body.insert("canary".into(), canary);
     }
-    make_version(&client, &id, &name, "publish", body, &force, as_json).await
+    make_version(&client, &id, &name, Order { action: "publish", body, seen }, &force, as_json).await
+}
+
+/// The tag of the draft that is to be published: the caller's own, or that of the
+/// token which is named.
+async fn draft_of(
+    client: &Client,
+    id: &str,
+    name: &TargetName,
+    saved_by: Option<&str>,
+) -> Result<Option<String>, Failure> {
+    let logic = client.request(Method::GET, &format!("/targets/{id}/logic"));
+    let Tagged { body, tag } = client.try_send_tagged(logic).await??;
+    let draft = &body["draft"];
+    if draft.is_null() {
+        return Ok(tag);
+    }
+    let is_meant = match saved_by {
+        Some(word) => draft["savedBy"] == word || draft["savedByTokenId"] == word,
+        None => is_of(draft, &client.get("/me").await?["token"]),
+    };
+    if is_meant { Ok(tag) } else { Err(not_meant(draft, name)) }
+}
+
+fn is_of(draft: &Value, token: &Value) -> bool {
+    match draft["savedByTokenId"].as_str() {
+        Some(id) => token["id"] == id,
+        // It was saved before ids were kept.
+        None => draft["savedBy"] == token["name"],
+    }
+}
+
+fn not_meant(draft: &Value, name: &TargetName) -> Failure {
+    let words = name.words();
+    let by = draft["savedBy"].as_str().unwrap_or_default();
+    let word = draft["savedByTokenId"].as_str().unwrap_or(by);
+    Failure::Conflict(format!(
+        "the draft was saved by {}, {}: nothing was published\n\
+         hint: `provisiond logic diff {words}` shows what it changes, \
+         `provisiond logic publish --saved-by={} {words}` publishes it",
+        inset(&by_whom(draft, "savedBy")),
+        time(&draft["updatedAt"]),
+        quoted(word)
+    ))
 }
 
 /// Publishes an earlier version again.
@@ -42,9 +90,9 @@ pub async fn roll_back(
     let mut body = about(note, force);
     match version {
         Some(version) => _ = body.insert("version".into(), json!(version)),
-        None => none_on_trial(&logic["canary"], &name.target)?,
+        None => none_on_trial(&logic["canary"], &name.words())?,
     }
-    make_version(&client, &id, name, "rollback", body, force, as_json).await
+    make_version(&client, &id, name, Order { action: "rollback", body, seen: None }, force, as_json).await
 }
 
 fn about(note: Option<String>, force: &ForceAll) -> Map<String, Value> {
@@ -84,29 +132,40 @@ fn none_on_trial(canary: &Value, target: &str) -> Result<(), Failure> {
     )))
 }
 
+/// What the daemon is asked for.
+struct Order {
+    action: &'static str,
+    body: Map<String, Value>,
+    /// The tag of the draft that the person has seen.
+    seen: Option<String>,
+}
+
 async fn make_version(
     client: &Client,
     id: &str,
     name: &TargetName,
-    action: &str,
-    body: Map<String, Value>,
+    order: Order,
     force: &ForceAll,
     as_json: bool,
 ) -> Result<(), Failure> {
+    let Order { action, body, seen } = order;
     if force.force_all && !force.yes {
         ask(client, id, &name.target).await?;
     }
-    let request = client.request(Method::POST, &format!("/targets/{id}/logic/{action}")).json(&body);
+    let mut request = client.request(Method::POST, &format!("/targets/{id}/logic/{action}")).json(&body);
+    if let Some(tag) = seen {
+        request = request.header(IF_MATCH, tag);
+    }
     let made = submit(client, request, None, as_json).await?;
     if as_json {
-        say(&made.to_string());
+        say_json(&made);
         return Ok(());
     }
     let restored =
         made["restores"].as_i64().map_or(String::new(), |it| format!(", which is version {it} again"));
     say(&format!("published version {} of {}{restored}", made["version"], name.target));
     let settings = client.get(&format!("/targets/{id}")).await?;
-    tell_next(&made, &settings, &name.target);
+    tell_next(&made, &settings, &name.words());
     Ok(())
 }
 

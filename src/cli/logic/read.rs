@@ -6,10 +6,9 @@ use serde_json::Value;
 use super::super::Failure;
 use super::super::args::{Remote, TargetName};
 use super::super::client::Client;
-use super::super::exit::say;
 use super::super::import::percent;
+use super::super::print::{Colour, hand_out, say, say_code, say_json};
 use super::super::target::find;
-use super::super::terminal::{Colour, paint};
 
 /// Shows what differs.
 pub async fn diff(name: &TargetName, from: &str, to: &str, as_json: bool) -> Result<(), Failure> {
@@ -17,7 +16,7 @@ pub async fn diff(name: &TargetName, from: &str, to: &str, as_json: bool) -> Res
     let path = format!("/targets/{id}/logic/diff?from={}&to={}", percent(from), percent(to));
     let diff = client.get(&path).await?;
     if as_json {
-        say(&diff.to_string());
+        say_json(&diff);
         return Ok(());
     }
     let (text, packages) = (diff["diff"].as_str().unwrap_or_default(), changes(&diff));
@@ -25,19 +24,18 @@ pub async fn diff(name: &TargetName, from: &str, to: &str, as_json: bool) -> Res
         let side = |name: &str| diff[name].as_str().unwrap_or_default().to_owned();
         say(&format!("{} and {} are the same", side("from"), side("to")));
     }
-    text.lines().for_each(|line| say(&painted(line)));
+    text.lines().for_each(|line| say_code(colour(line), line));
     packages.iter().for_each(|line| say(line));
     Ok(())
 }
 
-fn painted(line: &str) -> String {
-    let colour = match line.chars().next() {
-        Some('+') => Colour::Green,
-        Some('-') => Colour::Red,
-        Some('@') => Colour::Cyan,
-        _ => return line.to_owned(),
-    };
-    paint(&std::io::stdout(), colour, line)
+fn colour(line: &str) -> Option<Colour> {
+    match line.chars().next() {
+        Some('+') => Some(Colour::Green),
+        Some('-') => Some(Colour::Red),
+        Some('@') => Some(Colour::Cyan),
+        _ => None,
+    }
 }
 
 /// A line for each package whose range or version is another one.
@@ -69,9 +67,9 @@ pub async fn get(name: &TargetName, version: &str, bundle: bool, as_json: bool) 
         return print(&client, &format!("/targets/{id}/logic/versions/{number}/bundle")).await;
     }
     if as_json {
-        say(&found.to_string());
+        say_json(&found);
     } else {
-        say(without_end(found["code"].as_str().unwrap_or_default()));
+        hand_out(found["code"].as_str().unwrap_or_default());
     }
     Ok(())
 }
@@ -99,13 +97,8 @@ pub async fn types(remote: &Remote) -> Result<(), Failure> {
 
 async fn print(client: &Client, path: &str) -> Result<(), Failure> {
     let text = client.text(client.request(Method::GET, path)).await??;
-    say(without_end(&text));
+    hand_out(&text);
     Ok(())
-}
-
-/// Without the last line's end, which is printed anyway.
-fn without_end(text: &str) -> &str {
-    text.strip_suffix('\n').unwrap_or(text)
 }
 
 #[cfg(test)]

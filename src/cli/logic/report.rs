@@ -5,8 +5,7 @@ use indicatif::HumanBytes;
 use serde_json::Value;
 
 use super::super::Failure;
-use super::super::exit::say;
-use super::super::terminal::{Colour, paint};
+use super::super::print::{Colour, inset, say, say_marked};
 
 /// What the daemon calls the author's file.
 const NAMES: [&str; 2] = ["logic.ts", "logic.js"];
@@ -17,7 +16,7 @@ pub fn tell_problem(problem: &Value, file: Option<&str>) -> Option<Failure> {
     let rule = text(&problem["errors"][0], "rule");
     if problem["tests"].is_array() {
         tell_tests(&problem["tests"], file);
-        return Some(Failure::Failed(rule.to_owned()));
+        return Some(Failure::Failed(inset(rule)));
     }
     let line = problem["line"].as_u64()?;
     let column = problem["column"].as_u64().unwrap_or(1);
@@ -84,13 +83,15 @@ fn place(finding: &Value, file: Option<&str>) -> String {
 fn tell_tests(tests: &Value, file: Option<&str>) {
     for test in list(tests) {
         let (colour, word) =
-            if test["passed"] == true { (Colour::Green, "ok    ") } else { (Colour::Red, "FAILED") };
-        say(&format!("  {}  {}", paint(&std::io::stdout(), colour, word), text(test, "name")));
+            if test["passed"] == true { (Colour::Green, "  ok    ") } else { (Colour::Red, "  FAILED") };
+        say_marked(colour, word, &format!("  {}", text(test, "name")));
         for line in text(test, "message").lines() {
             say(&format!("            {}", named(line, file)));
         }
         for line in list(&test["log"]) {
-            say(&format!("            {}: {}", text(line, "level"), named(text(line, "text"), file)));
+            for part in named(text(line, "text"), file).lines() {
+                say(&format!("            {}: {part}", text(line, "level")));
+            }
         }
     }
 }
@@ -125,7 +126,7 @@ pub fn publishable(draft: &Value) -> Result<(), Failure> {
         0 if draft["state"] == "validated" => Ok(()),
         0 => {
             let problem = draft["report"]["problem"].as_str().unwrap_or("it was not validated yet");
-            Err(Failure::Failed(format!("the draft is saved, but could not be built: {problem}")))
+            Err(Failure::Failed(format!("the draft is saved, but could not be built: {}", inset(problem))))
         }
         failed => Err(Failure::Failed(format!(
             "the draft is saved, but {failed} of {} tests failed: it cannot be published",

@@ -5,16 +5,16 @@ use serde_json::Value;
 use super::super::Failure;
 use super::super::args::TargetName;
 use super::super::client::Client;
-use super::super::exit::say;
+use super::super::print::{say, say_json};
 use super::canary::{in_short, tell_figures};
 use super::report::{packages_in_short, tests_in_short};
-use super::{logic_of, time};
+use super::{by_whom, logic_of, time};
 
 /// All on one screen.
 pub async fn show(name: &TargetName, as_json: bool) -> Result<(), Failure> {
     let (_, _, logic) = logic_of(name).await?;
     if as_json {
-        say(&logic.to_string());
+        say_json(&logic);
         return Ok(());
     }
     match version(&logic, &logic["publishedVersion"]) {
@@ -39,13 +39,12 @@ fn version<'a>(logic: &'a Value, number: &Value) -> Option<&'a Value> {
 }
 
 fn about(version: &Value) -> String {
-    let text = |name: &str| version[name].as_str().unwrap_or_default();
     let note = note(version);
     let dash = if note.is_empty() { "" } else { ": " };
     format!(
         "version {}, by {}, {}{dash}{note}",
         version["version"],
-        text("publishedBy"),
+        by_whom(version, "publishedBy"),
         time(&version["publishedAt"])
     )
 }
@@ -63,7 +62,7 @@ fn tell_draft(logic: &Value) {
         say("draft      none");
         return;
     }
-    let (by, at) = (draft["savedBy"].as_str().unwrap_or_default(), time(&draft["updatedAt"]));
+    let (by, at) = (by_whom(draft, "savedBy"), time(&draft["updatedAt"]));
     let mut versions = logic["versions"].as_array().into_iter().flatten();
     let same = versions.find(|version| version["artefact"]["id"] == draft["artefact"]["id"]);
     let same =
@@ -97,7 +96,7 @@ pub async fn versions(name: &TargetName, as_json: bool) -> Result<(), Failure> {
     let (client, id, logic) = logic_of(name).await?;
     let versions = history(&client, &id).await?;
     if as_json {
-        say(&Value::Array(versions).to_string());
+        say_json(&Value::Array(versions));
         return Ok(());
     }
     if versions.is_empty() {
@@ -112,11 +111,11 @@ pub async fn versions(name: &TargetName, as_json: bool) -> Result<(), Failure> {
             () => "",
         };
         let line = format!(
-            "{:>6}  {:<9}  {}  {:<16}  {}",
+            "{:>6}  {:<9}  {}  {:<32}  {}",
             number.as_i64().unwrap_or(0),
             state,
             time(&version["publishedAt"]),
-            version["publishedBy"].as_str().unwrap_or_default(),
+            by_whom(version, "publishedBy"),
             note(version)
         );
         say(line.trim_end());

@@ -159,6 +159,12 @@ impl ReplayReady {
             let (then, now) = (&self.run.message, &act.conclusion.message);
             differences.push(json!({ "kind": "message", "recorded": then, "replayed": now }));
         }
+        let class = act.conclusion.error_class.map(|class| class.as_str());
+        let is_same_end = status.as_str() == self.run.status;
+        if is_same_end && class != self.run.error_class.as_deref() {
+            let (then, now) = (&self.run.error_class, class);
+            differences.push(json!({ "kind": "errorClass", "recorded": then, "replayed": now }));
+        }
         let requests = self.tape.differences();
         differences.extend(requests.iter().map(|difference| json!(difference)));
         let run = &self.run;

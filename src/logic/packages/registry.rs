@@ -19,6 +19,7 @@ use super::remembered::Remembered;
 use super::tarball::{Room, TarballError};
 use super::{PackageError, names};
 use crate::config::{PackagesConfig, Registry};
+use crate::domain::encoding;
 use crate::security::Secret;
 
 /// Largest description of a package: all its releases.
@@ -88,7 +89,7 @@ impl Client {
         }
         if let Some(path) = &config.ca {
             let pem = std::fs::read(path)?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+            let certificates = reqwest::Certificate::from_pem_bundle(encoding::unmarked(&pem))
                 .map_err(|error| std::io::Error::other(format!("`packages.ca`: {error}")))?;
             http = http.tls_certs_merge(certificates);
         }

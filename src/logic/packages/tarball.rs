@@ -1,7 +1,7 @@
 //! Verifying and unpacking the archive of a release.
 
 use std::fs;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
 
 use super::PackageError;
+use crate::domain::encoding;
 
 /// Longest path of a file in an archive, in bytes.
 const MAX_PATH: usize = 512;
@@ -141,7 +142,19 @@ fn write(path: &Path, content: &mut impl io::Read) -> io::Result<()> {
     }
     // Nothing is followed: an archive has no links here.
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
-    io::copy(content, &mut file).map(drop)
+    if path.extension().is_some_and(|extension| extension == "json") {
+        copy_unmarked(content, &mut file)
+    } else {
+        io::copy(content, &mut file).map(drop)
+    }
+}
+
+/// JSON of some packages begins with a byte order mark, which no parser takes.
+fn copy_unmarked(content: &mut impl io::Read, file: &mut fs::File) -> io::Result<()> {
+    let mut start = Vec::new();
+    content.by_ref().take(3).read_to_end(&mut start)?;
+    file.write_all(encoding::unmarked(&start))?;
+    io::copy(content, file).map(drop)
 }
 
 /// The path below the archive's one folder (npm's is `package/`).
@@ -228,6 +241,17 @@ mod tests {
         assert_eq!(size, 8);
         assert_eq!(fs::read(folder.path().join("lib/a.js")).unwrap(), b"1");
         assert!(!folder.path().join("lib/a.d.ts").exists());
+    }
+
+    #[test]
+    fn json_has_no_byte_order_mark() {
+        let marked = b"\xef\xbb\xbf{}";
+        let files: &[(&str, &[u8])] =
+            &[("package/package.json", marked), ("package/a.json", b"1"), ("package/a.bin", marked)];
+        let (_, folder) = unpacked(files, 1000).unwrap();
+        let read = |name: &str| fs::read(folder.path().join(name)).unwrap();
+        assert_eq!((read("package.json"), read("a.json")), (b"{}".to_vec(), b"1".to_vec()));
+        assert_eq!(read("a.bin"), marked);
     }
 
     #[test]

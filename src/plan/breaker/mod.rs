@@ -310,9 +310,12 @@ impl Breaker {
     }
 
     /// Somebody has done something about the target: it gets another chance at
-    /// once, one run first.
-    pub fn reset(&mut self, now: DateTime<Utc>) {
-        self.flow.release();
+    /// once, one run first. A system that asked for no calls until some time means
+    /// it, whoever is impatient here, unless the settings may lead to another.
+    pub fn reset(&mut self, other_settings: bool, now: DateTime<Utc>) {
+        if other_settings {
+            self.flow.release();
+        }
         (self.relapse, self.auth_proven) = (None, false);
         match self.phase.clone() {
             Phase::Closed => self.turn(Phase::Closed, now),

@@ -84,7 +84,7 @@ impl Breaker {
             };
         }
         if saved.basis != basis {
-            breaker.reset(now);
+            breaker.reset(basis.settings_differ(saved.basis), now);
         }
         breaker
     }

@@ -54,6 +54,11 @@ impl Basis {
     pub fn of(target: &Target) -> Self {
         Self { version: target.version, logic_version: target.logic_version, resumes: target.resumes }
     }
+
+    /// It may be another system that is called.
+    pub fn settings_differ(self, before: Self) -> bool {
+        self.version != before.version
+    }
 }
 
 /// A breaker that is not simply closed, as the target's row keeps it.

@@ -18,18 +18,23 @@ pub(super) fn first_line(message: &str) -> String {
 pub(super) fn sentence(view: &BreakerView, cause: Option<&Cause>) -> Option<String> {
     let since = clock(view.since, view.since);
     let (why, last) = cause.map(told).unwrap_or_default();
+    // What the system asked for counts in every state.
+    let held = view.held_until.filter(|until| view.next_probe_at.is_none_or(|probe| *until > probe));
+    let held = held.map_or(String::new(), |until| {
+        format!("; the system asked for no calls before {} (Retry-After)", clock(until, view.since))
+    });
     match view.state {
         BreakerState::Closed => calm(view),
-        BreakerState::Slowed => Some(format!("slowed to one run at a time since {since}: {why}{last}")),
+        BreakerState::Slowed => Some(format!("slowed to one run at a time since {since}: {why}{last}{held}")),
         BreakerState::Open => {
             let probe = match view.next_probe_at {
                 Some(at) => format!("; next probe at {}", clock(at, view.since)),
                 None => String::new(),
             };
-            Some(format!("quarantined since {since}: {why}{last}{probe}"))
+            Some(format!("quarantined since {since}: {why}{last}{probe}{held}"))
         }
         BreakerState::Probing => {
-            Some(format!("quarantined since {since}: {why}{last}; the next run decides"))
+            Some(format!("quarantined since {since}: {why}{last}; the next run decides{held}"))
         }
     }
 }

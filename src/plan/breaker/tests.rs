@@ -171,11 +171,41 @@ fn a_person_gets_a_probe_at_once() {
     let mut world = World::new();
     world.start();
     world.run(Some(Auth));
-    world.breaker.reset(world.now);
+    world.breaker.reset(false, world.now);
     assert!(world.finish(9, Some(Auth), None).give_back, "began before the person came");
     assert_eq!(world.state(), BreakerState::Probing);
     world.run(None);
     assert_eq!(world.state(), BreakerState::Closed);
+}
+
+#[test]
+fn a_person_does_not_break_what_the_system_asked_for() {
+    for (other_settings, allowed) in [(false, 0), (true, CAP / 2)] {
+        let mut world = World::new();
+        world.start();
+        world.finish(1, Some(RateLimited), Some(60));
+        let until = world.breaker.view().held_until;
+        assert_eq!(until, Some(world.now + TimeDelta::seconds(60)));
+        world.breaker.reset(other_settings, world.now);
+        assert_eq!(world.breaker.allowance(world.now), allowed);
+        assert_eq!(world.breaker.view().held_until, until.filter(|_| !other_settings));
+        world.pass(60_000);
+        assert_eq!(world.breaker.allowance(world.now), CAP / 2);
+    }
+}
+
+#[test]
+fn nor_does_a_person_who_comes_before_a_restart() {
+    let mut world = World::new();
+    world.start();
+    world.finish(1, Some(RateLimited), Some(60));
+    let saved = world.breaker.saved(BASIS).unwrap();
+    let resumed = Basis { resumes: 1, ..BASIS };
+    let mut restored = Breaker::restore(CAP, Timing::default(), &saved, resumed, world.now);
+    assert_eq!(restored.allowance(world.now), 0);
+    let edited = Basis { version: 2, ..BASIS };
+    let mut restored = Breaker::restore(CAP, Timing::default(), &saved, edited, world.now);
+    assert_eq!(restored.allowance(world.now), CAP / 2);
 }
 
 #[derive(Debug, Clone)]
@@ -183,7 +213,7 @@ enum Step {
     Pass(i64),
     Start,
     Finish(i64, Option<ErrorClass>, Option<u64>),
-    Reset,
+    Reset(bool),
     Restart,
     Cap(u32),
 }
@@ -195,7 +225,7 @@ fn steps(classes: &'static [Option<ErrorClass>]) -> impl Strategy<Value = Vec<St
         4 => (-10_000_i64..120_000).prop_map(Step::Pass),
         20 => Just(Step::Start),
         20 => finish.prop_map(|(subject, class, wait)| Step::Finish(subject, class, wait)),
-        1 => Just(Step::Reset),
+        1 => any::<bool>().prop_map(Step::Reset),
         1 => Just(Step::Restart),
         1 => (1_u32..12).prop_map(Step::Cap),
     ];
@@ -210,7 +240,7 @@ fn apply(world: &mut World, step: Step) -> Option<Effect> {
             return Some(world.finish(subject, class, wait));
         }
         Step::Finish(..) => {}
-        Step::Reset => world.breaker.reset(world.now),
+        Step::Reset(other) => world.breaker.reset(other, world.now),
         Step::Cap(cap) => world.breaker.set_cap(cap),
         Step::Restart => {
             let cap = world.breaker.view().cap;

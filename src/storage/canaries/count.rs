@@ -6,8 +6,9 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Bool};
 
-use super::{BY_ITSELF, CanaryRow, end};
+use super::{CanaryRow, end};
 use crate::domain::ids::TargetId;
+use crate::domain::who::Who;
 use crate::storage::DbError;
 use crate::storage::complete::{Completion, RunLog};
 use crate::storage::schema::logic_canaries;
@@ -32,7 +33,7 @@ pub(in crate::storage) fn count(connection: &mut PgConnection, batch: &[Completi
     let counted = note(connection, first.target, &canary, &outcomes)?;
     if let Some(reason) = counted.canary().verdict(counted.figures()) {
         log::warn!("logic of target {} is rolled back: {reason}", first.target);
-        end(connection, canary.id, "rolledBack", BY_ITSELF, &reason)?;
+        end(connection, canary.id, "rolledBack", &Who::daemon(), &reason)?;
     }
     Ok(())
 }

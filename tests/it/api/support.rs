@@ -10,7 +10,8 @@ use diesel::RunQueryDsl;
 use provisiond::api::{self, ApiLimits, ApiState};
 use provisiond::domain::ids::TargetId;
 use provisiond::security::{Role, Token};
-use provisiond::storage::{Db, tokens};
+use provisiond::storage::Db;
+use provisiond::storage::tokens::{self, Name, NewToken};
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 
@@ -164,7 +165,9 @@ impl Drop for TestApi {
 
 fn token(connection: &mut diesel::PgConnection, role: Role) -> String {
     let token = Token::generate();
-    tokens::create(connection, role.as_str(), role, &token.hash(), None, Utc::now()).unwrap();
+    let name = Name::Given(role.as_str().to_owned());
+    let new = NewToken { name, role, hash: token.hash(), expires_at: None };
+    tokens::create(connection, &new, Utc::now()).unwrap();
     token.expose().to_owned()
 }
 

@@ -119,6 +119,29 @@ async fn bodies_that_differ_are_shown_and_the_command_line_tells() {
 }
 
 #[tokio::test]
+async fn another_class_is_a_difference_also_of_a_run_that_fails_as_before() {
+    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    let (_, _, run) = failing(&app, &sink).await;
+    let id = run["id"].as_str().unwrap();
+    assert_eq!(run["errorClass"], "permanent");
+    let other = BROKEN.replace(
+        "throw new Error(`saving: ${saved.status}`)",
+        "throw Object.assign(new Error(`saving: ${saved.status}`), { errorClass: \"transient\" })",
+    );
+    let answer = app.post(&format!("/runs/{id}/replay"), json!({ "code": other })).await.expect(200);
+    let differences = answer["differences"].as_array().unwrap();
+    let class = json!({ "kind": "errorClass", "recorded": "permanent", "replayed": "transient" });
+    assert!(differences.contains(&class), "{differences:#?}");
+    let file = app.data_dir.join("other.js");
+    std::fs::write(&file, other).unwrap();
+    let (code, text) = app.cli(&["run", "replay", id, "--file", file.to_str().unwrap()]);
+    assert_eq!(code, 1, "{text}");
+    for part in ["  errorClass", "    recorded  permanent", "    replayed  transient"] {
+        assert!(text.contains(part), "`{part}` is missing in {text}");
+    }
+}
+
+#[tokio::test]
 async fn only_what_may_be_kept_is_kept() {
     let app = TestApp::start_with(&[("PROVISIOND_LIMITS_REPLAY_RETENTION_DAYS", "0")]).await;
     let sink = Sink::start().await;

@@ -10,7 +10,7 @@ mod outage;
 mod packages;
 mod publish;
 mod races;
-mod registry;
+pub mod registry;
 
 use provisiond::config::{PackagesConfig, Registry};
 use provisiond::domain::target::Limits;

@@ -7,6 +7,7 @@ use diesel::{PgConnection, RunQueryDsl};
 use provisiond::domain::canary::{Canary, Figures, Share};
 use provisiond::domain::ids::SubjectId;
 use provisiond::domain::status::{ErrorClass, ProvisionStatus, Reason, Trigger};
+use provisiond::domain::who::Who;
 use provisiond::plan::{Conclusion, Links, Next};
 use provisiond::storage::canaries::{self, CanaryRow};
 use provisiond::storage::claim::Claimed;
@@ -20,7 +21,7 @@ use crate::support::queue::{Queue, completion, done, publish};
 fn trial(connection: &mut PgConnection, queue: &Queue, chosen: Vec<SubjectId>) -> CanaryRow {
     publish(connection, queue.target, "export default () => 2");
     let canary = Canary { version: 2, share: Share::Subjects(chosen), max_failure_percent: 50, min_runs: 3 };
-    canaries::start(connection, queue.target, 1, &canary, "test").unwrap()
+    canaries::start(connection, queue.target, 1, &canary, &Who::daemon()).unwrap()
 }
 
 fn ran(queue: &Queue, claimed: &Claimed, trial: &CanaryRow, version: i32, end: Conclusion) -> Completion {

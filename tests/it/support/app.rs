@@ -150,14 +150,29 @@ impl TestApp {
 
     /// A command against this daemon: how it ended, and what it said.
     pub fn cli(&self, arguments: &[&str]) -> (i32, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_provisiond"))
-            .args(arguments)
-            .env("PROVISIOND_URL", &self.url)
-            .env("PROVISIOND_TOKEN", &self.token)
-            .output()
-            .unwrap();
+        self.cli_as(&self.token, arguments)
+    }
+
+    /// The same with another token.
+    pub fn cli_as(&self, token: &str, arguments: &[&str]) -> (i32, String) {
+        let output = self.command(arguments).env("PROVISIOND_TOKEN", token).output().unwrap();
         let text = [output.stdout, output.stderr].concat();
         (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+    }
+
+    /// A command that finds this daemon and its database, and has no token.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_provisiond"));
+        command.args(arguments).stdin(Stdio::null()).envs(self.environment.iter().cloned());
+        command.env_remove("PROVISIOND_TOKEN_FILE").env_remove("PROVISIOND_TOKEN");
+        command.env("PROVISIOND_URL", &self.url);
+        command
+    }
+
+    /// Another token; returns its text.
+    pub async fn another_token(&self, name: &str, role: &str) -> String {
+        let made = self.post("/tokens", json!({ "name": name, "role": role })).await.expect(201);
+        made["token"].as_str().unwrap().to_owned()
     }
 
     /// Any request below `/api/v1`.

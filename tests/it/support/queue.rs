@@ -5,6 +5,7 @@ use provisiond::domain::ids::{StoreId, SubjectId, TargetId};
 use provisiond::domain::status::ProvisionStatus;
 use provisiond::domain::subject::{SubjectDraft, SubjectKind, SubjectStatus};
 use provisiond::domain::target::TargetSettings;
+use provisiond::domain::who::Who;
 use provisiond::plan::{Conclusion, Decision, Links, Scope, decide};
 use provisiond::storage::claim::{self, Ask, Claimed};
 use provisiond::storage::complete::{Completion, complete};
@@ -103,10 +104,13 @@ pub fn publish(connection: &mut PgConnection, target: TargetId, code: &str) {
         lock: None,
         report: json!({}),
         saved_by: "test".into(),
+        saved_by_token: None,
+        saved_by_address: None,
         updated_at: chrono::Utc::now(),
     };
     logic::save_draft(connection, target, &draft, Some(&artefact)).unwrap();
-    let by = By { who: "test", note: "" };
+    let who = Who::daemon();
+    let by = By { who: &who, note: "" };
     let version = logic::publish(connection, target, &artefact.id, by).unwrap().unwrap();
     logic::run_version(connection, target, version.version).unwrap();
 }

@@ -32,7 +32,8 @@ impl ScimServer {
     }
 
     async fn try_start(address: SocketAddr) -> Option<Self> {
-        let token = format!("scim-{:016x}", rand::random::<u64>());
+        // As random ones may begin.
+        let token = format!("-{:016x}", rand::random::<u64>());
         let process = spawn(address, &token);
         let mut server =
             Self { url: format!("http://{address}"), address: address.to_string(), token, process };
@@ -99,7 +100,9 @@ fn free_address() -> SocketAddr {
 fn spawn(address: SocketAddr, token: &str) -> Child {
     let program = virtual_environment().join("bin/scim2-server");
     let mut command = Command::new(&program);
-    command.args(["--hostname", "127.0.0.1", "--port", &address.port().to_string(), "--bearer-token", token]);
+    // In one piece: what begins with a dash would be taken for an option.
+    command.args(["--hostname=127.0.0.1", &format!("--port={}", address.port())]);
+    command.arg(format!("--bearer-token={token}"));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.process_group(0);
     let hint = "run `scripts/setup`, or set PROVISIOND_VENV to a virtual environment that has scim2-server";

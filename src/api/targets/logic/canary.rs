@@ -10,6 +10,7 @@ use crate::domain::filter::Filter;
 use crate::domain::ids::TargetId;
 use crate::domain::subject::FieldError;
 use crate::domain::target::Target;
+use crate::domain::who::Who;
 use crate::http::auth::Editor;
 use crate::http::path::Id;
 use crate::http::{Authorized, Kind, OptionalJsonBody, Problem};
@@ -137,7 +138,7 @@ pub(super) fn begin(
     target: &Target,
     version: i32,
     chosen: Chosen,
-    by: &str,
+    by: &Who,
 ) -> Result<CanaryRow, Problem> {
     let Some(base) = target.logic_version else {
         let rule =
@@ -172,7 +173,7 @@ async fn promote(
     Id(id): Id<TargetId>,
     OptionalJsonBody(body): OptionalJsonBody<PromoteBody>,
 ) -> Result<HttpResponse, Problem> {
-    let (by, why) = (editor.caller.name.clone(), note(body.note)?);
+    let (by, why) = (editor.caller.who(), note(body.note)?);
     let (target, ended, sweep) = state
         .change(move |connection| {
             let target = targets::find(connection, id)?;
@@ -197,7 +198,7 @@ async fn roll_back(
     Id(id): Id<TargetId>,
     OptionalJsonBody(body): OptionalJsonBody<RollbackBody>,
 ) -> Result<HttpResponse, Problem> {
-    let (by, why) = (editor.caller.name.clone(), note(body.note)?);
+    let (by, why) = (editor.caller.who(), note(body.note)?);
     let ended = state
         .change(move |connection| {
             targets::lock(connection, id)?;

@@ -10,6 +10,7 @@ use super::{ApiState, Endpoint, EngineState, changed_meanwhile, find, no_draft, 
 use crate::api::targets::logic::view::DraftView;
 use crate::domain::ids::TargetId;
 use crate::domain::target::Target;
+use crate::domain::who::Who;
 use crate::http::auth::Editor;
 use crate::http::etag::etag;
 use crate::http::path::Id;
@@ -53,8 +54,8 @@ async fn save(
     expect(&if_match, before.as_ref())?;
     let lock = lock_of(&state, before.as_ref()).await?;
     let LogicBody { code, language, package_dependencies: dependencies } = body;
-    let source = Source { code, language, dependencies: dependencies.unwrap_or_default() };
-    let made = make(&engine, &target, &source, lock.as_ref(), &editor.caller.name).await?;
+    let source = Source::new(&code, language, dependencies.unwrap_or_default());
+    let made = make(&engine, &target, &source, lock.as_ref(), &editor.caller.who()).await?;
     let made = state
         .change(move |connection| {
             targets::lock(connection, id)?;
@@ -92,7 +93,8 @@ async fn validate(
     let draft = state.run(move |connection| logic::draft(connection, id)).await?.ok_or_else(no_draft)?;
     let kept = lock_of(&state, Some(&draft)).await?;
     let lock = kept.as_ref().filter(|_| !body.update);
-    let mut made = make(&engine, &target, &source_of(&draft), lock, &editor.caller.name).await?;
+    let mut made = make(&engine, &target, &source_of(&draft), lock, &editor.caller.who()).await?;
+    made.stays_of(&draft);
     if made.artefact.is_none() {
         // Nothing was chosen anew.
         made.draft.lock = kept;
@@ -104,6 +106,15 @@ async fn validate(
 pub(super) struct Made {
     pub draft: Draft,
     pub artefact: Option<Artefact>,
+}
+
+impl Made {
+    /// Whoever builds a draft again has not written it.
+    pub fn stays_of(&mut self, draft: &Draft) {
+        self.draft.saved_by.clone_from(&draft.saved_by);
+        self.draft.saved_by_token = draft.saved_by_token;
+        self.draft.saved_by_address.clone_from(&draft.saved_by_address);
+    }
 }
 
 /// Keeps what was found about a draft that nobody has replaced meanwhile.
@@ -131,7 +142,7 @@ pub(super) async fn make(
     target: &Target,
     source: &Source,
     lock: Option<&Value>,
-    by: &str,
+    by: &Who,
 ) -> Result<Made, Problem> {
     let built = match engine.workshop.build(source, lock).await {
         Ok(built) => built,
@@ -153,12 +164,12 @@ pub(in crate::api::targets) async fn build(
 
 /// What is not known is not made up: the language that nobody said is found out
 /// later, and the packages that were chosen stay chosen.
-fn unvalidated(source: &Source, lock: Option<&Value>, problem: String, by: &str) -> Made {
+fn unvalidated(source: &Source, lock: Option<&Value>, problem: String, by: &Who) -> Made {
     let draft = draft(source, source.language, json!({ "problem": problem }), by);
     Made { draft: Draft { lock: lock.cloned(), ..draft }, artefact: None }
 }
 
-fn validated(source: &Source, built: Built, tests: &[TestResult], by: &str) -> Made {
+fn validated(source: &Source, built: Built, tests: &[TestResult], by: &Who) -> Made {
     let report = report(&built.warnings, tests);
     let artefact = Some(built.artefact.id.clone());
     let draft = draft(source, Some(built.language), report, by);
@@ -166,7 +177,7 @@ fn validated(source: &Source, built: Built, tests: &[TestResult], by: &str) -> M
 }
 
 /// Not built.
-fn draft(source: &Source, language: Option<Language>, report: Value, by: &str) -> Draft {
+fn draft(source: &Source, language: Option<Language>, report: Value, by: &Who) -> Draft {
     Draft {
         code: source.code.clone(),
         language: language.map(|language| language.as_str().into()),
@@ -174,7 +185,9 @@ fn draft(source: &Source, language: Option<Language>, report: Value, by: &str) -
         artefact: None,
         lock: None,
         report,
-        saved_by: by.into(),
+        saved_by: by.name.clone(),
+        saved_by_token: by.token_number(),
+        saved_by_address: by.address_text(),
         // As exactly as the database keeps it.
         updated_at: Utc::now().trunc_subsecs(6),
     }

@@ -13,6 +13,7 @@ use super::{
 use crate::domain::ids::TargetId;
 use crate::domain::subject::FieldError;
 use crate::domain::target::Target;
+use crate::domain::who::Who;
 use crate::http::auth::Editor;
 use crate::http::path::Id;
 use crate::http::{Authorized, IfMatch, Kind, OptionalJsonBody, Problem};
@@ -65,7 +66,7 @@ async fn publish(
     if canary.is_some() && force {
         return Err(Problem::new(Kind::State, "a version that some run first cannot be forced on all"));
     }
-    let by = editor.caller.name.clone();
+    let by = editor.caller.who();
     let draft = state.run(move |connection| logic::draft(connection, id)).await?.ok_or_else(no_draft)?;
     expect(&if_match, Some(&draft))?;
     let tested = ready(&state, &engine, &target, &draft, &by).await?;
@@ -105,7 +106,7 @@ async fn ready(
     engine: &EngineState,
     target: &Target,
     draft: &Draft,
-    by: &str,
+    by: &Who,
 ) -> Result<String, Problem> {
     let (artefact, code) = match found(state, draft).await? {
         Some(artefact) => (artefact.id.clone(), Code::new(&artefact.code, artefact.source_map.as_deref())),
@@ -127,10 +128,11 @@ async fn validated_now(
     engine: &EngineState,
     target: &Target,
     draft: &Draft,
-    by: &str,
+    by: &Who,
 ) -> Result<String, Problem> {
     let lock = lock_of(state, Some(draft)).await?;
-    let made = make(engine, target, &source_of(draft), lock.as_ref(), by).await?;
+    let mut made = make(engine, target, &source_of(draft), lock.as_ref(), by).await?;
+    made.stays_of(draft);
     let Some(id) = made.draft.artefact.clone() else {
         let problem = made.draft.report["problem"].as_str().unwrap_or("the draft cannot be validated");
         return Err(Problem::new(Kind::Unavailable, problem));
@@ -154,7 +156,7 @@ fn passed(tests: &[TestResult]) -> Result<(), Problem> {
 }
 
 /// A trial that is running ends: all run this version now.
-fn go_live(connection: &mut Connection, target: TargetId, version: i32, by: &str) -> Result<(), Problem> {
+fn go_live(connection: &mut Connection, target: TargetId, version: i32, by: &Who) -> Result<(), Problem> {
     canaries::roll_back(connection, target, by, &format!("version {version} was published"))?;
     Ok(logic::run_version(connection, target, version)?)
 }
@@ -170,7 +172,7 @@ async fn roll_back(
     if body.version.is_some_and(|version| version < 1) {
         return Err(Problem::validation(vec![FieldError::new("version", "must be 1 or more")]));
     }
-    let (why, by) = (note(body.note)?, editor.caller.name.clone());
+    let (why, by) = (note(body.note)?, editor.caller.who());
     let (target, version, sweep) = state
         .change(move |connection| {
             let target = targets::find(connection, id)?;

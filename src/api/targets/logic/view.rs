@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::domain::canary::Share;
+use crate::domain::ids::TokenId;
 use crate::storage::canaries::CanaryRow;
 use crate::storage::logic::{Artefact, Draft, Version, VersionHead};
 
@@ -38,19 +39,28 @@ pub(super) struct DraftView {
     artefact: Option<ArtefactView>,
     report: Value,
     saved_by: String,
+    saved_by_token_id: Option<TokenId>,
+    saved_by_address: Option<String>,
     updated_at: DateTime<Utc>,
 }
 
 impl DraftView {
     pub fn of(draft: Draft, artefact: Option<&Artefact>) -> Self {
-        let Draft {
-            code, language, package_dependencies, artefact: id, report, saved_by, updated_at, ..
-        } = draft;
-        let tests = report["tests"].as_array().map_or(&[][..], Vec::as_slice);
+        let tests = draft.report["tests"].as_array().map_or(&[][..], Vec::as_slice);
         let passed = tests.iter().all(|test| test["passed"] == true);
-        let state = if id.is_some() && passed { "validated" } else { "draft" };
-        let artefact = id.map(|id| ArtefactView::of(id, artefact));
-        Self { code, language, package_dependencies, state, artefact, report, saved_by, updated_at }
+        let state = if draft.artefact.is_some() && passed { "validated" } else { "draft" };
+        Self {
+            code: draft.code,
+            language: draft.language,
+            package_dependencies: draft.package_dependencies,
+            state,
+            artefact: draft.artefact.map(|id| ArtefactView::of(id, artefact)),
+            report: draft.report,
+            saved_by: draft.saved_by,
+            saved_by_token_id: draft.saved_by_token.map(TokenId),
+            saved_by_address: draft.saved_by_address,
+            updated_at: draft.updated_at,
+        }
     }
 }
 
@@ -66,6 +76,8 @@ pub(super) struct VersionView {
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<Value>,
     published_by: String,
+    published_by_token_id: Option<TokenId>,
+    published_by_address: Option<String>,
     published_at: DateTime<Utc>,
     note: String,
     restores: Option<i32>,
@@ -85,6 +97,8 @@ impl VersionView {
             artefact: ArtefactView::of(head.artefact, None),
             report: None,
             published_by: head.published_by,
+            published_by_token_id: head.published_by_token.map(TokenId),
+            published_by_address: head.published_by_address,
             published_at: head.published_at,
             note: head.note,
             restores: head.restores,
@@ -117,8 +131,12 @@ pub(in crate::api) struct CanaryView {
     min_runs: u32,
     figures: [FiguresView; 2],
     started_by: String,
+    started_by_token_id: Option<TokenId>,
+    started_by_address: Option<String>,
     started_at: DateTime<Utc>,
     ended_by: Option<String>,
+    ended_by_token_id: Option<TokenId>,
+    ended_by_address: Option<String>,
     ended_at: Option<DateTime<Utc>>,
     reason: String,
 }
@@ -157,8 +175,12 @@ impl CanaryView {
                 },
             ],
             started_by: row.started_by.clone(),
+            started_by_token_id: row.started_by_token.map(TokenId),
+            started_by_address: row.started_by_address.clone(),
             started_at: row.started_at,
             ended_by: row.ended_by.clone(),
+            ended_by_token_id: row.ended_by_token.map(TokenId),
+            ended_by_address: row.ended_by_address.clone(),
             ended_at: row.ended_at,
             reason: row.reason.clone(),
         }
