@@ -11,7 +11,7 @@ use crate::domain::ids::TargetId;
 use crate::domain::status::{Reason, Trigger};
 
 /// How often an attribute may pass from one target to another and back, within
-/// [`MEMORY`], while nobody else changes it.
+/// [`MEMORY`], while nobody else changes the account.
 const MAX_TURNS: u32 = 3;
 /// How long it is remembered that an attribute passed from target to target.
 const MEMORY: TimeDelta = TimeDelta::hours(1);

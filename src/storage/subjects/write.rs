@@ -110,10 +110,8 @@ pub(super) fn update(
     let stamps = diesel::sql_query(
         "UPDATE subjects SET external_id = draft.external_id, user_name = draft.user_name, \
              display_name = draft.display_name, status = draft.status, attributes = draft.attributes::jsonb, \
-             version = version + 1, updated_at = clock_timestamp(), write_backs_until = NULL, \
-             writers = CASE WHEN subjects.writers = '{}' THEN subjects.writers ELSE \
-                (SELECT coalesce(jsonb_object_agg(w.key, w.value), '{}') FROM jsonb_each(subjects.writers) w \
-                WHERE subjects.attributes -> w.key IS NOT DISTINCT FROM draft.attributes::jsonb -> w.key) END \
+             version = version + 1, updated_at = clock_timestamp(), \
+             writers = '{}', write_backs_until = NULL \
          FROM unnest($1, $2, $3, $4, $5, $6) \
               AS draft (id, external_id, user_name, display_name, status, attributes) \
          WHERE subjects.id = draft.id RETURNING subjects.id, version, updated_at",
@@ -130,7 +128,11 @@ pub(super) fn update(
 
 /// Raises the version of rows whose record changed outside their own row.
 pub(in crate::storage) fn bump(connection: &mut PgConnection, ids: &[SubjectId]) -> Result<Stamps, DbError> {
-    stamp(connection, ids, "version = version + 1, updated_at = clock_timestamp(), write_backs_until = NULL")
+    stamp(
+        connection,
+        ids,
+        "version = version + 1, updated_at = clock_timestamp(), writers = '{}', write_backs_until = NULL",
+    )
 }
 
 /// Makes tombstones of rows that the caller has locked.

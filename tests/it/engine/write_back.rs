@@ -103,7 +103,7 @@ async fn version(app: &TestApp, account: &str) -> i64 {
 async fn two_targets_that_write_one_attribute_are_stopped_and_named() {
     let (app, sink) = (TestApp::start().await, Sink::start().await);
     let store = app.store("people").await;
-    let hr = app.target(&store, settings("hr", &sink), &writes("mail")).await;
+    let hr = app.target(&store, settings("hris", &sink), &writes("mail")).await;
     let crm = app.target(&store, settings("crm", &sink), &writes("mail")).await;
     let ada = app.account(&store, "ada", json!({})).await;
     let refused = app
@@ -115,18 +115,17 @@ async fn two_targets_that_write_one_attribute_are_stopped_and_named() {
         .await;
     let message = refused["message"].as_str().unwrap();
     assert!(message.starts_with("`mail` is not written back: the targets `"), "{message}");
-    assert!(message.contains("`hr`") && message.contains("`crm`"), "{message}");
+    assert!(message.contains("`hris`") && message.contains("`crm`"), "{message}");
     assert_eq!(refused["errorClass"], "logic");
     // It changed hands three times; runs that began beside each other add a few.
     app.until_idle(&hr).await;
     app.until_idle(&crm).await;
     let stopped_at = version(&app, &ada).await;
     assert!((5..=12).contains(&stopped_at), "{stopped_at}");
-    let other = if refused["target"] == "hr" { &crm } else { &hr };
+    let other = if refused["target"] == "hris" { &crm } else { &hr };
     assert_eq!(app.provision(&ada, other).await["status"], "provisioned");
 
-    // Another attribute is nobody's business; when somebody edits this one, it may
-    // be written again.
+    // When somebody edits the account, it may be written again.
     app.set(&ada, json!({ "mail": "by hand" })).await;
     app.until("the refused one to write".into(), async || {
         let after = version(&app, &ada).await;
