@@ -153,10 +153,14 @@ impl Refusal {
             }
             Self::TooMany { until } => {
                 let names: Vec<String> = all.iter().map(|target| format!("`{}`", name(*target))).collect();
+                let cause = if names.len() > 1 {
+                    "answer each other's write-backs"
+                } else {
+                    "writes something new in every run"
+                };
                 format!(
                     "the write-back waits until {}: logic has changed this account {MAX_ROUNDS} times in a row \
-                     while nobody else did, and more than once a minute since; look whether {} answer each \
-                     other's write-backs",
+                     while nobody else did, and more than once a minute since; look whether {} {cause}",
                     until.to_rfc3339_opts(SecondsFormat::Secs, true),
                     names.join(", ")
                 )
