@@ -174,7 +174,7 @@ async fn decide(
 ) -> Result<HttpResponse, Problem> {
     let word = Word { approved, by: caller.who(), seen: seen(body)? };
     let view = state
-        .run(move |connection| {
+        .change(move |connection| {
             let lot = held::find(connection, id)?;
             let target = targets::find(connection, TargetId(lot.target_id))?;
             let lot = held::decide(connection, target.store, id, &word)?;

@@ -15,7 +15,7 @@ use crate::domain::target::Target;
 use crate::http::auth::{Operator, Viewer};
 use crate::http::path::{Id, Path};
 use crate::http::{Authorized, Kind, Problem};
-use crate::plan::{Decision, Due, Known, Scope, Standing, Work, decide, standing, waits_for};
+use crate::plan::{Decision, Drift, Due, Known, Scope, Standing, Work, decide, standing, waits_for};
 use crate::storage::gate::{self, Blocker};
 use crate::storage::held::LotState;
 use crate::storage::state::{self, StateRow};
@@ -83,10 +83,11 @@ fn provision(
     let row = state::find(connection, target.id, account.id)?;
     let filter = Filter::parse(&target.settings.filter)
         .map_err(|error| DbError::Corrupt(format!("filter of target {}: {error}", target.id)))?;
+    let now = Utc::now();
     let scope = Scope {
         version: account.version,
         deleted: account.deleted_at.is_some(),
-        matches: filter.matches(account, Utc::now()),
+        matches: filter.matches(account, now),
     };
     let due = due(&row)?;
     let dead = row.dead.unwrap_or(false) && due.is_none();
@@ -95,6 +96,10 @@ fn provision(
         _ => None,
     };
     let mut standing = standing(target.settings.mode, target.paused, scope, known(&row)?, due, dead);
+    if due.is_none() {
+        let drift = Drift::of(&filter, account, known(&row)?.present, row.last_run_at, now);
+        standing.why = drift.map_or(standing.why.clone(), |drift| drift.tell(&standing.why));
+    }
     let held_id = row.held_id.map(HeldId);
     if let Some(lot) = held_id.map(|id| held::find(connection, id)).transpose()? {
         standing.why = lot.why();
@@ -202,7 +207,7 @@ async fn sync(
     Path((id, wanted)): Path<(SubjectId, String)>,
 ) -> Result<HttpResponse, Problem> {
     let (target, view) = state
-        .run(move |connection| {
+        .change(move |connection| {
             let account = account(connection, id)?;
             let target = find_target(connection, &account, &wanted)?;
             if !target.settings.is_served() {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{ApiState, Endpoint};
 use crate::domain::ids::{RunId, SubjectId, TargetId};
 use crate::domain::status::ProvisionStatus;
+use crate::domain::timestamp::Timestamp;
 use crate::http::auth::Viewer;
 use crate::http::path::Id;
 use crate::http::query::Query;
@@ -75,7 +76,7 @@ impl From<Run> for RunView {
 struct Filters {
     account: Option<SubjectId>,
     status: Option<ProvisionStatus>,
-    since: Option<DateTime<Utc>>,
+    since: Option<Timestamp>,
     limit: Option<String>,
     cursor: Option<String>,
 }
@@ -95,7 +96,7 @@ async fn list(
     let query = RunQuery {
         subject: filters.account,
         status: filters.status,
-        since: filters.since,
+        since: filters.since.map(|Timestamp(time)| time),
         before: (after > 0).then_some(after),
     };
     let (page, found) = state

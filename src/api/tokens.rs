@@ -9,6 +9,7 @@ use serde_json::json;
 use super::subject_json::given;
 use super::{ApiState, Endpoint, PREFIX};
 use crate::domain::ids::TokenId;
+use crate::domain::timestamp::Timestamp;
 use crate::http::auth::{Owner, Viewer};
 use crate::http::path::Id;
 use crate::http::{Authorized, Caller, JsonBody, List, Page, Problem};
@@ -63,7 +64,7 @@ struct TokenBody {
     role: Role,
     /// `null` for never; after the usual time when absent.
     #[serde(default, deserialize_with = "given")]
-    expires_at: Option<Option<DateTime<Utc>>>,
+    expires_at: Option<Option<Timestamp>>,
 }
 
 /// Who the caller is, by the token that it presents.
@@ -82,7 +83,10 @@ async fn create(
         name: Name::Given(body.name),
         role: body.role,
         hash: token.hash(),
-        expires_at: body.expires_at.unwrap_or_else(|| Some(Utc::now() + USUAL_LIFE)),
+        expires_at: match body.expires_at {
+            Some(given) => given.map(|Timestamp(time)| time),
+            None => Some(Utc::now() + USUAL_LIFE),
+        },
     };
     let record = state.run(move |connection| tokens::create(connection, &new, Utc::now())).await?;
     let location = format!("{PREFIX}/tokens/{}", record.id);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::Failure;
 use super::args::RetryWhat;
 use super::client::Client;
-use super::print::{say, say_json};
+use super::print::{say, say_json, tell_warnings};
 
 /// Lists the groups of dead letters.
 pub async fn list(client: &Client, id: &str, as_json: bool) -> Result<(), Failure> {
@@ -42,6 +42,7 @@ pub async fn retry(client: &Client, id: &str, what: &RetryWhat, as_json: bool) -
     if as_json {
         say_json(&answer);
     } else {
+        tell_warnings(&answer);
         say(&format!("{} dead letters are to be tried again", answer["count"]));
     }
     Ok(())

@@ -73,6 +73,13 @@ pub fn note(line: &str) {
     to_error(&visible::line(line));
 }
 
+/// Tells what may be wrong about the filter that an answer is about.
+pub fn tell_warnings(answer: &Value) {
+    for warning in answer["warnings"].as_array().into_iter().flatten() {
+        note(&format!("warning: {}", warning["detail"].as_str().unwrap_or_default()));
+    }
+}
+
 /// Writes why a command failed to standard error; the first word in red on a
 /// terminal.
 pub fn complain(message: &str) {

@@ -12,5 +12,6 @@ pub mod response;
 pub mod status;
 pub mod subject;
 pub mod target;
+pub mod timestamp;
 pub mod visible;
 pub mod who;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::json::check_storable;
 use super::status::{ErrorClass, ProvisionStatus, Reason};
 use super::subject::{MAX_ATTRIBUTES, MAX_NAME};
+use super::timestamp::{BadTimestamp, Timestamp};
 
 /// Longest message kept, in characters.
 pub const MAX_MESSAGE: usize = 2_000;
@@ -239,10 +240,8 @@ fn read_delay(value: &Value) -> Result<Duration, BadResponse> {
 }
 
 fn read_time(value: &Value) -> Result<DateTime<Utc>, BadResponse> {
-    let time = value.as_str().and_then(|text| DateTime::parse_from_rfc3339(text).ok());
-    let time =
-        time.ok_or_else(|| bad("runAgainAt", "must be a time such as \"2030-01-31T08:00:00Z\" (RFC 3339)"))?;
-    Ok(time.with_timezone(&Utc))
+    let time = value.as_str().ok_or(BadTimestamp).and_then(str::parse);
+    time.map(|Timestamp(time)| time).map_err(|rule| bad("runAgainAt", rule.to_string()))
 }
 
 /// Seconds of an ISO 8601 duration in weeks, days, hours, minutes and seconds.
@@ -303,6 +302,7 @@ mod tests {
             json!({"status": "provisioned", "runAgainIn": -1}),
             json!({"status": "provisioned", "runAgainIn": 1, "runAgainAt": "2030-01-31T08:00:00Z"}),
             json!({"status": "provisioned", "runAgainAt": "tomorrow"}),
+            json!({"status": "provisioned", "runAgainAt": "-262143-01-01T00:00:00Z"}),
             json!({"status": "provisioned", "attributes": [1]}),
             json!({"status": "provisioned", "metadata": {"a": "\0"}}),
             json!({"status": "provisionFailed", "errorClass": "fatal"}),

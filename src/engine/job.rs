@@ -149,6 +149,7 @@ fn completion(
         in_scope,
         fingerprint: fingerprint_of(claimed, &conclusion),
         conclusion,
+        refused: None,
         run,
     }
 }
@@ -193,7 +194,12 @@ fn finish(runtime: &Runtime, job: &Job, end: Ending, log: Log, jitter: f64) -> C
     let claimed = &job.claimed;
     let (served, canary) = runtime.logic.of(claimed.subject.id);
     let kills = Kills::before(claimed.kills, claimed.subject.version, served.version, job.reason);
-    let conclusion = concluded(&runtime.around.policy, job, end, (made_calls, kills), now, jitter);
+    let conclude = |end| concluded(&runtime.around.policy, job, end, (made_calls, kills), now, jitter);
+    let conclusion = conclude(end);
+    let refused = conclusion.attributes.is_some().then(|| {
+        let (message, class) = (String::new(), ErrorClass::Logic);
+        Box::new(conclude(Ending::Failed { message, class, retry_after: None }))
+    });
     let failed = conclusion.status == ProvisionStatus::ProvisionFailed;
     let run = RunLog {
         reason: job.reason,
@@ -208,7 +214,7 @@ fn finish(runtime: &Runtime, job: &Job, end: Ending, log: Log, jitter: f64) -> C
         exchanges: JsonText::of(&log.exchanges),
         replay: if failed && runtime.keeps_replays { replay(runtime, job, &log.rest) } else { None },
     };
-    completion(runtime, claimed, job.wanted, conclusion, Some(run))
+    Completion { refused, ..completion(runtime, claimed, job.wanted, conclusion, Some(run)) }
 }
 
 /// What the run comes to, by what was known before it: `kills` counts the runs

@@ -3,7 +3,7 @@
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpRequest};
 use serde::de::DeserializeOwned;
 
 use super::{Problem, shape};
@@ -27,12 +27,10 @@ fn read<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     if query.contains("%00") || query.contains('\0') {
         return Err(Problem::parameter("", "parameters must not contain the NUL character"));
     }
-    web::Query::<T>::from_query(query).map(web::Query::into_inner).map_err(|error| {
-        let message = match &error {
-            actix_web::error::QueryPayloadError::Deserialize(error) => error.to_string(),
-            other => other.to_string(),
-        };
-        let error = shape::field_error("", &message);
+    let pairs = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(query.as_bytes()));
+    serde_path_to_error::deserialize(pairs).map_err(|error| {
+        let path = error.path().to_string();
+        let error = shape::field_error(&path, &error.into_inner().to_string());
         Problem::parameter(&error.field, error.rule)
     })
 }

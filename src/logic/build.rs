@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::bundle::{self, Bundle, BundleError, Finding, Language};
 use super::packages::{Dependencies, Installed, Lock, Package, Packages};
+use super::scratch::Scratch;
 use super::{LogicError, MAX_CODE};
 use crate::domain::encoding;
 use crate::domain::subject::FieldError;
@@ -20,6 +21,9 @@ const AT_ONCE: usize = 2;
 const TRIALS_AT_ONCE: usize = 4;
 /// Largest text that a host is given.
 const MAX_BUNDLE: usize = 16 << 20;
+
+/// Largest source map that is kept; read, it takes several times as much.
+const MAX_MAP: usize = 16 << 20;
 
 /// What an author writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,17 +86,24 @@ impl Workshop {
     /// if it was made for the same wishes.
     pub async fn build(&self, source: &Source, lock: Option<&Lock>) -> Result<Built, LogicError> {
         check(source)?;
-        let folder = tempfile::tempdir().map_err(machine)?;
-        let installed = self.packages.install(&source.dependencies, lock, folder.path()).await?;
+        let scratch = Scratch::new().map_err(machine)?;
+        let installed = self.packages.install(&source.dependencies, lock, &scratch).await?;
         // The semaphore is never closed.
         let _turn = self.turns.acquire().await;
-        let bundled = bundle::bundle(&self.program, folder.path(), &source.code, source.language).await;
-        let built = bundled.map_err(rejected)?;
+        let bundled = bundle::bundle(&self.program, scratch.path(), &source.code, source.language).await;
+        let mut built = bundled.map_err(rejected)?;
         if built.code.len() > MAX_BUNDLE {
             let most = MAX_BUNDLE >> 20;
             return Err(LogicError::Limit(format!("with its packages it is larger than {most} MiB")));
         }
-        assemble(built, installed)
+        if built.map.as_ref().is_some_and(|map| map.len() > MAX_MAP) {
+            built.map = None;
+            let most = MAX_MAP >> 20;
+            let message =
+                format!("the source map is larger than {most} MiB: errors name places in the bundle");
+            built.warnings.push(Finding::saying("SOURCE_MAP", message));
+        }
+        tokio::task::spawn_blocking(|| assemble(built, installed)).await.map_err(machine)?
     }
 }
 

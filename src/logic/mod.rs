@@ -6,11 +6,13 @@
 //! | `packages/` | choosing, verifying and unpacking packages |
 //! | `bundle/` | making one text of it all, in a process of its own |
 //! | `build.rs` | from what an author wrote to what a host runs |
+//! | `scratch.rs` | the folder of a build, and that nobody waits for it any more |
 //! | `trial.rs` | loading it, and running the author's tests |
 
 mod build;
 pub mod bundle;
 pub mod packages;
+mod scratch;
 mod trial;
 
 pub use build::{Built, Source, Workshop};

@@ -9,7 +9,7 @@ use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 
 use super::json_text::JsonText;
 use super::prepared::prepared;
-use super::write_back::write_back;
+use super::write_back::{WrittenBack, write_back};
 use super::{DbError, canaries, dead_letters, dependencies, gate, kills, replays};
 use crate::domain::ids::{SubjectId, TargetId};
 use crate::domain::status::{ProvisionStatus, Reason, Trigger};
@@ -32,6 +32,9 @@ pub struct Completion {
     pub in_scope: bool,
     /// What became of it.
     pub conclusion: Conclusion,
+    /// What becomes of it if its attributes may not be written: the run as a
+    /// failure. `None` when it has none.
+    pub refused: Option<Box<Conclusion>>,
     /// What a dead letter has in common with others of its kind.
     pub fingerprint: Option<String>,
     /// The log row; `None` when logic did not run.
@@ -100,7 +103,8 @@ pub fn complete(
 ) -> Result<Completed, DbError> {
     connection.transaction(|connection| {
         let changed = dependencies::changed(connection, batch, links)?;
-        let (versions, mut woken) = write_back(connection, batch)?;
+        let WrittenBack { batch, versions, mut woken } = write_back(connection, batch)?;
+        let batch = &*batch;
         let written = write(connection, batch, &versions)?;
         dead_letters::mark(connection, batch, &versions)?;
         canaries::count(connection, batch)?;

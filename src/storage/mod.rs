@@ -9,6 +9,7 @@ pub mod complete;
 mod db;
 pub mod dead_letters;
 pub mod dependencies;
+pub mod doubts;
 pub mod embedded;
 pub mod filter_sql;
 pub mod gate;

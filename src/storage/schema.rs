@@ -227,6 +227,8 @@ diesel::table! {
         updated_at -> Timestamptz,
         deleted_at -> Nullable<Timestamptz>,
         written_back -> Array<Nullable<Text>>,
+        writers -> Jsonb,
+        write_backs_until -> Nullable<Timestamptz>,
     }
 }
 

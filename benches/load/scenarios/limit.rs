@@ -161,6 +161,7 @@ fn completion(target: TargetId, job: &Claimed, started_at: chrono::DateTime<Utc>
         version: job.subject.version,
         in_scope: true,
         conclusion,
+        refused: None,
         fingerprint: None,
         run: Some(run),
     }

@@ -1,11 +1,9 @@
 //! What a person does with a target: force, pause, resume, stop.
 
-use std::sync::Arc;
-
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
-use super::{ApiState, Endpoint, EngineState, target_view};
+use super::{ApiState, Endpoint, EngineState, view};
 use crate::api::sweeps::SweepView;
 use crate::domain::ids::TargetId;
 use crate::domain::status::Trigger;
@@ -50,9 +48,14 @@ async fn set_paused(
     id: TargetId,
     paused: bool,
 ) -> Result<HttpResponse, Problem> {
-    let target = state.run(move |connection| targets::set_paused(connection, id, paused)).await?;
+    let view = state
+        .change(move |connection| {
+            let target = targets::set_paused(connection, id, paused)?;
+            view(connection, &target)
+        })
+        .await?;
     engine.engine.look_round();
-    Ok(HttpResponse::Ok().json(target_view(state, Arc::new(target)).await?))
+    Ok(HttpResponse::Ok().json(view))
 }
 
 async fn pause(

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::preview::WarningView;
 use crate::domain::ids::{StoreId, TargetId};
 use crate::domain::subject::FieldError;
 use crate::domain::target::{
@@ -14,7 +15,7 @@ use crate::domain::target::{
 use crate::egress::{AllowList, SecretHosts, SecretHostsError};
 
 /// Most secrets of a target.
-const MAX_SECRETS: usize = 32;
+pub(super) const MAX_SECRETS: usize = 32;
 
 /// Secrets by name; `None` removes one.
 pub type PlainSecrets = BTreeMap<String, Option<String>>;
@@ -207,6 +208,9 @@ pub struct TargetView {
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    /// Only in the answer to a change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warnings: Option<Vec<WarningView>>,
 }
 
 impl TargetView {
@@ -222,6 +226,12 @@ impl TargetView {
             version: target.version,
             created_at: target.created_at,
             updated_at: target.updated_at,
+            warnings: None,
         }
+    }
+
+    /// The same, with what may be wrong about the filter.
+    pub fn with(self, warnings: Vec<WarningView>) -> Self {
+        Self { warnings: Some(warnings), ..self }
     }
 }

@@ -5,11 +5,13 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::preview::warnings_of_now;
 use super::{ApiState, Endpoint, EngineState};
 use crate::api::sweeps::SweepView;
 use crate::domain::filter::Filter;
 use crate::domain::ids::{SubjectId, TargetId};
 use crate::domain::subject::FieldError;
+use crate::domain::timestamp::Timestamp;
 use crate::http::auth::{Operator, Viewer};
 use crate::http::path::Id;
 use crate::http::query::Query;
@@ -111,13 +113,14 @@ struct RetryBody {
     fingerprint: Option<String>,
     accounts: Option<Vec<SubjectId>>,
     filter: Option<String>,
-    since: Option<DateTime<Utc>>,
+    since: Option<Timestamp>,
     all: bool,
 }
 
 impl RetryBody {
     fn read(self) -> Result<Selection, Problem> {
         let Self { fingerprint, accounts, filter, since, all } = self;
+        let since = since.map(|Timestamp(time)| time);
         let selection = Selection { fingerprint, subjects: accounts, filter, since };
         let errors = errors(&selection, all);
         if errors.is_empty() { Ok(selection) } else { Err(Problem::validation(errors)) }
@@ -151,15 +154,19 @@ async fn retry(
     JsonBody(body): JsonBody<RetryBody>,
 ) -> Result<HttpResponse, Problem> {
     let selection = body.read()?;
-    let sweep = state
+    let (sweep, warnings) = state
         .run(move |connection| {
             let target = targets::find(connection, id)?;
             if !target.settings.is_served() {
                 return Err(Problem::new(Kind::State, "the target is not enabled: enable it, then retry"));
             }
-            Ok(dead::start(connection, &target, &selection)?)
+            let filter = selection.filter.as_deref().unwrap_or_default();
+            let warnings = warnings_of_now(connection, target.store, filter)?;
+            Ok((dead::start(connection, &target, &selection)?, warnings))
         })
         .await?;
     engine.engine.sweep(id);
-    Ok(HttpResponse::Accepted().json(json!({ "count": sweep.total, "sweep": SweepView::new(&sweep) })))
+    let count = sweep.total;
+    let sweep = SweepView::new(&sweep);
+    Ok(HttpResponse::Accepted().json(json!({ "count": count, "sweep": sweep, "warnings": warnings })))
 }

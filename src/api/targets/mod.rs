@@ -5,12 +5,13 @@ mod body;
 mod dead_letters;
 mod logic;
 mod logic_to_run;
+mod preview;
+mod secrets;
 mod status;
 mod trial;
 mod trial_body;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value;
@@ -20,10 +21,10 @@ pub(super) use logic_to_run::{ChoiceBody, logic_to_run};
 pub(super) use trial::problem;
 pub(super) use trial_body::{AnswerBody, script};
 
-use super::subject_json::AccountView;
+use secrets::{may_set, seal};
+
 use super::{ApiState, Endpoint, EngineState};
 use crate::domain::encoding;
-use crate::domain::filter::Filter;
 use crate::domain::ids::{StoreId, TargetId};
 use crate::domain::json::merge_patch;
 use crate::domain::subject::FieldError;
@@ -32,9 +33,7 @@ use crate::http::auth::{Editor, Viewer};
 use crate::http::etag::etag;
 use crate::http::path::{Id, Path};
 use crate::http::{Authorized, IfMatch, JsonBody, Kind, Problem, json};
-use crate::security::{Role, Sealer, Secret};
-use crate::storage::targets::{self, SealedSecrets};
-use crate::storage::{Connection, preview, stores};
+use crate::storage::{Connection, stores, targets};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let mut endpoints = vec![
@@ -43,11 +42,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get("/targets/{id}", show),
         Endpoint::patch("/targets/{id}", change),
         Endpoint::delete("/targets/{id}", delete),
-        Endpoint::post("/targets/{id}/filter/preview", preview_filter),
     ];
     endpoints.extend(actions::endpoints());
     endpoints.extend(dead_letters::endpoints());
     endpoints.extend(logic::endpoints());
+    endpoints.extend(preview::endpoints());
     endpoints.extend(status::endpoints());
     endpoints.extend(trial::endpoints());
     endpoints
@@ -78,31 +77,6 @@ fn read(body: TargetBody) -> Result<(TargetSettings, PlainSecrets), Problem> {
     body.read().map_err(Problem::validation)
 }
 
-fn seal(sealer: &Sealer, target: TargetId, secrets: &PlainSecrets) -> Result<SealedSecrets, Problem> {
-    let owner = format!("target:{target}");
-    let seal_one = |(name, value): (&String, &Option<String>)| {
-        let sealed = match value {
-            Some(value) => {
-                Some(sealer.seal(&owner, name, &Secret::new(value.clone())).map_err(Problem::internal)?)
-            }
-            None => None,
-        };
-        Ok((name.clone(), sealed))
-    };
-    secrets.iter().map(seal_one).collect()
-}
-
-/// Setting secrets, and where they may go, needs a role of its own.
-fn may_set(editor: &Authorized<Editor>, touches_secrets: bool) -> Result<(), Problem> {
-    let (needed, role) = (Role::SecretsAdmin, editor.caller.role);
-    if !touches_secrets || role.allows(needed) {
-        return Ok(());
-    }
-    let detail =
-        format!("the role `{needed}` is needed to set secrets and where they may go, the token has `{role}`");
-    Err(Problem::new(Kind::Forbidden, detail))
-}
-
 async fn create(
     editor: Authorized<Editor>,
     state: web::Data<ApiState>,
@@ -118,11 +92,13 @@ async fn create(
     may_set(&editor, !secrets.is_empty() || !settings.secret_hosts.is_empty())?;
     let (sealer, most) = (engine.sealer.clone(), engine.most_targets);
     let target = state
-        .run(move |connection| {
+        .change(move |connection| {
             let store = stores::find(connection, &store)?;
+            let warnings = preview::warnings(connection, store.id, &settings.filter)?;
             let target = targets::create(connection, store.id, &settings, most)?;
             targets::save_secrets(connection, target.id, &seal(&sealer, target.id, &secrets)?)?;
-            view(connection, &target).map(|view| (target, view))
+            secrets::judge(connection, target.id, &settings.secret_hosts)?;
+            view(connection, &target).map(|view| (target, view.with(warnings)))
         })
         .await?;
     let (target, view) = target;
@@ -157,19 +133,27 @@ async fn change(
 ) -> Result<HttpResponse, Problem> {
     let sealer = engine.sealer.clone();
     let changed = state
-        .run(move |connection| {
-            let secrets = patched(&targets::find(connection, id)?.settings, &patch)?.1;
-            may_set(&editor, !secrets.is_empty())?;
-            let sealed = seal(&sealer, id, &secrets)?;
+        .change(move |connection| {
+            let before = targets::find(connection, id)?;
+            let (settings, plain) = patched(&before.settings, &patch)?;
+            may_set(&editor, !plain.is_empty())?;
+            let warnings = preview::warnings(connection, before.store, &settings.filter)?;
+            let sealed = seal(&sealer, id, &plain)?;
+            let mut judged = !plain.is_empty();
             let target =
                 targets::update::<Problem>(connection, id, if_match.versions(), &sealed, |settings| {
                     let after = patched(settings, &patch)?.0;
-                    may_set(&editor, after.secret_hosts != settings.secret_hosts)?;
+                    let moved = after.secret_hosts != settings.secret_hosts;
+                    may_set(&editor, moved)?;
+                    judged |= moved;
                     *settings = after;
                     Ok(())
                 })?;
+            if judged {
+                secrets::judge(connection, id, &target.settings.secret_hosts)?;
+            }
             let beside = beside(connection, target.store)?;
-            view(connection, &target).map(|view| (target.version, view, beside))
+            view(connection, &target).map(|view| (target.version, view.with(warnings), beside))
         })
         .await?;
     engine.engine.look_round();
@@ -205,7 +189,7 @@ async fn delete(
 ) -> Result<HttpResponse, Problem> {
     let confirmed = confirmed_name(&request, &body)?;
     let beside = state
-        .run(move |connection| {
+        .change(move |connection| {
             let target = targets::find(connection, id)?;
             let name = target.settings.name;
             if confirmed.as_deref() != Some(name.as_str()) {
@@ -237,41 +221,4 @@ fn confirmed_name(request: &HttpRequest, body: &[u8]) -> Result<Option<String>, 
         .map_err(|error| Problem::new(Kind::Malformed, format!("the body is not JSON: {error}")))?;
     let name = body.get("name").or_else(|| body.get("confirm")).and_then(Value::as_str);
     Ok(name.map(str::to_owned))
-}
-
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PreviewBody {
-    /// The saved filter when absent.
-    filter: Option<String>,
-}
-
-async fn preview_filter(
-    _: Authorized<Viewer>,
-    state: web::Data<ApiState>,
-    Id(id): Id<TargetId>,
-    JsonBody(body): JsonBody<PreviewBody>,
-) -> Result<HttpResponse, Problem> {
-    let wanted = body.filter;
-    let preview = state
-        .run(move |connection| {
-            let target = targets::find(connection, id)?;
-            let source = wanted.unwrap_or(target.settings.filter);
-            let filter = Filter::parse(&source)
-                .map_err(|error| Problem::validation(vec![FieldError::new("filter", error.to_string())]))?;
-            Ok::<_, Problem>(preview::preview(connection, target.store, id, &filter)?)
-        })
-        .await?;
-    let sample: Vec<_> = preview.sample.into_iter().map(AccountView::from).collect();
-    Ok(HttpResponse::Ok().json(serde_json::json!({
-        "total": preview.total,
-        "entering": preview.entering,
-        "leaving": preview.leaving,
-        "sample": sample,
-    })))
-}
-
-/// Shared by the actions that answer with the target.
-async fn target_view(state: &ApiState, target: Arc<Target>) -> Result<TargetView, Problem> {
-    state.run(move |connection| view(connection, &target)).await
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::super::Failure;
 use super::super::args::{CanaryShare, ForceAll, PublishLogic, Share, TargetName};
 use super::super::client::{Client, Tagged};
-use super::super::print::{inset, quoted, say, say_json};
+use super::super::print::{inset, quoted, say, say_json, tell_warnings};
 use super::super::source::Source;
 use super::super::target::find;
 use super::super::terminal::agrees;
@@ -172,6 +172,7 @@ async fn make_version(
 async fn ask(client: &Client, id: &str, target: &str) -> Result<(), Failure> {
     let preview = client.post(&format!("/targets/{id}/filter/preview")).await?;
     let all = accounts(&preview["total"]);
+    tell_warnings(&preview);
     if agrees(&format!("{all} in scope of {target}: all run at once. Go on?"))? {
         return Ok(());
     }

@@ -3,10 +3,12 @@
 //! two evaluators are held equal by a property test on a real database.
 //!
 //! [`ast`] is what a filter says; `lexer`, `literal`, `path`, `check` and
-//! `parse` read it; `evaluate` judges subjects; `print` writes it back.
+//! `parse` read it; `evaluate` judges subjects; `print` writes it back; [`doubts`] tells what is
+//! most likely a mistake.
 
 pub mod ast;
 mod check;
+pub mod doubts;
 mod evaluate;
 mod lexer;
 mod literal;

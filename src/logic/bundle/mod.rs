@@ -234,7 +234,8 @@ async fn answer_of(program: &HostProgram, request: &[u8]) -> Result<Answer, Bund
     }
     let status = child.wait().await?;
     if status.success() {
-        return serde_json::from_slice(&answer).map_err(|error| io::Error::other(error).into());
+        let read = tokio::task::spawn_blocking(move || serde_json::from_slice(&answer)).await;
+        return read.map_err(io::Error::other)?.map_err(|error| io::Error::other(error).into());
     }
     Err(ended(status, &String::from_utf8_lossy(&words)))
 }

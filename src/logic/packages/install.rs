@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use deno_npm::registry::NpmPackageVersionDistInfo;
@@ -14,11 +13,16 @@ use serde::Deserialize;
 use super::registry::Client;
 use super::store::{Store, folder_of};
 use super::tarball::{self, Room, TarballError};
+use super::unpack::Allowance;
 use super::{Package, PackageError, names};
 use crate::config::PackagesConfig;
+use crate::logic::scratch::{Scratch, Stop};
 
 /// Downloads at a time.
 const AT_ONCE: usize = 8;
+/// Most dependencies of all packages together: each becomes a link, and is kept in
+/// the lock.
+const MAX_LINKS: usize = 50_000;
 /// Longest name of a folder, in bytes, that every file system takes.
 const MAX_FOLDER: usize = 255;
 
@@ -27,31 +31,36 @@ pub(super) async fn install(
     client: &Arc<Client>,
     config: &PackagesConfig,
     snapshot: &NpmResolutionSnapshot,
-    folder: &Path,
+    scratch: &Scratch,
 ) -> Result<Vec<Package>, PackageError> {
+    let stop = Stop::default();
+    let _waits = stop.when_dropped();
     let mut chosen = chosen(snapshot, config)?;
     let required = reached(snapshot, |package, name, _| !package.optional_dependencies.contains(name));
     let room = Arc::new(Room::new(config.max_size));
     let mut archives = futures_util::stream::iter(chosen.clone())
         .map(|package| download(client.clone(), package, room.clone()))
         .buffered(AT_ONCE);
-    let store = Arc::new(Store::new(folder));
-    let mut left = config.max_size as u64;
+    let mut work = Work {
+        store: Store::new(scratch.path()),
+        allowance: Allowance::new(config.max_size as u64),
+        stop: stop.clone(),
+        _folder: scratch.clone(),
+    };
     let mut packages = Vec::with_capacity(chosen.len());
     let mut left_out = HashSet::new();
     // One is gone from memory before the next is unpacked.
     while let Some((package, archive)) = archives.try_next().await? {
-        let (store, id) = (store.clone(), package.id.clone());
+        let id = package.id.clone();
         let is_optional = !required.contains(&id);
-        let unpacked = blocking(move || match store.unpack(&package, &archive, left) {
-            Err(TarballError::Native(_)) if is_optional => Ok(None),
-            unpacked => unpacked.map(Some).map_err(|error| because(&package, error)),
-        });
-        match unpacked.await? {
-            Some(unpacked) => {
-                left -= unpacked.size;
-                packages.push((id, unpacked));
-            }
+        let (back, unpacked) = blocking(move || match work.unpack(&package, &archive) {
+            Err(TarballError::Native(_)) if is_optional => Ok((work, None)),
+            unpacked => unpacked.map(|it| (work, Some(it))).map_err(|error| because(&package, error)),
+        })
+        .await?;
+        work = back;
+        match unpacked {
+            Some(unpacked) => packages.push((id, unpacked)),
             None => drop(left_out.insert(id)),
         }
     }
@@ -60,9 +69,24 @@ pub(super) async fn install(
     chosen.retain(|package| kept.contains(&package.id));
     packages.retain(|(id, _)| kept.contains(id));
     let snapshot = snapshot.clone();
-    blocking(move || Ok(store.link(&chosen, &snapshot)?)).await?;
+    blocking(move || work.store.link(&chosen, &snapshot, &mut work.allowance)).await?;
     packages.dedup_by(|(_, one), (_, other)| one.name == other.name && one.version == other.version);
     Ok(packages.into_iter().map(|(_, package)| package).collect())
+}
+
+/// What goes along from one package to the next, to where files may be written.
+struct Work {
+    store: Store,
+    allowance: Allowance,
+    stop: Stop,
+    /// It stays for as long as something is written to it.
+    _folder: Scratch,
+}
+
+impl Work {
+    fn unpack(&mut self, package: &NpmResolutionPackage, archive: &[u8]) -> Result<Package, TarballError> {
+        self.store.unpack(package, archive, &mut self.allowance, &self.stop)
+    }
 }
 
 /// The packages that a way leads to from what the author names, along the
@@ -111,6 +135,11 @@ fn chosen(
             chosen.len(),
             config.max_count
         )));
+    }
+    let links: usize = chosen.iter().map(|package| package.dependencies.len()).sum();
+    if links > MAX_LINKS {
+        let rule = format!("comes to packages that name {links} dependencies, more than {MAX_LINKS}");
+        return Err(PackageError::refused_all(rule));
     }
     chosen.iter().try_for_each(check_names)?;
     Ok(chosen)

@@ -9,7 +9,8 @@
 //! | `look_up.rs` | the same, for one choice |
 //! | `optional.rs` | optional dependencies that cannot be had |
 //! | `resolve.rs` | which versions, by [deno_npm](https://docs.rs/deno_npm) (MIT) |
-//! | `tarball.rs` | verifying and unpacking |
+//! | `tarball.rs` | verifying |
+//! | `unpack.rs` | unpacking, in bounded room |
 //! | `install.rs` | downloading what was chosen |
 //! | `store.rs` | the folder that the bundler reads |
 //!
@@ -26,9 +27,9 @@ mod remembered;
 mod resolve;
 mod store;
 mod tarball;
+mod unpack;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,13 +37,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
+use super::scratch::Scratch;
 use crate::config::PackagesConfig;
 use crate::domain::subject::FieldError;
 use registry::Client;
 pub use registry::{Found, Release};
 #[cfg(fuzzing)]
 #[doc(hidden)]
-pub use tarball::survive as survive_archive;
+pub use unpack::survive as survive_archive;
 
 /// Installations at a time: each may hold archives of `packages.maxSize`.
 const AT_ONCE: usize = 2;
@@ -141,13 +143,13 @@ impl Packages {
         if errors.is_empty() { Ok(()) } else { Err(PackageError::Refused(errors)) }
     }
 
-    /// Chooses, downloads and unpacks packages into `folder`, the same as in
+    /// Chooses, downloads and unpacks packages into `scratch`, the same as in
     /// `lock` where it answers the same wishes.
     pub(super) async fn install(
         &self,
         wanted: &Dependencies,
         lock: Option<&Lock>,
-        folder: &Path,
+        scratch: &Scratch,
     ) -> Result<Installed, PackageError> {
         self.check(wanted)?;
         if wanted.is_empty() {
@@ -157,7 +159,7 @@ impl Packages {
         // The semaphore is never closed.
         let _turn = self.turns.acquire().await;
         let chosen = resolve::resolve(client.clone(), &self.config, wanted, lock).await?;
-        let packages = install::install(client, &self.config, &chosen.snapshot, folder);
+        let packages = install::install(client, &self.config, &chosen.snapshot, scratch);
         let packages = tokio::time::timeout(LONGEST, packages).await.map_err(|_| {
             PackageError::Registry(format!("took longer than {} s to send packages", LONGEST.as_secs()))
         })??;
@@ -177,7 +179,10 @@ impl Packages {
             return Err(PackageError::Refused(vec![FieldError::new("name", rule)]));
         }
         let cooldown = resolve::newest(&self.config);
-        Ok(self.client()?.info(name).await?.map(|info| registry::releases(&info, &cooldown)))
+        let Some(info) = self.client()?.info(name).await? else { return Ok(None) };
+        // What is said of thousands of releases is read only now.
+        let releases = tokio::task::spawn_blocking(move || registry::releases(&info, &cooldown));
+        Ok(Some(releases.await.map_err(std::io::Error::other)?))
     }
 
     fn client(&self) -> Result<&Arc<Client>, PackageError> {

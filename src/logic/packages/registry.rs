@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::answer::{at_most, failure, fine, nonsense, read, there};
 use super::remembered::Remembered;
+use super::store::{MAX_WORDS, shortened};
 use super::tarball::{Room, TarballError};
 use super::{PackageError, names};
 use crate::config::{PackagesConfig, Registry};
@@ -24,6 +25,10 @@ use crate::security::Secret;
 
 /// Largest description of a package: all its releases.
 const MAX_INFO: usize = 64 << 20;
+/// Largest answer to a search.
+const MAX_SEARCH: usize = 4 << 20;
+/// Most releases that an editor is offered.
+const MAX_RELEASES: usize = 1_000;
 /// How many of them are on their way at a time.
 const INFOS_AT_ONCE: usize = 8;
 /// Times are for one answer, its body included.
@@ -124,7 +129,9 @@ impl Client {
         )
         .await?;
         let size = body.len();
-        let info = NpmPackageInfo::from_packument_bytes(body)
+        let info = tokio::task::spawn_blocking(move || NpmPackageInfo::from_packument_bytes(body)).await;
+        let info = info
+            .map_err(std::io::Error::other)?
             .map_err(|error| PackageError::Registry(format!("says something odd of `{name}`: {error}")))?;
         let info = Arc::new(info);
         self.remembered.keep(name, size, &info);
@@ -147,8 +154,8 @@ impl Client {
         if !response.status().is_success() {
             return self.exactly(words).await;
         }
-        let too_large = || PackageError::Registry(format!("sends more than {} MiB", MAX_INFO >> 20));
-        let body = read(response, at_most(MAX_INFO, too_large)).await?;
+        let too_large = || PackageError::Registry(format!("sends more than {} MiB", MAX_SEARCH >> 20));
+        let body = read(response, at_most(MAX_SEARCH, too_large)).await?;
         let answer: SearchAnswer = serde_json::from_slice(&body).map_err(nonsense)?;
         Ok(answer.objects.into_iter().map(|object| object.package).take(most).collect())
     }
@@ -200,6 +207,7 @@ pub(super) fn releases(info: &NpmPackageInfo, newest: &NewestDependencyDateOptio
     let newest = newest.get_for_package(&info.name);
     let mut versions: Vec<_> = info.versions.iter().collect();
     versions.sort_by(|(one, _), (other, _)| other.cmp(one));
+    versions.truncate(MAX_RELEASES);
     let release =
         |(version, release): (&deno_semver::Version, &deno_npm::registry::NpmPackageVersionInfo)| {
             let published_at = info.time.get(version).copied();
@@ -215,7 +223,7 @@ pub(super) fn releases(info: &NpmPackageInfo, newest: &NewestDependencyDateOptio
                 cooling_down: newest.zip(published_at).is_some_and(|(newest, at)| !newest.matches(at)),
                 published_at,
                 tags,
-                deprecated: release.deprecated.clone(),
+                deprecated: release.deprecated.as_deref().map(|why| shortened(why, MAX_WORDS)),
             }
         };
     versions.into_iter().map(release).collect()

@@ -52,10 +52,17 @@ pub(super) async fn resolve(
     let registry = LookUp::new(client, config.max_count);
     // The resolver's futures stay on one thread.
     let handle = tokio::runtime::Handle::current();
+    let (waits, gone) = tokio::sync::oneshot::channel::<()>();
     let resolved = tokio::task::spawn_blocking(move || {
         let registry = registry();
         let chosen = choose(&registry, &wishes, &resolver, before.unwrap_or_default());
-        let chosen = handle.block_on(async { tokio::time::timeout(LONGEST, chosen).await });
+        let chosen = handle.block_on(async {
+            tokio::select! {
+                chosen = tokio::time::timeout(LONGEST, chosen) => chosen,
+                // Nobody waits for it any more.
+                _ = gone => Ok(Err(std::io::Error::from(std::io::ErrorKind::Interrupted).into())),
+            }
+        });
         let snapshot = chosen.unwrap_or_else(|_| {
             let seconds = LONGEST.as_secs();
             Err(PackageError::Registry(format!("took longer than {seconds} s to say what is in it")))
@@ -63,7 +70,9 @@ pub(super) async fn resolve(
         let undated = undated.unwrap_or_else(|| registry.undated(&snapshot));
         Ok(Chosen { snapshot, undated })
     });
-    resolved.await.map_err(std::io::Error::other)?
+    let resolved = resolved.await;
+    drop(waits);
+    resolved.map_err(std::io::Error::other)?
 }
 
 /// Chooses again, without what cannot be had, as long as it is optional.

@@ -19,10 +19,22 @@ use serde_json::Value;
 
 use super::install::refuse;
 use super::tarball::{self, TarballError};
+use super::unpack::{Allowance, unpack};
 use super::{Package, PackageError};
+use crate::logic::scratch::Stop;
 
 /// Largest package.json that is read.
 const MAX_MANIFEST: u64 = 1 << 20;
+
+/// Longest licence that is kept, in characters: an SPDX expression is short.
+const MAX_LICENCE: usize = 200;
+/// Most that is kept of what the authors say, in characters.
+pub(super) const MAX_WORDS: usize = 1_000;
+
+/// The head of a text that anybody may have written.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
+}
 
 /// The name of the folder in `.store`.
 pub(super) fn folder_of(package: &NpmResolutionPackage) -> String {
@@ -43,17 +55,18 @@ impl Store {
         Self { folder: build.join("node_modules") }
     }
 
-    /// Unpacks a package to its place, into no more than `left` bytes. One that
-    /// fails has no place, so that nothing leads to it.
+    /// Unpacks a package to its place, as far as it is allowed. One that fails has
+    /// no place, so that nothing leads to it.
     pub fn unpack(
         &self,
         package: &NpmResolutionPackage,
         archive: &[u8],
-        left: u64,
+        allowance: &mut Allowance,
+        stop: &Stop,
     ) -> Result<Package, TarballError> {
         let place = self.place(package);
         fs::create_dir_all(&place)?;
-        let size = tarball::unpack(archive, &place, left)
+        let size = unpack(archive, &place, allowance, stop)
             .inspect_err(|_| fs::remove_dir_all(&place).unwrap_or_default())?;
         Ok(describe(package, archive, &place, size)?)
     }
@@ -65,7 +78,12 @@ impl Store {
     }
 
     /// Makes the links, once all are in their places.
-    pub fn link(&self, chosen: &[NpmResolutionPackage], snapshot: &NpmResolutionSnapshot) -> io::Result<()> {
+    pub fn link(
+        &self,
+        chosen: &[NpmResolutionPackage],
+        snapshot: &NpmResolutionSnapshot,
+        allowance: &mut Allowance,
+    ) -> Result<(), PackageError> {
         for package in chosen {
             let place = self.place(package);
             // Up from the package, twice for one with a scope.
@@ -73,6 +91,12 @@ impl Store {
             let beside = place.ancestors().nth(depth).unwrap_or(&place);
             for (name, id) in &package.dependencies {
                 let Some(needed) = snapshot.package_from_id(id) else { continue };
+                if !allowance.entry(name.len()) {
+                    return Err(refuse(
+                        package,
+                        "depends on more than there is room for in `packages.maxSize`",
+                    ));
+                }
                 make_link(&self.place(needed), &beside.join(name.as_str()))?;
             }
         }
@@ -119,10 +143,10 @@ fn describe(
     Ok(Package {
         name: package.id.nv.name.to_string(),
         version: package.id.nv.version.to_string(),
-        licence: licence(&manifest),
+        licence: licence(&manifest).map(|licence| shortened(&licence, MAX_LICENCE)),
         integrity: tarball::sha512(archive),
         size,
-        deprecated: extra.and_then(|extra| extra.deprecated.clone()),
+        deprecated: extra.and_then(|extra| extra.deprecated.as_deref()).map(|why| shortened(why, MAX_WORDS)),
         install_script: package.has_scripts,
     })
 }

@@ -24,6 +24,7 @@ use serde_json::{Map, Value};
 use super::{DbError, queue};
 use crate::domain::ids::{StoreId, SubjectId, TargetId};
 use crate::domain::subject::{FieldError, Subject, SubjectDraft, SubjectKind};
+use crate::plan::WriteBacks;
 
 pub use patch::SubjectPatch;
 pub use remove::delete;
@@ -219,7 +220,8 @@ pub(super) fn lock_for_write(
 }
 
 /// Replaces the attributes of a subject that the caller has locked and holds
-/// as `before`; makes no work. Returns the subject after.
+/// as `before`, with what is known of write-backs from then on; makes no work.
+/// Returns the subject after.
 ///
 /// # Errors
 /// Only what the database itself does.
@@ -228,8 +230,9 @@ pub fn set_attributes(
     before: &Subject,
     attributes: Map<String, Value>,
     written_back: &[&str],
+    known: &WriteBacks,
 ) -> Result<Subject, DbError> {
-    let stamp = write::set_attributes(connection, before.id, &attributes, written_back)?;
+    let stamp = write::set_attributes(connection, before.id, &attributes, written_back, known)?;
     Ok(Subject { attributes, version: stamp.version, updated_at: stamp.updated_at, ..before.clone() })
 }
 

@@ -11,6 +11,7 @@ use super::SubjectError;
 use super::rows::numbers;
 use crate::domain::ids::{StoreId, SubjectId};
 use crate::domain::subject::{Subject, SubjectDraft, SubjectKind};
+use crate::plan::WriteBacks;
 use crate::storage::DbError;
 use crate::storage::subject_row::SubjectRow;
 
@@ -109,7 +110,8 @@ pub(super) fn update(
     let stamps = diesel::sql_query(
         "UPDATE subjects SET external_id = draft.external_id, user_name = draft.user_name, \
              display_name = draft.display_name, status = draft.status, attributes = draft.attributes::jsonb, \
-             version = version + 1, updated_at = clock_timestamp() \
+             version = version + 1, updated_at = clock_timestamp(), \
+             writers = '{}', write_backs_until = NULL \
          FROM unnest($1, $2, $3, $4, $5, $6) \
               AS draft (id, external_id, user_name, display_name, status, attributes) \
          WHERE subjects.id = draft.id RETURNING subjects.id, version, updated_at",
@@ -126,7 +128,11 @@ pub(super) fn update(
 
 /// Raises the version of rows whose record changed outside their own row.
 pub(in crate::storage) fn bump(connection: &mut PgConnection, ids: &[SubjectId]) -> Result<Stamps, DbError> {
-    stamp(connection, ids, "version = version + 1, updated_at = clock_timestamp()")
+    stamp(
+        connection,
+        ids,
+        "version = version + 1, updated_at = clock_timestamp(), writers = '{}', write_backs_until = NULL",
+    )
 }
 
 /// Makes tombstones of rows that the caller has locked.
@@ -155,15 +161,19 @@ pub(super) fn set_attributes(
     id: SubjectId,
     attributes: &Map<String, Value>,
     written_back: &[&str],
+    known: &WriteBacks,
 ) -> Result<Stamp, DbError> {
     let stamp = diesel::sql_query(
         "UPDATE subjects SET attributes = $2::jsonb, version = version + 1, updated_at = clock_timestamp(), \
-         written_back = ARRAY(SELECT DISTINCT unnest(written_back || $3)) \
+         written_back = ARRAY(SELECT DISTINCT unnest(written_back || $3)), \
+         writers = $4::jsonb, write_backs_until = $5 \
          WHERE id = $1 RETURNING id, version, updated_at",
     )
     .bind::<BigInt, _>(id.0)
     .bind::<Text, _>(json_text(attributes))
     .bind::<Array<Text>, _>(written_back)
+    .bind::<Text, _>(serde_json::to_string(&known.writers).unwrap_or_else(|_| "{}".into()))
+    .bind::<Nullable<Timestamptz>, _>(known.until)
     .get_result::<Stamp>(connection)?;
     Ok(stamp)
 }

@@ -4,6 +4,7 @@ mod accounts;
 mod bad_input;
 mod containers;
 mod due_work;
+mod half_done;
 mod import;
 mod support;
 mod tokens;

@@ -200,6 +200,21 @@ async fn only_what_died_since_a_time_is_retried() {
 }
 
 #[tokio::test]
+async fn a_filter_that_names_nothing_is_told() {
+    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    let (_, target, _) = one_dead(&app, &sink).await;
+    let path = format!("/targets/{}/deadletters/retry", target.id);
+    let none = app.post(&path, json!({ "filter": "departement pr or userName eq \"x\"" })).await.expect(202);
+    assert_eq!((&none["count"], &none["warnings"][0]["code"]), (&json!(0), &json!("unknownAttribute")));
+    // It is looked at once and now.
+    let now = app.post(&path, json!({ "filter": "createdAt lt \"now-1d\"" })).await.expect(202);
+    assert_eq!(now["warnings"], json!([]));
+    let (code, said) = app.cli(&["target", "retry", &target.name, "--filter", "departement pr"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("warning: no account has `departement`"), "{said}");
+}
+
+#[tokio::test]
 async fn bad_retries_name_the_field() {
     let (app, sink) = (TestApp::start().await, Sink::start().await);
     let store = app.store("people").await;
@@ -213,6 +228,7 @@ async fn bad_retries_name_the_field() {
         (json!({ "accounts": [] }), "accounts"),
         (json!({ "accounts": ["x"] }), "accounts[0]"),
         (json!({ "since": "yesterday" }), "since"),
+        (json!({ "since": "-262143-01-01T00:00:00Z" }), "since"),
         (json!({ "who": "all" }), "who"),
     ];
     for (body, field) in cases {

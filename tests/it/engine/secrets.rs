@@ -149,6 +149,7 @@ async fn an_editor_does_not_say_where_secrets_go() {
     let hosts = json!({ "connection": { "secretHosts": { "token": ["a.example"] } } });
     let mut settings = hosts.clone();
     settings["name"] = "crm".into();
+    settings["connection"]["secrets"] = json!({ "token": SECRET });
     let made = app.post(&format!("/stores/{store}/targets"), settings.clone()).await.expect(201);
     let path = format!("/targets/{}", made["id"].as_str().unwrap());
     let editor = app.post("/tokens", json!({ "name": "e", "role": "editor" })).await.expect(201);
@@ -163,4 +164,42 @@ async fn an_editor_does_not_say_where_secrets_go() {
     app.patch(&path, json!({ "description": "x" })).await.expect(200);
     settings["name"] = "other".into();
     app.post(&format!("/stores/{store}/targets"), settings).await.expect(403);
+}
+
+/// Hosts of a name that no secret has would protect nothing.
+#[tokio::test]
+async fn hosts_go_with_secrets_that_exist() {
+    let app = TestApp::start().await;
+    let store = app.store("people").await;
+    let hosts = json!({ "token": ["a.example"] });
+    let connection = |secrets: Value, hosts: &Value| json!({ "secrets": secrets, "secretHosts": hosts });
+    let create = async |connection: Value| {
+        app.post(&format!("/stores/{store}/targets"), json!({ "name": "crm", "connection": connection }))
+            .await
+    };
+    let misspelt = create(connection(json!({ "Token": SECRET }), &hosts)).await.expect(422);
+    assert_eq!(misspelt["errors"][0]["field"], "connection.secretHosts.token");
+    let rule = misspelt["errors"][0]["rule"].as_str().unwrap();
+    assert!(rule.contains("the target has `Token`"), "{rule}");
+    assert_eq!(app.get(&format!("/stores/{store}/targets")).await["items"], json!([]));
+
+    let made = create(connection(json!({ "token": SECRET }), &hosts)).await.expect(201);
+    let path = format!("/targets/{}", made["id"].as_str().unwrap());
+    let change = async |connection: Value| app.patch(&path, json!({ "connection": connection })).await;
+    for (refused, field) in [
+        (json!({ "secrets": { "token": null } }), "token"),
+        (json!({ "secretHosts": { "key": ["b.example"] } }), "key"),
+        (json!({ "secrets": { "key": SECRET }, "secretHosts": { "Key": [] } }), "Key"),
+    ] {
+        let problem = change(refused).await.expect(422);
+        assert_eq!(problem["errors"][0]["field"], format!("connection.secretHosts.{field}"), "{problem}");
+    }
+    let shown = app.get(&path).await;
+    assert_eq!((&shown["secretNames"], &shown["version"]), (&json!(["token"]), &json!(1)));
+
+    // What comes and goes together is judged together, in whatever order.
+    let moved = json!({ "secretHosts": { "key": ["b.example"], "token": null }, "secrets": { "key": SECRET, "token": null } });
+    let changed = change(moved).await.expect(200);
+    assert_eq!(changed["secretNames"], json!(["key"]));
+    assert_eq!(changed["connection"]["secretHosts"], json!({ "key": ["b.example"] }));
 }

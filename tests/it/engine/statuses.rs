@@ -1,5 +1,6 @@
 //! Every status, and what the run log keeps of a run.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{settings, settings_with};
@@ -122,4 +123,26 @@ async fn a_page_of_runs_has_a_size() {
     }
     assert_eq!(seen.len(), 30);
     assert!(pages > 1, "{pages}");
+}
+
+/// Times beyond what PostgreSQL keeps, and other parameters that cannot be.
+#[tokio::test]
+async fn parameters_of_the_log_are_named_when_they_are_wrong() {
+    let app = TestApp::start().await;
+    let target = app.bare_target().await;
+    let ask =
+        async |query: &str| app.call(Method::GET, &format!("/targets/{target}/runs?{query}"), None).await;
+    for query in ["since=-262143-01-01T00:00:00Z", "since=%2B10000-01-01T00:00:00Z", "since=yesterday"] {
+        let problem = ask(query).await.expect(400);
+        assert_eq!(problem["errors"][0]["field"], "since", "{problem}");
+        let rule = problem["errors"][0]["rule"].as_str().unwrap();
+        assert!(rule.ends_with("in the years 1 to 9999"), "{rule}");
+    }
+    for (query, field) in [("account=x", "account"), ("status=odd", "status"), ("sinse=x", "sinse")] {
+        let problem = ask(query).await.expect(400);
+        assert_eq!(problem["errors"][0]["field"], field, "{problem}");
+    }
+    for query in ["since=0001-01-01T00:00:00Z", "since=9999-12-31T23:59:59.999999Z"] {
+        assert_eq!(ask(query).await.expect(200)["items"], json!([]));
+    }
 }

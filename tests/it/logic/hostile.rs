@@ -181,6 +181,33 @@ async fn an_archive_that_cannot_be_had_is_the_authors_to_mend() {
     );
 }
 
+/// A file system keeps files and folders that hold nothing.
+#[tokio::test]
+async fn an_archive_of_nothing_but_folders_is_refused() {
+    let hollow = |files: usize| {
+        (0..files).fold(Release::new("a", "1.0.0", "module.exports = 1"), |release, n| {
+            release.file(&format!("package/{n}/{n}/{n}/x.js"), "")
+        })
+    };
+    let registry = FakeRegistry::start(&[hollow(400)]).await;
+    let mut small = registry.config();
+    small.max_size = 4 << 20;
+    let refused = refusal(workshop(&small).build(&source(&[("a", "1")]), None).await.unwrap_err());
+    assert!(
+        refused.starts_with(
+            "packageDependencies.a: `a@1.0.0` unpacks to more than the 4 MiB that are left of `packages.maxSize`"
+        ),
+        "{refused}"
+    );
+    registry.publish(&[hollow(200)]);
+    workshop(&small).build(&source(&[("a", "1")]), None).await.unwrap();
+    let deep = Release::new("a", "1.0.0", "module.exports = 1")
+        .file(&format!("package/{}x.js", "d/".repeat(40)), "");
+    registry.publish(&[deep]);
+    let refused = refusal(workshop(&small).build(&source(&[("a", "1")]), None).await.unwrap_err());
+    assert!(refused.contains("has a file in more than 32 folders"), "{refused}");
+}
+
 /// Archives together are not larger than one may be.
 #[tokio::test]
 async fn all_archives_share_one_allowance() {

@@ -185,6 +185,7 @@ pub fn completion(target: TargetId, claimed: &Claimed, conclusion: Conclusion) -
         in_scope: scope(claimed).is_wanted(),
         conclusion,
         run: None,
+        refused: None,
         fingerprint: None,
     }
 }

@@ -174,19 +174,17 @@ async fn promote(
     OptionalJsonBody(body): OptionalJsonBody<PromoteBody>,
 ) -> Result<HttpResponse, Problem> {
     let (by, why) = (editor.caller.who(), note(body.note)?);
-    let (target, ended, sweep) = state
+    let (ended, effect) = state
         .change(move |connection| {
             let target = targets::find(connection, id)?;
-            let sweep = effect::begin(connection, &target, body.force)?;
-            let target = targets::lock(connection, id)?;
+            let effect = effect::begin(connection, &target, body.force)?;
+            targets::lock(connection, id)?;
             let ended = canaries::promote(connection, id, &by, &why)?.ok_or_else(no_trial)?;
-            Ok::<_, Problem>((target, ended, sweep))
+            Ok::<_, Problem>((ended, effect))
         })
         .await?;
     let mut answer = ended_view(id, &ended);
-    if let Value::Object(after) = effect::tell(&state, &engine, target, sweep).await? {
-        answer.extend(after);
-    }
+    answer.extend(effect::tell(&engine, id, &effect));
     Ok(HttpResponse::Ok().json(answer))
 }
 

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::canary::{self, CanaryBody, choose};
 use super::draft::{expect, keep, lock_of, make, source_of};
@@ -70,10 +70,10 @@ async fn publish(
     let draft = state.run(move |connection| logic::draft(connection, id)).await?.ok_or_else(no_draft)?;
     expect(&if_match, Some(&draft))?;
     let tested = ready(&state, &engine, &target, &draft, &by).await?;
-    let (target, version, trial, sweep) = state
+    let (version, trial, effect) = state
         .change(move |connection| {
             let by = By { who: &by, note: &why };
-            let sweep = effect::begin(connection, &target, force)?;
+            let effect = effect::begin(connection, &target, force)?;
             let chosen = canary.map(|wanted| choose(connection, &target, wanted)).transpose()?;
             let target = targets::lock(connection, id)?;
             let version = logic::publish(connection, id, &tested, by)?.ok_or_else(changed_meanwhile)?;
@@ -84,17 +84,20 @@ async fn publish(
                     None
                 }
             };
-            Ok::<_, Problem>((target, version, trial, sweep))
+            Ok::<_, Problem>((version, trial, effect))
         })
         .await?;
-    let after = effect::tell(&state, &engine, target, sweep).await?;
-    answer(version, trial.as_ref(), after)
+    answer(version, trial.as_ref(), effect::tell(&engine, id, &effect))
 }
 
-fn answer(version: Version, trial: Option<&CanaryRow>, after: Value) -> Result<HttpResponse, Problem> {
+fn answer(
+    version: Version,
+    trial: Option<&CanaryRow>,
+    after: Map<String, Value>,
+) -> Result<HttpResponse, Problem> {
     let view = VersionView::of(version, None, trial);
     let mut view = serde_json::to_value(view).map_err(Problem::internal)?;
-    if let (Value::Object(view), Value::Object(after)) = (&mut view, after) {
+    if let Value::Object(view) = &mut view {
         view.extend(after);
     }
     Ok(HttpResponse::Ok().json(view))
@@ -173,10 +176,10 @@ async fn roll_back(
         return Err(Problem::validation(vec![FieldError::new("version", "must be 1 or more")]));
     }
     let (why, by) = (note(body.note)?, editor.caller.who());
-    let (target, version, sweep) = state
+    let (version, effect) = state
         .change(move |connection| {
             let target = targets::find(connection, id)?;
-            let sweep = effect::begin(connection, &target, body.force)?;
+            let effect = effect::begin(connection, &target, body.force)?;
             let target = targets::lock(connection, id)?;
             let earlier = match body.version {
                 Some(version) => version,
@@ -186,11 +189,10 @@ async fn roll_back(
             let restored = logic::restore(connection, id, earlier, by)?
                 .ok_or_else(|| Problem::new(Kind::NotFound, format!("there is no version {earlier}")))?;
             go_live(connection, id, restored.version, by.who)?;
-            Ok::<_, Problem>((target, restored, sweep))
+            Ok::<_, Problem>((restored, effect))
         })
         .await?;
-    let after = effect::tell(&state, &engine, target, sweep).await?;
-    answer(version, None, after)
+    answer(version, None, effect::tell(&engine, id, &effect))
 }
 
 /// The version that all ran before the published one. While another one is on

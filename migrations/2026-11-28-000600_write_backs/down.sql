@@ -1,0 +1,1 @@
+ALTER TABLE subjects DROP COLUMN writers, DROP COLUMN write_backs_until;
