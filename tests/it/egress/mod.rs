@@ -1,6 +1,9 @@
 //! The way out, against servers on loopback that misbehave.
 
+mod failures;
 mod guard;
+mod headers;
+mod labels;
 mod limits;
 mod pooling;
 mod redirects;
