@@ -7,6 +7,7 @@ mod labels;
 mod limits;
 mod pooling;
 mod redirects;
+mod samples;
 mod secrets;
 mod server;
 mod streams;
