@@ -259,7 +259,7 @@ declare module "provisiond" {
   export type ProvisionFailed<Metadata = any> = ResponseBase<Metadata> &
     Again & {
       status: "provisionFailed";
-      /** Left out: the class of the latest exchange if that failed, else `logic`. */
+      /** Left out: that of the worst exchange that failed and was not made good, else `logic`. */
       errorClass?: ErrorClass | null;
     };
 
@@ -778,6 +778,11 @@ interface RequestInit {
   method?: string;
   headers?: HeadersInit;
   body?: BodyInit | null;
+  /**
+   * Left out: redirects are followed, but a 301, 302 or 303 in answer to what may
+   * write (all but GET, HEAD, OPTIONS) fails. `"follow"` follows these as well; say it
+   * to `fetch` itself, a `Request` does not tell it from the default.
+   */
   redirect?: "follow" | "error" | "manual";
   signal?: AbortSignal | null;
   /**

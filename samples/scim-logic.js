@@ -12,14 +12,11 @@ export default async function (ctx) {
 // Creates the user, or brings the one that is there up to date.
 async function save(ctx) {
   const wanted = userOf(ctx);
-  const known = ctx.previous.remoteId ?? (await find(ctx))?.id;
-  if (known) {
-    const updated = await replace(ctx, known, wanted);
-    if (updated) return provisioned(updated, 'updated');
-    // It is gone from the server: it is made anew.
-  }
+  const known = ctx.previous.remoteId ?? (await find(ctx));
+  if (known && (await replace(ctx, known, wanted))) return provisioned(known, 'updated');
+  // There is none, or it is gone from the server: it is made anew.
   const answer = await call(ctx, 'POST', '/Users', wanted);
-  if (answer.ok) return provisioned(await answer.json(), 'created');
+  if (answer.ok) return provisioned((await idIn(answer)) ?? (await find(ctx)), 'created');
   if (answer.status !== 409) throw await refused(answer, 'cannot create');
   return adopt(ctx, wanted, answer);
 }
@@ -28,49 +25,77 @@ async function save(ctx) {
 // user before us; when nobody can be found, it is another conflict.
 async function adopt(ctx, wanted, conflict) {
   const found = await find(ctx);
-  const updated = found && (await replace(ctx, found.id, wanted));
+  const updated = found && (await replace(ctx, found, wanted));
   if (!updated) throw await refused(conflict, 'cannot create');
-  return provisioned(updated, 'adopted');
+  return provisioned(found, 'adopted');
 }
 
 // Deletes the user; one that is gone already is as good.
 async function remove(ctx) {
-  const id = ctx.previous.remoteId ?? (await find(ctx))?.id;
+  const id = ctx.previous.remoteId ?? (await find(ctx));
   if (!id) return { status: 'deprovisioned', message: 'there was no such user' };
   const answer = await call(ctx, 'DELETE', `/Users/${encodeURIComponent(id)}`);
   if (answer.ok) return { status: 'deprovisioned', message: 'deleted' };
-  if (answer.status === 404) return { status: 'deprovisioned', message: 'the user was gone already' };
+  if ([404, 410].includes(answer.status)) {
+    return { status: 'deprovisioned', message: 'the user was gone already' };
+  }
   throw await refused(answer, 'cannot delete');
 }
 
-// The user as it is after the PUT; undefined when there is none with that id.
+// Whether there is a user with that id to be replaced. What a server answers beside
+// the status differs: the user, nothing, a page.
 async function replace(ctx, id, wanted) {
   const answer = await call(ctx, 'PUT', `/Users/${encodeURIComponent(id)}`, { ...wanted, id });
-  if (answer.status === 404) return undefined;
+  if ([404, 410].includes(answer.status)) return false;
   if (!answer.ok) throw await refused(answer, 'cannot update');
-  // Some servers answer a PUT with 204.
-  return answer.status === 204 ? { id } : answer.json();
+  return true;
 }
 
-// The user with this external id, else the one with this name. A user of that
-// name with the external id of somebody else is not ours to take.
+// The id of the user with this external id, else of the one with this name. A user of
+// that name with the external id of somebody else is not ours to take.
 async function find(ctx) {
   const { externalId, userName } = ctx.account;
-  const same = externalId && (await search(ctx, 'externalId', externalId));
-  if (same) return same;
-  const named = await search(ctx, 'userName', userName);
+  const same = externalId && (await search(ctx, 'externalId', externalId, (value) => value === externalId));
+  if (same) return same.id;
+  const isName = (value) => typeof value === 'string' && value.toLowerCase() === userName.toLowerCase();
+  const named = await search(ctx, 'userName', userName, isName);
   const anothers = named?.externalId && externalId && named.externalId !== externalId;
-  return anothers ? undefined : named;
+  return anothers ? undefined : named?.id;
 }
 
-async function search(ctx, attribute, value) {
+// The one user of whom `is` says so. A server may not know the filter and answer with
+// others, or with all.
+async function search(ctx, attribute, value, is) {
   // The value of a filter is a JSON string (RFC 7644 §3.4.2.2), so quotes and
   // backslashes in it are escaped.
   const filter = `${attribute} eq ${JSON.stringify(value)}`;
   const answer = await call(ctx, 'GET', `/Users?filter=${encodeURIComponent(filter)}`);
   if (!answer.ok) throw await refused(answer, 'cannot search');
-  const list = await answer.json();
-  return (list.Resources ?? list.resources ?? [])[0];
+  const list = await json(answer);
+  const users = list?.Resources ?? list?.resources ?? (list?.totalResults === 0 ? [] : undefined);
+  if (!Array.isArray(users)) throw new Error('cannot search: the answer is no list', { cause: answer });
+  const found = users.filter((user) => is(user?.[attribute]) && isId(user.id));
+  if (found.length < 2) return found[0];
+  throw Object.assign(new Error(`${found.length} users have this ${attribute}`), { errorClass: 'permanent' });
+}
+
+// What a JSON answer holds; undefined for any other.
+async function json(answer) {
+  try {
+    return JSON.parse(await answer.text());
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+async function idIn(answer) {
+  const id = (await json(answer))?.id;
+  return isId(id) ? id : undefined;
+}
+
+function isId(id) {
+  return typeof id === 'string' && id !== '';
 }
 
 // The account as a SCIM user. Members that are undefined are left out.
@@ -117,16 +142,18 @@ function call(ctx, method, path, body) {
   });
 }
 
-function provisioned(user, what) {
-  return { status: 'provisioned', remoteId: user.id, message: `${what} user ${user.id}` };
+function provisioned(id, what) {
+  // Without it nobody could find the user again.
+  if (!isId(id)) throw new Error(`the user was ${what}, says the server, but it has no id`);
+  return { status: 'provisioned', remoteId: id, message: `${what} user ${id}` };
 }
 
-// An answer that says no. The daemon tells from the status whether and when to
-// try again, and honours Retry-After.
+// An answer that says no. With it as the cause, the daemon tells from its status
+// whether and when to try again, and honours Retry-After.
 async function refused(answer, what) {
   const text = await answer.text();
   const detail = detailOf(text) ?? text.slice(0, 200);
-  return new Error(`${what}: ${answer.status} ${detail}`.trim());
+  return new Error(`${what}: ${answer.status} ${detail}`.trim(), { cause: answer });
 }
 
 // SCIM errors are JSON with a `detail` (RFC 7644 §3.12); proxies answer otherwise.

@@ -15,7 +15,7 @@ const notify = async (ctx) => {
   log.debug(`attempt ${ctx.attempt} was answered with ${response.status}`);
   // Thrown after a 429 this is `rateLimited`, and the wait of `Retry-After`
   // is kept. After a 400 it is `permanent`.
-  if (!response.ok) throw new Error(`the webhook answered ${response.status}`);
+  if (!response.ok) throw new Error(`the webhook answered ${response.status}`, { cause: response });
   return { status: ctx.reason === "provision" ? "provisioned" : "deprovisioned" };
 };
 

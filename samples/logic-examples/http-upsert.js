@@ -27,9 +27,11 @@ export default async function (ctx) {
     // Somebody deleted it there: make it anew below.
   }
   const created = await call(ctx, "POST", "/users", userOf(ctx), [409]);
-  if (created.status === 409) return adopt(ctx);
-  const user = await created.json();
-  return { status: "provisioned", remoteId: user.id, message: "created" };
+  if (created.status === 409) return adopt(ctx, created);
+  const made = idOf(await json(created)) ?? (await find(ctx));
+  // Without an id nobody could find the user again.
+  if (made === null) throw new Error("POST /users: it was created, says the server, but it has no id");
+  return { status: "provisioned", remoteId: made, message: "created" };
 }
 
 /** @param {Ctx} ctx */
@@ -45,28 +47,66 @@ function userOf({ account }) {
 }
 
 /**
- * The id of the user that bears this account's id, or else its name.
+ * The id of the user that bears this account's id, or else its name and nobody's id.
  * @param {Ctx} ctx
  * @returns {Promise<string | null>}
  */
 async function find(ctx) {
-  for (const [name, value] of [["externalId", ctx.account.id], ["userName", ctx.account.userName]]) {
-    const query = new URLSearchParams({ [name]: value });
-    const found = await (await call(ctx, "GET", `/users?${query}`)).json();
-    if (found.length > 1) throw Object.assign(new Error(`two users have ${query}`), { errorClass: "permanent" });
-    if (found.length === 1) return found[0].id;
+  const { id, userName } = ctx.account;
+  const own = await search(ctx, "externalId", id);
+  if (own !== null) return idOf(own);
+  const named = await search(ctx, "userName", userName);
+  return named?.externalId ? null : idOf(named);
+}
+
+/**
+ * The one user with that value. A service may not know the parameter, and answer with
+ * everybody: whoever is not looked for is passed over.
+ * @param {Ctx} ctx
+ * @param {string} name
+ * @param {string} value
+ */
+async function search(ctx, name, value) {
+  const query = new URLSearchParams({ [name]: value });
+  const response = await call(ctx, "GET", `/users?${query}`);
+  const list = await json(response);
+  if (!Array.isArray(list)) throw new Error(`GET /users?${query}: the answer is no list`, { cause: response });
+  const found = list.filter((user) => user?.[name] === value && idOf(user) !== null);
+  if (found.length > 1) throw Object.assign(new Error(`two users have ${query}`), { errorClass: "permanent" });
+  return found[0] ?? null;
+}
+
+/**
+ * @param {{ id?: unknown } | null | undefined} user
+ * @returns {string | null}
+ */
+function idOf(user) {
+  const id = user?.id;
+  return (typeof id === "string" && id !== "") || typeof id === "number" ? String(id) : null;
+}
+
+/**
+ * What an answer holds, null when it is no JSON.
+ * @param {Response} response
+ */
+async function json(response) {
+  const text = await response.text();
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
   }
-  return null;
 }
 
 /**
  * Another run, or somebody, made the user between our look and our POST.
  * @param {Ctx} ctx
+ * @param {Response} conflict
  * @returns {Promise<import("provisiond").ProvisionResult>}
  */
-async function adopt(ctx) {
+async function adopt(ctx, conflict) {
   const id = await find(ctx);
-  if (id === null) return { status: "provisionFailed", errorClass: "permanent", message: "409, but no such user" };
+  if (id === null) throw new Error("POST /users: 409, but no such user", { cause: conflict });
   await call(ctx, "PUT", `/users/${encodeURIComponent(id)}`, userOf(ctx));
   return { status: "provisioned", remoteId: id, message: "adopted" };
 }
@@ -91,9 +131,10 @@ async function call(ctx, method, path, body, expected = []) {
     signal: ctx.signal,
   });
   if (!response.ok && !expected.includes(response.status)) {
-    // The class of the error follows from the status: 429 and 5xx are tried
-    // again, 400 is not.
-    throw new Error(`${method} ${path}: ${response.status} ${(await response.text()).slice(0, 200)}`);
+    // The class of the error follows from the status of its cause: 429 and 5xx are
+    // tried again, 400 is not.
+    const text = (await response.text()).slice(0, 200);
+    throw new Error(`${method} ${path}: ${response.status} ${text}`, { cause: response });
   }
   return response;
 }

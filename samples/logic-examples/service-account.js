@@ -34,9 +34,10 @@ async function accessToken(connection) {
     assertion: await assertion(connection),
   });
   const response = await fetch(connection.tokenUrl, { method: "POST", body });
-  if (!response.ok) throw new Error(`no access token: ${response.status}`);
-  const { access_token, expires_in } = await response.json();
-  token = { value: access_token, until: Date.now() + (expires_in - 60) * 1000 };
+  if (!response.ok) throw new Error(`no access token: ${response.status}`, { cause: response });
+  const { access_token, expires_in } = (await response.json()) ?? {};
+  if (typeof access_token !== "string") throw new Error("no access token in the answer");
+  token = { value: access_token, until: Date.now() + ((Number(expires_in) || 300) - 60) * 1000 };
   return token.value;
 }
 
@@ -48,8 +49,9 @@ export default async function (ctx) {
     headers: { authorization: `Bearer ${await accessToken(connection)}`, "content-type": "application/json" },
     body: reason === "provision" ? JSON.stringify({ name: account.userName }) : null,
   });
+  if (response.status === 401) token.until = 0; // and the retry fetches a new one
   if (!response.ok && !(reason === "deprovision" && response.status === 404)) {
-    throw new Error(`${reason}: ${response.status}`);
+    throw new Error(`${reason}: ${response.status}`, { cause: response });
   }
   return reason === "provision" ? { status: "provisioned", remoteId: account.id } : { status: "deprovisioned" };
 }

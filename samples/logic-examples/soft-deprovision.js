@@ -31,11 +31,15 @@ async function provision(ctx) {
   // The remote id outlives a deprovision: this wakes a suspended user.
   const known = ctx.previous.remoteId;
   if (known !== null) {
-    const replaced = await scim(ctx, "PUT", `/Users/${known}`, { ...user, id: known });
+    const replaced = await scim(ctx, "PUT", `/Users/${encodeURIComponent(known)}`, { ...user, id: known });
+    // Whatever it answers beside the status.
     if (replaced.status !== 404) return { status: "provisioned", metadata: {} };
   }
-  const created = await (await scim(ctx, "POST", "/Users", user)).json();
-  return { status: "provisioned", remoteId: created.id, metadata: {} };
+  const answer = await scim(ctx, "POST", "/Users", user);
+  const made = (await answer.json())?.id;
+  // Without it nobody could find the user again.
+  if (typeof made !== "string" || made === "") throw new Error("the user that was created has no id");
+  return { status: "provisioned", remoteId: made, metadata: {} };
 }
 
 /** @type {import("provisiond").DeprovisionLogic<Shapes>} */
@@ -51,7 +55,7 @@ async function deprovision(ctx) {
     const message = `suspended, to be deleted on ${deleteAt.slice(0, 10)}`;
     return { status: "provisionOngoing", message, metadata: { suspendedAt }, runAgainAt: deleteAt };
   }
-  await scim(ctx, "DELETE", `/Users/${id}`);
+  await scim(ctx, "DELETE", `/Users/${encodeURIComponent(id)}`);
   return { status: "deprovisioned", message: `deleted ${KEEP_DAYS} days after`, metadata: {} };
 }
 
@@ -60,7 +64,7 @@ async function deprovision(ctx) {
  * @param {string} id
  */
 async function suspend(ctx, id) {
-  await scim(ctx, "PATCH", `/Users/${id}`, {
+  await scim(ctx, "PATCH", `/Users/${encodeURIComponent(id)}`, {
     schemas: ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
     Operations: [{ op: "replace", path: "active", value: false }],
   });
@@ -84,5 +88,6 @@ async function scim(ctx, method, path, body) {
     body: body === undefined ? null : JSON.stringify(body),
   });
   if (response.ok || (response.status === 404 && method !== "POST")) return response;
-  throw new Error(`${method} ${path}: ${response.status} ${(await response.text()).slice(0, 200)}`);
+  const text = (await response.text()).slice(0, 200);
+  throw new Error(`${method} ${path}: ${response.status} ${text}`, { cause: response });
 }

@@ -20,9 +20,14 @@ export default async function (ctx) {
     log.info("no such person yet", ctx.account.userName);
     return { status: "provisionNotNeeded", message: "unknown there; asks again in an hour", runAgainIn: "PT1H" };
   }
-  if (!response.ok) throw new Error(`looking the person up: ${response.status}`);
+  if (!response.ok) throw new Error(`looking the person up: ${response.status}`, { cause: response });
 
   const person = await response.json();
+  // A service that does not know the parameter answers with somebody else.
+  if (person?.login !== ctx.account.userName) throw new Error("the directory answered with another person");
+  if (typeof person.id !== "string" || typeof person.number !== "string") {
+    throw new Error("the directory knows no id or no number of the person");
+  }
   return {
     status: "provisioned",
     remoteId: person.id,

@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
@@ -43,8 +43,12 @@ pub enum Effect {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Redirect {
-    /// Follow up to 10 hops, each checked again.
+    /// Logic said nothing: as `follow`, but what writes is not sent on by an answer
+    /// that may make something else of it.
     #[default]
+    #[serde(skip)]
+    Unsaid,
+    /// Follow up to 10 hops, each checked again.
     Follow,
     /// Fail.
     Error,
@@ -253,6 +257,15 @@ pub type HostCallFuture<T> = Pin<Box<dyn Future<Output = Result<T, HostCallError
 /// The daemon's side of one run: every effect that logic can have goes through
 /// here. Calls may come concurrently; dropping a future abandons the call.
 pub trait HostCalls: Send + Sync {
+    /// The run begins, maybe anew; it is given up when it `ends`.
+    fn begin(&self, ends: Instant) {
+        let _ = ends;
+    }
+
+    /// The run has ended by itself: that its calls are given up now says nothing of
+    /// whom they called.
+    fn end(&self) {}
+
     /// Does an HTTP request.
     fn fetch(&self, request: FetchRequest) -> HostCallFuture<Fetched>;
 

@@ -9,6 +9,7 @@ pub mod host_call;
 pub mod ids;
 pub mod json;
 pub mod response;
+pub mod retry_after;
 pub mod status;
 pub mod subject;
 pub mod target;

@@ -152,6 +152,19 @@ impl ErrorClass {
         !matches!(self, Self::Permanent)
     }
 
+    /// Which of several failures of one run counts: the highest. Credentials that are
+    /// refused are refused for everybody; a permanent failure only counts when there is
+    /// nothing else, since it is never tried again.
+    pub const fn severity(self) -> u8 {
+        match self {
+            Self::Permanent => 0,
+            Self::Logic => 1,
+            Self::Transient => 2,
+            Self::RateLimited => 3,
+            Self::Auth => 4,
+        }
+    }
+
     /// The class of an HTTP status (RFC 9110 §15, RFC 6585 §4), `None` when it
     /// is no failure.
     pub const fn of_http_status(status: u16) -> Option<Self> {

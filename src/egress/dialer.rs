@@ -24,6 +24,9 @@ const POOL_IDLE: Duration = Duration::from_secs(30);
 /// A target runs at most 100 jobs at one time.
 const POOL_IDLE_PER_HOST: usize = 100;
 
+/// So many times the limits of a head are read, to tell its status.
+const HEADS: usize = 10;
+
 /// The future of a [`Lookup`].
 pub type Looking = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 
@@ -116,7 +119,7 @@ impl Clients {
 }
 
 /// A client without a will of its own: no proxies, no redirects, no cookies,
-/// no referer, and no decompression. Protocol-level retries that are known to
+/// no referer and no decompression of its own. Protocol-level retries that are known to
 /// be safe (a connection closed before the request was sent) stay on.
 fn build(resolver: GuardedResolver, limits: &EgressLimits) -> reqwest::Result<Client> {
     Client::builder()
@@ -127,8 +130,9 @@ fn build(resolver: GuardedResolver, limits: &EgressLimits) -> reqwest::Result<Cl
         .connect_timeout(limits.connect_timeout)
         .pool_idle_timeout(POOL_IDLE)
         .pool_max_idle_per_host(POOL_IDLE_PER_HOST)
-        .http1_max_headers(limits.header_count)
-        .http2_max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        // Beyond them nothing is known of an answer, not even its status.
+        .http1_max_headers(limits.header_count * HEADS)
+        .http2_max_header_list_size(u32::try_from(limits.header_bytes * HEADS).unwrap_or(u32::MAX))
         .user_agent(concat!("provisiond/", env!("CARGO_PKG_VERSION")))
         .build()
 }

@@ -5,7 +5,6 @@
 //! end on their own. What would fail the same way again is permanent.
 
 use std::error::Error;
-use std::time::Duration;
 
 use super::allow::Refused;
 use super::secret_hosts::NotItsHost;
@@ -22,8 +21,9 @@ pub(super) fn transient(message: impl Into<String>) -> HostCallError {
     HostCallError { class: ErrorClass::Transient, message: message.into(), retry_after: None }
 }
 
-pub(super) fn timed_out(host: &str, after: Duration) -> HostCallError {
-    transient(format!("`{host}` did not answer completely within {} s", after.as_secs_f32()))
+/// Something of the connection has to be mended by somebody, as after a 401.
+pub(super) fn auth(message: impl Into<String>) -> HostCallError {
+    HostCallError { class: ErrorClass::Auth, message: message.into(), retry_after: None }
 }
 
 impl From<Refused> for HostCallError {

@@ -110,16 +110,24 @@ impl Handles {
     /// (RFC 7617 §2).
     pub(super) fn fill_header(
         &self,
-        value: &str,
+        value: &[u8],
         most: usize,
         used: &mut Used,
     ) -> Result<Option<Vec<u8>>, TooLong> {
-        let filled = self.fill(value.as_bytes(), Landing::Raw, most, used)?;
+        let filled = self.fill(value, Landing::Raw, most, used)?;
         let Some(credentials) = basic_credentials(value).filter(|_| filled.is_none()) else {
             return Ok(filled);
         };
         let filled = self.fill(&credentials, Landing::Raw, most, used)?;
         Ok(filled.map(|filled| format!("Basic {}", STANDARD.encode(filled)).into_bytes()))
+    }
+
+    /// A secret with a handle in the value that a header cannot hold (RFC 9110 §5.5),
+    /// and why.
+    pub(super) fn unfit_for_header(&self, value: &[u8]) -> Option<(&str, &'static str)> {
+        let found = self.finder.iter().flat_map(|finder| finder.find_iter(value));
+        let secrets = found.map(|handle| &self.secrets[handle.pattern().as_usize()]);
+        secrets.into_iter().find_map(|secret| Some((secret.name.as_str(), unfit(secret.value.expose())?)))
     }
 
     /// The secrets whose handles stand in the text.
@@ -141,7 +149,7 @@ impl Handles {
     pub(super) fn label_header<'a>(&self, value: &'a str) -> Cow<'a, str> {
         let in_credentials = || -> Option<Cow<'a, str>> {
             let finder = self.finder.as_ref()?;
-            let credentials = basic_credentials(value)?;
+            let credentials = basic_credentials(value.as_bytes())?;
             let found = finder.find(&credentials)?;
             Some(format!("Basic {}", label_of(&self.secrets[found.pattern().as_usize()])).into())
         };
@@ -173,6 +181,17 @@ impl Handles {
     }
 }
 
+fn unfit(value: &str) -> Option<&'static str> {
+    let is_line_end = |c| matches!(c, '\n' | '\r');
+    if value.trim_end_matches(is_line_end).contains(is_line_end) {
+        Some("it has several lines")
+    } else if value.ends_with(is_line_end) {
+        Some("it ends with a line end")
+    } else {
+        value.contains(|c: char| c.is_ascii_control() && c != '\t').then_some("it holds a control character")
+    }
+}
+
 fn label_of(secret: &NamedSecret) -> Cow<'_, str> {
     format!("[secret:{}]", secret.name).into()
 }
@@ -182,8 +201,8 @@ fn new_handle(name: &str) -> String {
     format!("__secret_{safe}_{:016x}__", rand::random::<u64>())
 }
 
-fn basic_credentials(value: &str) -> Option<Vec<u8>> {
-    let (scheme, credentials) = value.split_once(' ')?;
+fn basic_credentials(value: &[u8]) -> Option<Vec<u8>> {
+    let (scheme, credentials) = std::str::from_utf8(value).ok()?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
@@ -246,9 +265,28 @@ mod tests {
     fn basic_credentials_are_opened() {
         let (handles, handle) = handles();
         let value = format!("basic {}", STANDARD.encode(format!("user:{handle}")));
-        let filled = handles.fill_header(&value, 100, &mut Used::new()).unwrap().unwrap();
+        let filled = handles.fill_header(value.as_bytes(), 100, &mut Used::new()).unwrap().unwrap();
         assert_eq!(filled, format!("Basic {}", STANDARD.encode("user:a\"b&c/d é")).into_bytes());
         assert_eq!(handles.label_header(&value), "Basic [secret:api token]");
         assert_eq!(handles.label_header(&format!("Bearer {handle}")), "Bearer [secret:api token]");
+    }
+
+    #[test]
+    fn a_secret_that_no_header_can_hold_is_named_with_the_reason() {
+        let why = |value: &str| {
+            let handles =
+                Handles::issue(vec![NamedSecret::new("other", "fine"), NamedSecret::new("key", value)]);
+            let text = format!("{} {}", handles.by_name()["other"], handles.by_name()["key"]);
+            handles.unfit_for_header(text.as_bytes()).map(|(name, why)| format!("{name}: {why}"))
+        };
+        for fine in ["plain", "sp ace\ttab", "\u{e9}\u{20ac}"] {
+            assert_eq!(why(fine), None, "{fine:?}");
+        }
+        for line in ["a\n", "a\r\n", "a\n\n"] {
+            assert_eq!(why(line).as_deref(), Some("key: it ends with a line end"), "{line:?}");
+        }
+        assert_eq!(why("a\nb").as_deref(), Some("key: it has several lines"));
+        assert_eq!(why("a\x1b[0m").as_deref(), Some("key: it holds a control character"));
+        assert_eq!(why("a\0").as_deref(), Some("key: it holds a control character"));
     }
 }

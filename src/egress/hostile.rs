@@ -6,14 +6,18 @@ use std::net::IpAddr;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::DateTime;
 use reqwest::Url;
+use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 use serde_json::Value;
 use url::Host;
 
+use super::coding::Decoder;
 use super::hide::{self, Format};
 use super::request::check_url;
-use super::{AllowList, TargetPolicy, retry_after};
+use super::{AllowList, TargetPolicy};
+use crate::domain::retry_after;
 use crate::security::{NamedSecret, Parts};
 
 /// Has something that each form of it writes differently.
@@ -28,6 +32,7 @@ pub fn answer(said: &[u8]) {
     let seen = for_logic.as_deref().unwrap_or(said);
     assert!(!seen.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()));
     in_parts(said);
+    packed(said);
     let Ok(text) = std::str::from_utf8(said) else { return };
     let logged = POLICY.redact(text);
     assert!(!logged.contains(SECRET));
@@ -38,7 +43,7 @@ pub fn answer(said: &[u8]) {
         assert!(shown.len() <= logged.len() + 10 * shown.matches("[hidden]").count());
     }
     let now = DateTime::UNIX_EPOCH;
-    assert!(retry_after::parse(text, now).is_none_or(|wait| wait <= Duration::from_secs(7 * 86_400)));
+    assert!(retry_after::parse(text, now) <= Duration::from_secs(7 * 86_400));
     if let Ok(mut value) = serde_json::from_str::<Value>(text) {
         POLICY.redact_value(&mut value);
         assert!(!contains_secret(&value));
@@ -54,6 +59,16 @@ fn in_parts(said: &[u8]) {
     seen.extend(parts.push(&POLICY.hide, rest));
     seen.extend(parts.finish(&POLICY.hide));
     assert_eq!(seen, POLICY.hide.redact_bytes(said).unwrap_or_else(|| said.to_vec()));
+}
+
+/// Whatever a label promises of a body, no more comes out than may.
+fn packed(said: &[u8]) {
+    const MOST: usize = 1 << 16;
+    let gzip = HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static("gzip"))]);
+    let mut decoder = Decoder::of(&gzip, MOST);
+    let first = decoder.push(Bytes::copy_from_slice(said)).map_or(0, |bytes| bytes.len());
+    let rest = decoder.finish().map_or(0, |bytes| bytes.len());
+    assert!(first + rest <= MOST.max(said.len()));
 }
 
 fn contains_secret(value: &Value) -> bool {
@@ -97,7 +112,7 @@ mod tests {
         #[test]
         fn any_answer_is_survived(
             before in prop::collection::vec(any::<u8>(), 0..40),
-            word in prop::sample::select(vec![SECRET, "", "{\"token\": \"x", "<a token='x", "<pwd>x", "--x\nd; name=pwd\n\nx", "?pwd=x#pwd=x", "http://0x7f.1/", "//[::1]/", "Sun, 06 Nov 1994"]),
+            word in prop::sample::select(vec![SECRET, "", "{\"token\": \"x", "<a token='x", "<pwd>x", "--x\nd; name=pwd\n\nx", "?pwd=x#pwd=x", "http://0x7f.1/", "//[::1]/", "Sun, 06 Nov 1994", "1e9", "-7.5, 3s"]),
             after in prop::collection::vec(any::<u8>(), 0..40),
         ) {
             answer(&[&before[..], word.as_bytes(), &after[..]].concat());

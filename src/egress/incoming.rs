@@ -10,10 +10,14 @@ use reqwest::Response;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
-use super::failure::{self, permanent};
+use super::coding::{Decoder, Unreadable};
+use super::deadline::Deadline;
+use super::failure::{self, permanent, transient};
+use super::failures::Said;
 use super::policy::TargetPolicy;
 use super::recording::Recording;
 use super::request::Outgoing;
+use super::response::by_status;
 use crate::domain::host_call::{BodyStream, HostCallError};
 use crate::security::Parts;
 
@@ -28,7 +32,10 @@ pub(super) struct Incoming {
     response: Response,
     host: String,
     policy: Arc<TargetPolicy>,
-    deadline: Instant,
+    deadline: Deadline,
+    /// What the status says of the run.
+    said: Said,
+    decoder: Decoder,
     read: usize,
     parts: Parts,
     ended: bool,
@@ -39,24 +46,25 @@ impl Incoming {
     pub(super) fn new(
         response: Response,
         outgoing: &Outgoing,
+        said: Said,
         policy: Arc<TargetPolicy>,
-        deadline: Instant,
+        deadline: Deadline,
     ) -> Result<Self, HostCallError> {
         let announced =
             response.content_length().filter(|_| response.headers().contains_key("content-length"));
-        let host = outgoing.authority();
-        let parts = Parts::default();
-        let incoming = Self { response, host, policy, deadline, read: 0, parts, ended: false };
-        let most = incoming.policy.limits.response_body;
+        let most = policy.limits.response_body;
+        let decoder = Decoder::of(response.headers(), most);
+        let (host, parts) = (outgoing.authority(), Parts::default());
+        let incoming = Self { response, host, policy, deadline, said, decoder, read: 0, parts, ended: false };
         if announced.is_some_and(|length| length > most as u64) {
-            return Err(incoming.too_long());
+            return Err(by_status(incoming.too_long(), said));
         }
         Ok(incoming)
     }
 
     /// What of the body comes at once, and whether that is all.
     pub(super) async fn start(&mut self) -> Result<(Bytes, bool), HostCallError> {
-        let until = (Instant::now() + GRACE).min(self.deadline);
+        let until = (Instant::now() + GRACE).min(self.deadline.at);
         let mut start = Bytes::new();
         while start.len() < SHORT {
             match timeout_at(until, self.next()).await {
@@ -85,7 +93,7 @@ impl Incoming {
                 Ok(part) => return Some(Ok(part)),
                 Err(error) => {
                     self.ended = true;
-                    return Some(Err(error));
+                    return Some(Err(by_status(error, self.said)));
                 }
             }
         }
@@ -93,20 +101,40 @@ impl Incoming {
     }
 
     async fn part(&mut self) -> Result<Bytes, HostCallError> {
-        let timeout = self.policy.limits.request_timeout;
-        let read = timeout_at(self.deadline, self.response.chunk()).await;
-        let read = read.map_err(|_| failure::timed_out(&self.host, timeout))?;
-        let hide = &self.policy.hide;
+        let read = timeout_at(self.deadline.at, self.response.chunk()).await;
+        let read = read.map_err(|_| self.deadline.missed(&self.host))?;
         let Some(bytes) = read.map_err(|error| failure::of_client(&error, &self.host))? else {
-            self.ended = true;
-            return Ok(std::mem::take(&mut self.parts).finish(hide).into());
+            return self.last();
         };
         self.read += bytes.len();
         if self.read > self.policy.limits.response_body {
             return Err(self.too_long());
         }
+        let bytes = self.decoder.push(bytes).map_err(|error| self.unreadable(error))?;
+        let hide = &self.policy.hide;
         // Nothing is copied where there is nothing to hide.
         Ok(if hide.is_empty() { bytes } else { self.parts.push(hide, &bytes).into() })
+    }
+
+    fn last(&mut self) -> Result<Bytes, HostCallError> {
+        self.ended = true;
+        let bytes = self.decoder.finish().map_err(|error| self.unreadable(error))?;
+        let hide = &self.policy.hide;
+        if hide.is_empty() {
+            return Ok(bytes);
+        }
+        let mut shown = self.parts.push(hide, &bytes);
+        shown.extend(std::mem::take(&mut self.parts).finish(hide));
+        Ok(shown.into())
+    }
+
+    fn unreadable(&self, error: Unreadable) -> HostCallError {
+        match error {
+            Unreadable::TooLong => self.too_long(),
+            Unreadable::Broken => {
+                transient(format!("the answer of `{}` says that it is gzip, and is a damaged one", self.host))
+            }
+        }
     }
 
     fn too_long(&self) -> HostCallError {

@@ -13,15 +13,18 @@
 //! - **In earnest or not**: a [`Session`] sends everything, a [`DryRun`] sends
 //!   reads alone, a [`Replay`] sends nothing and answers from a recording.
 //!
-//! Deliberately absent: proxies from the environment, a cookie jar, automatic
-//! decompression, retries (the engine's business), any other protocol.
+//! Deliberately absent: proxies from the environment, a cookie jar, asking for
+//! packed answers, retries (the engine's business), any other protocol.
 
 mod address;
 mod allow;
 mod allow_entry;
+mod coding;
+mod deadline;
 mod dialer;
 mod dry_run;
 mod failure;
+mod failures;
 mod handles;
 mod hide;
 #[cfg(any(test, fuzzing))]
@@ -37,7 +40,6 @@ mod replay;
 mod request;
 mod response;
 mod rest;
-mod retry_after;
 mod secret_hosts;
 mod session;
 mod shown;
@@ -49,6 +51,7 @@ use std::sync::Arc;
 pub use allow::{AllowList, AllowListError};
 pub use dialer::{Looking, Lookup, SystemLookup};
 pub use dry_run::{DryRun, Script, ScriptedAnswer, is_read};
+pub use failures::Failure;
 pub use policy::{EgressLimits, TargetPolicy};
 pub use replay::{Difference, DifferenceKind, Replay};
 pub use rest::{Rest, StoredRest};

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
+use super::failures::{Asked, Failure, Said};
 use super::hide::Format;
 use super::policy::TargetPolicy;
-use super::response::failure_of;
+use super::response::said;
 use super::rest::{LONGEST, Long, LongBodies};
 use super::shown::{Received, Shown, shown_body, shown_headers};
-use super::transcript::{Failure, Transcript};
+use super::transcript::Transcript;
 use crate::domain::host_call::{Exchange, ExchangeResponse, FetchResponse, Handling, HostCallError};
 use crate::domain::status::ErrorClass;
 
@@ -18,6 +19,7 @@ use crate::domain::status::ErrorClass;
 pub(super) struct Recording {
     transcript: Arc<Transcript>,
     began: Instant,
+    asked: Asked,
     request: Option<Shown>,
     answer: Option<Answer>,
     effect: Option<Handling>,
@@ -37,8 +39,9 @@ struct Answer {
 }
 
 impl Recording {
-    pub(super) fn new(transcript: Arc<Transcript>, request: Shown) -> Self {
-        Self { transcript, began: Instant::now(), request: Some(request), answer: None, effect: None }
+    pub(super) fn new(transcript: Arc<Transcript>, asked: Asked, request: Shown) -> Self {
+        let (began, request) = (Instant::now(), Some(request));
+        Self { transcript, began, asked, request, answer: None, effect: None }
     }
 
     /// Notes that the request is not sent, and where its answer comes from.
@@ -65,15 +68,15 @@ impl Recording {
     /// Notes the head and the beginning of the body. What its status says of the
     /// run counts from now on: the body may never be read to its end.
     pub(super) fn answered(&mut self, response: &FetchResponse, policy: &Arc<TargetPolicy>) {
-        let failure = failure_of(response);
-        self.transcript.note(failure);
+        let said = said(response);
+        self.transcript.note(self.asked, said);
         let headers = shown_headers(response.headers.iter(), policy);
         self.answer = Some(Answer {
             shown: ExchangeResponse { status: response.status, headers, body: None },
             format: Format::of(&response.headers),
             start: response.body.clone(),
             body: Received { bytes: response.body.len(), whole: false },
-            failure,
+            failure: said.failure(),
             policy: policy.clone(),
         });
     }
@@ -119,8 +122,8 @@ impl Recording {
             retry_after: failure.and_then(|(_, wait)| wait).map(|wait| wait.as_secs()),
             effect: self.effect,
         };
-        if failed.is_some() {
-            self.transcript.note(failed);
+        if let Some(failed) = failed {
+            self.transcript.note(self.asked, Said::Failed(failed));
         }
         self.transcript.add(exchange, LongBodies { request: request.long, response: long.flatten() });
     }
@@ -170,7 +173,7 @@ mod tests {
     fn an_answer_that_was_not_read_to_its_end_says_so() {
         let transcript = Arc::new(Transcript::new());
         let policy = Arc::new(TargetPolicy::new(AllowList::default(), Vec::new()));
-        let mut recording = transcript.begin(Shown::get("x"));
+        let mut recording = transcript.begin(Asked::at("x"), Shown::get("x"));
         let response = FetchResponse {
             status: 503,
             status_text: String::new(),
@@ -181,12 +184,12 @@ mod tests {
         };
         recording.answered(&response, &policy);
         recording.add("two é".as_bytes().split_last().unwrap().1);
-        let late = transcript.begin(Shown::get("y"));
+        let late = transcript.begin(Asked::at("y"), Shown::get("y"));
         let failure = Some((ErrorClass::Transient, Some(Duration::from_secs(7))));
-        assert_eq!(transcript.last_failure(), failure);
+        assert_eq!(transcript.failure(), failure);
         late.finish(&Ok(FetchResponse { status: 200, headers: Vec::new(), ..response }), &policy);
         drop(recording);
-        assert_eq!(transcript.last_failure(), None, "the later answer counts");
+        assert_eq!(transcript.failure(), failure, "a later success hides nothing");
         let (exchanges, rest) = transcript.take();
         let shown = exchanges[1].response.as_ref().unwrap();
         assert_eq!(shown.body.as_deref(), Some("one two … <9 bytes read of more>"));
@@ -197,8 +200,18 @@ mod tests {
     #[test]
     fn an_exchange_that_is_dropped_is_written_down() {
         let transcript = Arc::new(Transcript::new());
-        drop(transcript.begin(Shown::get("x")));
-        assert_eq!(transcript.last_failure(), Some((ErrorClass::Transient, None)));
+        drop(transcript.begin(Asked::at("x"), Shown::get("x")));
+        assert_eq!(transcript.failure(), Some((ErrorClass::Transient, None)));
         assert!(transcript.take().0[0].error.as_deref().unwrap().starts_with("abandoned"));
+    }
+
+    #[test]
+    fn what_a_run_leaves_behind_says_nothing_of_it() {
+        let transcript = Arc::new(Transcript::new());
+        let left = transcript.begin(Asked::at("x"), Shown::get("x"));
+        transcript.end_run();
+        drop(left);
+        assert_eq!(transcript.failure(), None);
+        assert_eq!(transcript.take().0[0].error_class, Some(ErrorClass::Transient), "but it is on record");
     }
 }

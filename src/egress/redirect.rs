@@ -8,7 +8,9 @@ use super::failure::permanent;
 use super::hide::is_credential_header;
 use super::policy::TargetPolicy;
 use super::request::{Outgoing, check_secrets, check_url};
-use crate::domain::host_call::HostCallError;
+use super::response::decoded;
+use super::shown::{kept, shown_url};
+use crate::domain::host_call::{HostCallError, Redirect};
 
 /// Header fields that describe a body (Fetch standard §2.2.2).
 const OF_BODY: [&str; 5] =
@@ -24,17 +26,44 @@ pub(super) fn target(
         return None;
     }
     let location = headers.get(LOCATION)?;
-    let url = std::str::from_utf8(location.as_bytes()).ok().and_then(|text| base.join(text).ok());
+    let bytes = location.as_bytes();
+    let text = std::str::from_utf8(bytes).map_or_else(|_| decoded(bytes), str::to_owned);
+    let url = base.join(&text).ok();
     Some(url.ok_or_else(|| permanent("the redirect has an invalid location")))
 }
 
-/// Turns the request into the one that follows it to `to`.
+/// An answer that sends the request on.
+pub(super) struct Answer {
+    pub status: u16,
+    pub to: Url,
+    /// What logic wants to become of it.
+    pub mode: Redirect,
+}
+
+/// Why a request is not sent on without a word of logic: at 301, 302 and 303 what
+/// should write arrives as something else, or where nobody takes it.
+pub(super) fn unasked(method: &str, status: u16, mode: Redirect, to: &str) -> Option<HostCallError> {
+    let is_kept = !matches!(status, 301..=303) || matches!(method, "GET" | "HEAD" | "OPTIONS");
+    if is_kept || mode != Redirect::Unsaid {
+        return None;
+    }
+    Some(permanent(format!(
+        "a redirect was not followed: the {method} was answered with {status} and sent to `{to}`, where it \
+         may do something else or nothing; ask at that address, or say `redirect: \"follow\"` in the request"
+    )))
+}
+
+/// Turns the request into the one that follows it.
 pub(super) fn follow(
     outgoing: &mut Outgoing,
-    status: StatusCode,
-    mut to: Url,
+    answer: Answer,
     policy: &TargetPolicy,
 ) -> Result<(), HostCallError> {
+    let Answer { status, mut to, mode } = answer;
+    let shown_to = kept(&shown_url(to.as_str(), policy));
+    if let Some(refused) = unasked(outgoing.method.as_str(), status, mode, &shown_to) {
+        return Err(refused);
+    }
     to.set_fragment(None);
     check_url(&to, policy)
         .map_err(|error| permanent(format!("a redirect was not followed: {}", error.message)))?;
@@ -52,8 +81,8 @@ pub(super) fn follow(
 }
 
 /// A 303, and a 301 or 302 after POST, becomes a GET without a body.
-fn rewrite_method(outgoing: &mut Outgoing, status: StatusCode) {
-    let becomes_get = match status.as_u16() {
+fn rewrite_method(outgoing: &mut Outgoing, status: u16) {
+    let becomes_get = match status {
         301 | 302 => outgoing.method == Method::POST,
         303 => !matches!(outgoing.method, Method::GET | Method::HEAD),
         _ => false,
@@ -125,9 +154,9 @@ mod tests {
     fn followed(method: &str, status: u16, to: &str) -> Result<(String, usize, Vec<String>), String> {
         let policy = policy();
         let mut outgoing = outgoing(method, &policy, "body");
-        let status = StatusCode::from_u16(status).unwrap();
         let to = outgoing.url.join(to).unwrap();
-        follow(&mut outgoing, status, to, &policy).map_err(|error| error.message)?;
+        let answer = Answer { status, to, mode: Redirect::Follow };
+        follow(&mut outgoing, answer, &policy).map_err(|error| error.message)?;
         let mut names: Vec<_> = outgoing.headers.keys().map(ToString::to_string).collect();
         names.sort();
         Ok((outgoing.method.to_string(), outgoing.body.map_or(0, |body| body.len()), names))
@@ -149,6 +178,23 @@ mod tests {
     }
 
     #[test]
+    fn what_writes_is_sent_on_only_when_logic_says_so() {
+        for status in [301, 302, 303] {
+            for method in ["POST", "PUT", "PATCH", "DELETE", "PURGE"] {
+                let refused = unasked(method, status, Redirect::Unsaid, "https://a.example/x").unwrap();
+                let start = format!("a redirect was not followed: the {method} was answered with {status} ");
+                assert!(refused.message.starts_with(&start), "{refused}");
+                assert_eq!(unasked(method, status, Redirect::Follow, ""), None);
+            }
+            for method in ["GET", "HEAD", "OPTIONS"] {
+                assert_eq!(unasked(method, status, Redirect::Unsaid, ""), None);
+            }
+        }
+        assert_eq!(unasked("POST", 307, Redirect::Unsaid, ""), None);
+        assert_eq!(unasked("PUT", 308, Redirect::Unsaid, ""), None);
+    }
+
+    #[test]
     fn credentials_stay_with_their_origin() {
         for to in ["https://b.example/", "https://a.example:8443/", "http://a.example/x"] {
             assert_eq!(followed("PUT", 308, to).unwrap().2, ["content-type", "x"], "{to}");
@@ -161,7 +207,8 @@ mod tests {
         let handle = policy.handles()["token"].clone();
         let mut outgoing = outgoing("POST", &policy, &handle);
         let to = Url::parse("https://b.example/").unwrap();
-        let error = follow(&mut outgoing, StatusCode::TEMPORARY_REDIRECT, to, &policy).unwrap_err();
+        let answer = Answer { status: 307, to, mode: Redirect::Follow };
+        let error = follow(&mut outgoing, answer, &policy).unwrap_err();
         assert!(error.message.contains("it would carry a body with secrets to `b.example`"), "{error}");
     }
 

@@ -1,11 +1,13 @@
 //! A request of logic, checked and with its secrets filled in.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use url::Host;
 
-use super::failure::permanent;
+use super::failure::{auth, permanent};
 use super::handles::{Landing, TooLong, Used};
 use super::policy::TargetPolicy;
 use crate::domain::host_call::{FetchRequest, HostCallError};
@@ -78,19 +80,16 @@ impl Outgoing {
             if is_forbidden(name) {
                 continue;
             }
+            let bytes = encoded(value).ok_or_else(|| not_a_value(name))?;
             let filled = policy
                 .handles
-                .fill_header(value, left, &mut self.used)
+                .fill_header(&bytes, left, &mut self.used)
                 .map_err(|TooLong| many_headers(too_many_bytes(policy.limits.header_bytes)))?;
             left = left.saturating_sub(filled.as_ref().map_or(0, Vec::len));
             let name = HeaderName::from_bytes(name.as_bytes())
                 .map_err(|_| permanent(format!("`{name}` is not a header name")))?;
-            let mut field =
-                HeaderValue::from_bytes(filled.as_deref().unwrap_or(value.as_bytes())).map_err(|_| {
-                    permanent(format!(
-                        "the value of header `{name}` holds a character that may not stand there"
-                    ))
-                })?;
+            let field = HeaderValue::from_bytes(filled.as_deref().unwrap_or(&bytes));
+            let mut field = field.map_err(|_| unfit(policy, name.as_str(), &bytes))?;
             if filled.is_some() {
                 field.set_sensitive(true);
                 self.secret_headers.push(name.clone());
@@ -126,6 +125,31 @@ impl Outgoing {
         }
         check_headers(&self.headers, limits.header_count, limits.header_bytes).map_err(many_headers)
     }
+}
+
+/// A byte for each character (Infra standard, "isomorphic encode"), `None` when there
+/// is a character that has none.
+fn encoded(value: &str) -> Option<Cow<'_, [u8]>> {
+    if value.is_ascii() {
+        return Some(value.as_bytes().into());
+    }
+    value.chars().map(|c| u8::try_from(c).ok()).collect::<Option<Vec<u8>>>().map(Cow::Owned)
+}
+
+/// Who is at fault for a header value that cannot be sent: a secret in it, which
+/// somebody has to set again, or what logic put there.
+fn unfit(policy: &TargetPolicy, header: &str, value: &[u8]) -> HostCallError {
+    match policy.handles.unfit_for_header(value) {
+        Some((name, why)) => auth(format!(
+            "secret `{name}` cannot stand in header `{header}`: {why}; set `connection.secrets.{name}` again \
+             without it"
+        )),
+        None => not_a_value(header),
+    }
+}
+
+fn not_a_value(header: &str) -> HostCallError {
+    permanent(format!("the value of header `{header}` holds a character that may not stand there"))
 }
 
 /// Each secret goes only where it may. Without an allow list, any host of the

@@ -3,26 +3,28 @@
 use bytes::Bytes;
 use chrono::Utc;
 use reqwest::Response;
-use reqwest::header::{CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
 use super::failure::permanent;
+use super::failures::Said;
 use super::policy::{EgressLimits, TargetPolicy};
 use super::request::{Outgoing, check_headers};
-use super::retry_after;
 use crate::domain::host_call::{FetchResponse, HostCallError};
+use crate::domain::retry_after;
 use crate::domain::status::ErrorClass;
 
 /// Checks the head of the answer before anything of the body is read.
 pub(super) fn check_head(response: &Response, limits: &EgressLimits) -> Result<(), HostCallError> {
-    let headers = response.headers();
-    check_headers(headers, limits.header_count, limits.header_bytes)
-        .map_err(|message| permanent(format!("the answer has {message}")))?;
-    // No encoding was asked for; decoding one would need a limit of its own.
-    match headers.get(CONTENT_ENCODING) {
-        Some(encoding) if encoding != "identity" => {
-            Err(permanent("the answer has a content-encoding that was not asked for"))
-        }
-        _ => Ok(()),
+    check_headers(response.headers(), limits.header_count, limits.header_bytes)
+        .map_err(|message| permanent(format!("the answer has {message}")))
+}
+
+/// What went wrong with an answer after its status had come. A status that is a failure
+/// says more of the run than what became of head and body.
+pub(super) fn by_status(error: HostCallError, said: Said) -> HostCallError {
+    match said.failure() {
+        Some((class, retry_after)) => HostCallError { class, retry_after, ..error },
+        None => error,
     }
 }
 
@@ -35,9 +37,10 @@ pub(super) fn for_logic(
     policy: &TargetPolicy,
 ) -> FetchResponse {
     let status = response.status();
-    let hide = |text: String| match policy.hide.redact_bytes(text.as_bytes()) {
-        Some(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        None => text,
+    // Before bytes become characters: values are UTF-8 where they were put in.
+    let hide = |value: &HeaderValue| match policy.hide.redact_bytes(value.as_bytes()) {
+        Some(bytes) => decoded(&bytes),
+        None => decoded(value.as_bytes()),
     };
     let hide_name = |name: &HeaderName| policy.hide_in_names.redact(name.as_str()).into_owned();
     let headers = response.headers().iter();
@@ -46,24 +49,23 @@ pub(super) fn for_logic(
         status_text: status.canonical_reason().unwrap_or_default().to_owned(),
         url: outgoing.shown_url.clone(),
         redirected,
-        headers: headers.map(|(name, value)| (hide_name(name), hide(text_of(value)))).collect(),
+        headers: headers.map(|(name, value)| (hide_name(name), hide(value))).collect(),
         body: Bytes::new(),
     }
 }
 
-/// A header value as text: UTF-8, or else one character for each byte.
-fn text_of(value: &HeaderValue) -> String {
-    match std::str::from_utf8(value.as_bytes()) {
-        Ok(text) => text.to_owned(),
-        Err(_) => value.as_bytes().iter().map(|byte| char::from(*byte)).collect(),
-    }
+/// A character for each byte (Infra standard, "isomorphic decode").
+pub(super) fn decoded(value: &[u8]) -> String {
+    value.iter().map(|byte| char::from(*byte)).collect()
 }
 
-/// The class and wish of an answer that is a failure by its status.
-pub(super) fn failure_of(response: &FetchResponse) -> Option<(ErrorClass, Option<std::time::Duration>)> {
-    let class = ErrorClass::of_http_status(response.status)?;
-    let header = response.headers.iter().find(|(name, _)| name == RETRY_AFTER.as_str());
-    Some((class, header.and_then(|(_, value)| retry_after::parse(value, Utc::now()))))
+/// What an answer says of its run by its status; how long it asks to wait is the
+/// longest where it says so more than once.
+pub(super) fn said(response: &FetchResponse) -> Said {
+    let Some(class) = ErrorClass::of_http_status(response.status) else { return Said::Well };
+    let fields = response.headers.iter().filter(|(name, _)| name == RETRY_AFTER.as_str());
+    let waits = fields.map(|(_, value)| retry_after::parse(value, Utc::now()));
+    Said::of_status(response.status, Some((class, waits.max())))
 }
 
 /// Whether a body of this length is worth reading to keep the connection.

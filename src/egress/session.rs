@@ -1,21 +1,24 @@
 //! The calls of one run.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use reqwest::header::{ACCEPT_ENCODING, HeaderValue};
 use reqwest::{Response, Url};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
+use super::deadline::{Deadline, share_of};
 use super::dialer::Lookup;
-use super::failure::{self, permanent};
+use super::failure::{self, permanent, transient};
+use super::failures::{Asked, Failure};
 use super::hide::Format;
 use super::incoming::Incoming;
 use super::policy::TargetPolicy;
 use super::redirect;
 use super::request::Outgoing;
-use super::response::{check_head, for_logic, is_short};
+use super::response::{by_status, check_head, for_logic, is_short, said};
 use super::rest::Rest;
 use super::shown::{Shown, kept, shown_request, shown_text, shown_url, text_start};
 use super::transcript::Transcript;
@@ -23,7 +26,6 @@ use crate::domain::host_call::{
     Exchange, FetchRequest, FetchResponse, Fetched, Handling, HostCallError, HostCallFuture, HostCalls,
     KeyInfo, KeyRequest, Redirect, SignRequest,
 };
-use crate::domain::status::ErrorClass;
 
 /// One run's way out. Cheap to clone; clones share the transcript.
 #[derive(Clone)]
@@ -36,6 +38,16 @@ struct Inner {
     lookup: Arc<dyn Lookup>,
     transcript: Arc<Transcript>,
     turns: Arc<Semaphore>,
+    /// When the run is given up.
+    ends: Mutex<Option<Instant>>,
+}
+
+/// A call, as its hops see it.
+#[derive(Clone, Copy)]
+struct Call {
+    asked: Asked,
+    mode: Redirect,
+    deadline: Deadline,
 }
 
 /// What came of one request: the head and as much of the body as was there, the
@@ -47,6 +59,15 @@ struct Hop {
 }
 
 impl HostCalls for Session {
+    fn begin(&self, ends: std::time::Instant) {
+        *self.inner.ends.lock().unwrap_or_else(PoisonError::into_inner) = Some(ends.into());
+        self.inner.transcript.begin_run();
+    }
+
+    fn end(&self) {
+        self.inner.transcript.end_run();
+    }
+
     fn fetch(&self, request: FetchRequest) -> HostCallFuture<Fetched> {
         let inner = self.inner.clone();
         Box::pin(async move { inner.fetch(request).await })
@@ -73,7 +94,8 @@ impl Session {
     pub(super) fn new(policy: Arc<TargetPolicy>, lookup: Arc<dyn Lookup>) -> Self {
         let turns = Arc::new(Semaphore::new(policy.limits.concurrent));
         let transcript = Arc::new(Transcript::new());
-        Self { inner: Arc::new(Inner { policy, lookup, transcript, turns }) }
+        let inner = Inner { policy, lookup, transcript, turns, ends: Mutex::default() };
+        Self { inner: Arc::new(inner) }
     }
 
     /// The exchanges so far, each hop of a redirect its own, with secrets
@@ -93,10 +115,17 @@ impl Session {
         self.inner.transcript.left_out()
     }
 
-    /// The class of the latest answer, or of what went wrong since, and how long
-    /// the remote asked to wait; `None` when that was no failure.
-    pub fn last_failure(&self) -> Option<(ErrorClass, Option<Duration>)> {
-        self.inner.transcript.last_failure()
+    /// The class of the worst exchange that was not made good by the same request
+    /// again, and the longest wait that was asked for; else those of the latest
+    /// exchange, `None` when that was no failure.
+    pub fn failure(&self) -> Option<Failure> {
+        self.inner.transcript.failure()
+    }
+
+    /// For how much longer the remote asked to go slower, in answer to any call and
+    /// whatever became of it; zero when it did not say, `None` when it did not ask.
+    pub fn slower(&self) -> Option<Duration> {
+        self.inner.transcript.slower()
     }
 }
 
@@ -111,7 +140,8 @@ impl Session {
         answer: Result<FetchResponse, HostCallError>,
     ) -> Result<FetchResponse, HostCallError> {
         let inner = &self.inner;
-        let recording = inner.transcript.begin(shown_request(request, &inner.policy)).not_sent(effect);
+        let shown = shown_request(request, &inner.policy);
+        let recording = inner.transcript.begin(Asked::of(request), shown).not_sent(effect);
         let outcome = match Outgoing::prepare(request, &inner.policy) {
             Ok(_) => answer,
             Err(error) => Err(inner.policy.clean(error)),
@@ -147,17 +177,39 @@ impl Inner {
     async fn fetch(&self, request: FetchRequest) -> Result<Fetched, HostCallError> {
         // Before it waits: what is over the limits does not wait in memory.
         let prepared = Outgoing::prepare(&request, &self.policy);
+        let asked = Asked::of(&request);
         let refused = |error| {
             let error = self.policy.clean(error);
-            self.transcript.begin(shown_request(&request, &self.policy)).fail(error.clone());
+            self.transcript.begin(asked, shown_request(&request, &self.policy)).fail(error.clone());
             error
         };
         let outgoing = prepared.map_err(refused)?;
-        let turn = self.turns.clone().acquire_owned().await;
-        // The semaphore is never closed.
-        let turn = turn.map_err(|_| permanent("the run has ended"))?;
+        let turn = self.turn(&outgoing).await.map_err(refused)?;
         let shown = shown_request(&request, &self.policy);
-        self.follow(outgoing, shown, request.redirect, turn).await
+        let deadline = Deadline::new(Instant::now(), self.policy.limits.request_timeout, self.ends());
+        self.follow(outgoing, shown, Call { asked, mode: request.redirect, deadline }, turn).await
+    }
+
+    fn ends(&self) -> Option<Instant> {
+        *self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until fewer calls are in flight, as long as the run lasts.
+    async fn turn(&self, outgoing: &Outgoing) -> Result<OwnedSemaphorePermit, HostCallError> {
+        let turn = self.turns.clone().acquire_owned();
+        let turn = match self.ends() {
+            None => turn.await,
+            Some(ends) => {
+                let left = share_of(ends.saturating_duration_since(Instant::now()));
+                timeout(left, turn).await.map_err(|_| {
+                    let most = self.policy.limits.concurrent;
+                    let host = outgoing.authority();
+                    transient(format!("`{host}` was not asked: {most} calls of the run were still in flight"))
+                })?
+            }
+        };
+        // The semaphore is never closed.
+        turn.map_err(|_| permanent("the run has ended"))
     }
 
     /// Sends the request and goes where the answers send it.
@@ -165,14 +217,13 @@ impl Inner {
         &self,
         mut outgoing: Outgoing,
         mut shown: Shown,
-        mode: Redirect,
+        call: Call,
         turn: OwnedSemaphorePermit,
     ) -> Result<Fetched, HostCallError> {
-        let deadline = Instant::now() + self.policy.limits.request_timeout;
         let mut hops = 0;
         loop {
-            let mut recording = self.transcript.begin(shown.clone());
-            let hop = match self.hop(&outgoing, mode, hops, deadline).await {
+            let mut recording = self.transcript.begin(call.asked, shown.clone());
+            let hop = match self.hop(&outgoing, call, hops).await {
                 Ok(hop) => hop,
                 Err(error) => {
                     recording.fail(error.clone());
@@ -186,55 +237,44 @@ impl Inner {
             }
             recording.complete();
             let Some(to) = next else { return Ok(response.into()) };
-            let status = reqwest::StatusCode::from_u16(response.status).unwrap_or_default();
-            if let Err(error) = redirect::follow(&mut outgoing, status, to.clone(), &self.policy) {
-                return Err(self.refuse_hop(shown, &to, error));
+            let answer = redirect::Answer { status: response.status, to: to.clone(), mode: call.mode };
+            if let Err(error) = redirect::follow(&mut outgoing, answer, &self.policy) {
+                return Err(self.refuse_hop(call.asked, shown, &to, error));
             }
             self.show_hop(&mut shown, &outgoing);
             hops += 1;
         }
     }
 
-    async fn hop(
-        &self,
-        outgoing: &Outgoing,
-        mode: Redirect,
-        hops: usize,
-        deadline: Instant,
-    ) -> Result<Hop, HostCallError> {
-        let timeout = self.policy.limits.request_timeout;
-        let timed_out = |_| Err(failure::timed_out(&outgoing.authority(), timeout));
-        let exchanged = timeout_at(deadline, self.exchange(outgoing, mode, hops, deadline)).await;
-        exchanged.unwrap_or_else(timed_out).map_err(|error| self.policy.clean(error))
+    async fn hop(&self, outgoing: &Outgoing, call: Call, hops: usize) -> Result<Hop, HostCallError> {
+        let missed = |_| Err(call.deadline.missed(&outgoing.authority()));
+        let exchanged = timeout_at(call.deadline.at, self.exchange(outgoing, call, hops)).await;
+        exchanged.unwrap_or_else(missed).map_err(|error| self.policy.clean(error))
     }
 
     /// One request and its answer.
-    async fn exchange(
-        &self,
-        outgoing: &Outgoing,
-        mode: Redirect,
-        hops: usize,
-        deadline: Instant,
-    ) -> Result<Hop, HostCallError> {
+    async fn exchange(&self, outgoing: &Outgoing, call: Call, hops: usize) -> Result<Hop, HostCallError> {
         let limits = &self.policy.limits;
         let response = self.send(outgoing).await?;
-        check_head(&response, limits)?;
-        let next = match (redirect::target(response.status(), response.headers(), &outgoing.url), mode) {
+        let head = for_logic(&response, outgoing, hops > 0, &self.policy);
+        let said = said(&head);
+        check_head(&response, limits).map_err(|error| by_status(error, said))?;
+        let target = redirect::target(response.status(), response.headers(), &outgoing.url);
+        let next = match (target, call.mode) {
             (None, _) | (Some(_), Redirect::Manual) => None,
             (Some(_), Redirect::Error) => {
                 return Err(permanent("the answer is a redirect, which the request forbids"));
             }
-            (Some(_), Redirect::Follow) if hops >= limits.redirects => {
+            (Some(_), _) if hops >= limits.redirects => {
                 return Err(permanent(format!("more than {} redirects", limits.redirects)));
             }
-            (Some(to), Redirect::Follow) => Some(to?),
+            (Some(to), _) => Some(to?),
         };
-        let head = for_logic(&response, outgoing, hops > 0, &self.policy);
         let with = |body, rest, next| Hop { response: FetchResponse { body, ..head }, rest, next };
         if next.is_some() && !is_short(response.headers()) {
             return Ok(with(Bytes::new(), None, next));
         }
-        let mut body = Incoming::new(response, outgoing, self.policy.clone(), deadline)?;
+        let mut body = Incoming::new(response, outgoing, said, self.policy.clone(), call.deadline)?;
         if next.is_some() {
             return Ok(with(body.whole().await?, None, next));
         }
@@ -251,6 +291,8 @@ impl Inner {
             .map_err(|error| failure::of_setup(&error))?;
         let mut request = reqwest::Request::new(outgoing.method.clone(), outgoing.url.clone());
         *request.headers_mut() = outgoing.headers.clone();
+        // A packed answer would need limits of its own.
+        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         *request.body_mut() = outgoing.body.clone().map(Into::into);
         let sent = client.execute(request).await;
         sent.map_err(|error| failure::of_client(&error, &outgoing.authority()))
@@ -269,13 +311,13 @@ impl Inner {
     }
 
     /// Writes down a redirect that was not followed.
-    fn refuse_hop(&self, mut shown: Shown, to: &Url, error: HostCallError) -> HostCallError {
+    fn refuse_hop(&self, asked: Asked, mut shown: Shown, to: &Url, error: HostCallError) -> HostCallError {
         let error = self.policy.clean(error);
         shown.request.url = kept(&shown_url(to.as_str(), &self.policy));
         shown.request.headers.clear();
         shown.request.body = None;
         shown.long = None;
-        self.transcript.begin(shown).fail(error.clone());
+        self.transcript.begin(asked, shown).fail(error.clone());
         error
     }
 }

@@ -14,13 +14,12 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-use super::failure::{permanent, transient};
+use super::failure::{auth, permanent, transient};
 use super::handles::{Handles, Landing, TooLong, Used};
 use super::key::SigningKey;
 use crate::domain::host_call::{
     Curve, Digest, HostCallError, KeyAlgorithm, KeyInfo, KeyRequest, SignOptions, SignRequest,
 };
-use crate::domain::status::ErrorClass;
 
 /// Signatures that one target has made at the same time: a large RSA key takes
 /// a CPU for milliseconds.
@@ -121,8 +120,7 @@ fn fill(handles: &Handles, material: &str) -> Result<Zeroizing<String>, HostCall
 /// Somebody has to mend the connection, as after a 401.
 fn bad_key(secrets: &Used, error: &dyn std::fmt::Display) -> HostCallError {
     let names = secrets.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let message = format!("secret {names} cannot be used to sign: {error}");
-    HostCallError { class: ErrorClass::Auth, message, retry_after: None }
+    auth(format!("secret {names} cannot be used to sign: {error}"))
 }
 
 /// Whether the signature is one that is made here.

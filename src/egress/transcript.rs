@@ -4,18 +4,15 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::failures::{Asked, Failure, Failures, Said};
 use super::recording::Recording;
 use super::rest::{LongBodies, Rest};
 use super::shown::Shown;
 use crate::domain::host_call::Exchange;
-use crate::domain::status::ErrorClass;
 
 /// The first and the latest exchanges are kept, this many of each: the first
 /// show how it began and the latest why it ended as it did.
 const KEPT_EACH: usize = 25;
-
-/// The class of a failed exchange, and how long the remote asked to wait.
-pub type Failure = (ErrorClass, Option<Duration>);
 
 /// The exchanges of one run.
 pub(super) struct Transcript {
@@ -30,7 +27,9 @@ struct State {
     left_out: usize,
     /// Bytes of long bodies that are kept.
     long: usize,
-    last_failure: Option<Failure>,
+    failures: Failures,
+    /// The run has ended: what is given up from now on says nothing of it.
+    is_over: bool,
 }
 
 /// An exchange, and what the log does not show of it.
@@ -38,6 +37,7 @@ struct Noted {
     exchange: Exchange,
     long: LongBodies,
 }
+
 impl Transcript {
     pub(super) fn new() -> Self {
         Self { started: Instant::now(), state: Mutex::default() }
@@ -45,8 +45,19 @@ impl Transcript {
 
     /// Begins an exchange. It is written down when it finishes, or as abandoned
     /// when the run ends before it does.
-    pub(super) fn begin(self: &Arc<Self>, request: Shown) -> Recording {
-        Recording::new(self.clone(), request)
+    pub(super) fn begin(self: &Arc<Self>, asked: Asked, request: Shown) -> Recording {
+        Recording::new(self.clone(), asked, request)
+    }
+
+    /// The run begins, maybe anew: what an interrupted one met is not its doing.
+    pub(super) fn begin_run(&self) {
+        let mut state = self.state();
+        (state.failures, state.is_over) = (Failures::default(), false);
+    }
+
+    /// The run has ended by itself.
+    pub(super) fn end_run(&self) {
+        self.state().is_over = true;
     }
 
     /// The exchanges that were kept, in the order they finished, and what the
@@ -71,17 +82,25 @@ impl Transcript {
     }
 
     /// Notes what an answer says of the run, or what went wrong.
-    pub(super) fn note(&self, failure: Option<Failure>) {
-        self.state().last_failure = failure;
+    pub(super) fn note(&self, asked: Asked, said: Said) {
+        let mut state = self.state();
+        if !state.is_over {
+            state.failures.note(asked, said, Instant::now());
+        }
     }
 
     pub(super) fn add(&self, exchange: Exchange, long: LongBodies) {
         self.state().add(exchange, long);
     }
 
-    /// Of the latest answer, or of what went wrong since.
-    pub(super) fn last_failure(&self) -> Option<Failure> {
-        self.state().last_failure
+    /// See [`Failures::worst`].
+    pub(super) fn failure(&self) -> Option<Failure> {
+        self.state().failures.worst()
+    }
+
+    /// See [`Failures::slower`].
+    pub(super) fn slower(&self) -> Option<Duration> {
+        self.state().failures.slower(Instant::now())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -114,7 +133,8 @@ mod tests {
     fn the_middle_of_many_exchanges_is_left_out() {
         let transcript = Arc::new(Transcript::new());
         for number in 0..60 {
-            drop(transcript.begin(Shown::get(&number.to_string())));
+            let url = number.to_string();
+            drop(transcript.begin(Asked::at(&url), Shown::get(&url)));
         }
         assert_eq!(transcript.left_out(), 10);
         let urls: Vec<_> = transcript.take().0.into_iter().map(|exchange| exchange.request.url).collect();

@@ -95,8 +95,9 @@ impl Health {
 
 impl Watch {
     /// Reports a run's end. In quarantine a failure that it explains costs the
-    /// account no attempt: it stays due.
-    pub fn ended(self, completion: &mut Completion) {
+    /// account no attempt: it stays due. `slower` is for how much longer the remote
+    /// asked to go slower, if it did, in answer to any of the calls.
+    pub fn ended(self, completion: &mut Completion, slower: Option<Duration>) {
         let Some(run) = &completion.run else { return };
         let conclusion = &mut completion.conclusion;
         let end = End {
@@ -104,6 +105,7 @@ impl Watch {
             class: conclusion.error_class,
             neutral: conclusion.error_class.is_none() && !conclusion.done,
             retry_after: conclusion.retry_after,
+            slower,
             message: &conclusion.message,
         };
         let now = Utc::now();

@@ -14,7 +14,7 @@ use crate::domain::host_call::{ConsoleLine, Exchange};
 use crate::domain::ids::SubjectId;
 use crate::domain::response::{Response, cut_message};
 use crate::domain::status::{ErrorClass, ProvisionStatus, Reason, Trigger};
-use crate::egress::{Egress, Rest};
+use crate::egress::{Egress, Failure, Rest};
 use crate::js::{RunEnd, RunOutcome, StartError, Thrown};
 use crate::plan::{Conclusion, Decision, Ending, Kills, Policy, RunFacts, Scope, conclude, decide};
 use crate::storage::JsonText;
@@ -46,8 +46,6 @@ pub enum Planned {
     /// Nothing to run: only to be recorded.
     Record(Box<Completion>),
 }
-
-type Failure = (ErrorClass, Option<Duration>);
 
 impl Job {
     fn status_before(&self) -> ProvisionStatus {
@@ -154,8 +152,17 @@ fn completion(
     }
 }
 
+/// What came of a job, and for how much longer the remote asked to go slower, if it
+/// did: whatever became of the run.
+pub struct Ran {
+    /// To be recorded.
+    pub completion: Completion,
+    /// For the breaker.
+    pub slower: Option<Duration>,
+}
+
 /// Runs logic for a job and concludes. `jitter` lies in `0.0..=1.0`.
-pub async fn run(runtime: &Runtime, egress: &Egress, job: &Job, worker: usize, jitter: f64) -> Completion {
+pub async fn run(runtime: &Runtime, egress: &Egress, job: &Job, worker: usize, jitter: f64) -> Ran {
     let started_at = Utc::now();
     let (served, _) = runtime.logic.of(job.claimed.subject.id);
     let session = Arc::new(egress.session(runtime.around.egress.clone()));
@@ -166,12 +173,13 @@ pub async fn run(runtime: &Runtime, egress: &Egress, job: &Job, worker: usize, j
     let (end, console) = match end {
         Ok(end) => {
             let RunEnd { outcome, console } = redacted(end, &runtime.around.egress);
-            (ending(outcome, job.reason, session.last_failure()), console)
+            (ending(outcome, job.reason, session.failure()), console)
         }
         Err(error) => (start_failed(&error), Vec::new()),
     };
     let (exchanges, rest) = session.take();
-    finish(runtime, job, end, Log { started_at, console, exchanges, rest }, jitter)
+    let completion = finish(runtime, job, end, Log { started_at, console, exchanges, rest }, jitter);
+    Ran { completion, slower: session.slower() }
 }
 
 /// The completion of a job that ended outside logic's power.
@@ -256,8 +264,8 @@ fn replay(runtime: &Runtime, job: &Job, rest: &Rest) -> Option<ReplayLog> {
     })
 }
 
-/// What a run's end means. `failed` is the class of the exchange that finished
-/// last, and how long the remote asked to wait, when that exchange failed.
+/// What a run's end means. `failed` is what its exchanges say of a failure that does
+/// not say where it came from: see [`Session::failure`](crate::egress::Session::failure).
 pub(super) fn ending(outcome: RunOutcome, reason: Reason, failed: Option<Failure>) -> Ending {
     match outcome {
         RunOutcome::Returned(value) => match Response::read(&value, reason) {
@@ -269,13 +277,18 @@ pub(super) fn ending(outcome: RunOutcome, reason: Reason, failed: Option<Failure
         },
         RunOutcome::Threw(thrown) => threw(thrown, failed),
         RunOutcome::Limit(message) => fail(message, ErrorClass::Logic, None),
+        // Calls that were given up with it are among those that failed.
+        RunOutcome::TimedOut(message) => {
+            let (class, wait) = failed.unwrap_or((ErrorClass::Logic, None));
+            fail(message, class, wait)
+        }
         RunOutcome::Killed(message) => Ending::Killed(message),
         RunOutcome::Interrupted(message) => Ending::Interrupted(message),
     }
 }
 
-/// A host-call error carries its class; any other error gets the class of the
-/// exchange that failed last, since `if (!response.ok) throw …` is how most
+/// An error that came of a host call or of an answer carries its class; any other gets
+/// that of the exchanges that failed, since `if (!response.ok) throw …` is how most
 /// logic reports one.
 fn threw(thrown: Thrown, remote: Option<Failure>) -> Ending {
     let class = thrown.error_class.or(remote.map(|(class, _)| class)).unwrap_or(ErrorClass::Logic);

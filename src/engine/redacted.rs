@@ -21,6 +21,7 @@ pub fn redacted(end: RunEnd, policy: &TargetPolicy) -> RunEnd {
             RunOutcome::Threw(Thrown { message, stack, error_class, retry_after })
         }
         RunOutcome::Limit(sentence) => RunOutcome::Limit(policy.redact(&sentence)),
+        RunOutcome::TimedOut(sentence) => RunOutcome::TimedOut(policy.redact(&sentence)),
         RunOutcome::Interrupted(sentence) => RunOutcome::Interrupted(policy.redact(&sentence)),
         RunOutcome::Killed(sentence) => RunOutcome::Killed(policy.redact(&sentence)),
     };

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use super::completer::{Completer, Finished};
 use super::deps::Deps;
 use super::health::Watch;
-use super::job::{self, Job};
+use super::job::{self, Job, Ran};
 use super::runtime::Runtime;
 use super::target::Idle;
 
@@ -57,8 +57,8 @@ impl Handler<Run> for Worker {
         let work = async move {
             let run = job::run(&runtime, &egress, &job, number, jitter);
             match std::panic::AssertUnwindSafe(run).catch_unwind().await {
-                Ok(mut completion) => {
-                    watch.ended(&mut completion);
+                Ok(Ran { mut completion, slower }) => {
+                    watch.ended(&mut completion, slower);
                     completion
                 }
                 Err(_) => {

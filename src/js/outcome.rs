@@ -69,6 +69,9 @@ pub enum RunOutcome {
     /// This run broke a limit; the sentence names it and its figure. The host
     /// goes on.
     Limit(String),
+    /// Its time was over; the sentence says how much that was. Whether logic or what
+    /// it called is at fault, its calls have to tell. The host goes on.
+    TimedOut(String),
     /// This run brought its host down, by a limit or by a crash; the sentence
     /// says how.
     Killed(String),
@@ -83,10 +86,10 @@ pub struct Thrown {
     pub message: String,
     /// Frames of the author's code only, one a line, with line and column.
     pub stack: Option<String>,
-    /// What a host call failed with, also when it was wrapped as a `cause`, or
-    /// what logic set as `errorClass`.
+    /// Of where it came from, along its causes: a host call that failed, an answer,
+    /// or what logic set as `errorClass`. `None` when that cannot be known.
     pub error_class: Option<ErrorClass>,
-    /// Likewise, from `retryAfter` in seconds.
+    /// Likewise: the `Retry-After` of that answer, or `retryAfter` in seconds.
     pub retry_after: Option<Duration>,
 }
 

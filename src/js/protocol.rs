@@ -220,10 +220,23 @@ pub(super) struct Refusal<'a> {
 pub(super) struct ThrownText {
     pub message: String,
     pub stack: Option<String>,
-    pub error_class: Option<String>,
-    pub retry_after: Option<f64>,
+    /// Where it came from, as far as it says so: one place, or those of the errors
+    /// that it gathers.
+    #[serde(default)]
+    pub origins: Vec<OriginText>,
     #[serde(default)]
     pub causes: Vec<CauseText>,
+}
+
+/// What an error, or an answer that is its cause, says of the failure.
+#[derive(Debug, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OriginText {
+    pub error_class: Option<String>,
+    /// Of the answer.
+    pub status: Option<u16>,
+    /// Seconds, or the value of a `Retry-After`.
+    pub retry_after: Option<serde_json::Value>,
 }
 
 /// What an error says that another one came of, or has in it.

@@ -84,9 +84,10 @@ fn result(name: String, RunEnd { outcome, console: log }: RunEnd) -> TestResult 
             Some(stack) => format!("{}\n{stack}", thrown.message),
             None => thrown.message,
         }),
-        RunOutcome::Limit(message) | RunOutcome::Killed(message) | RunOutcome::Interrupted(message) => {
-            Some(message)
-        }
+        RunOutcome::Limit(message)
+        | RunOutcome::TimedOut(message)
+        | RunOutcome::Killed(message)
+        | RunOutcome::Interrupted(message) => Some(message),
     };
     TestResult { name, passed: message.is_none(), message: message.as_deref().map(cut_message), log }
 }

@@ -123,7 +123,8 @@ impl TargetBody {
     }
 
     /// The settings, or every rule that they break.
-    pub fn read(self) -> Result<(TargetSettings, PlainSecrets), Vec<FieldError>> {
+    pub fn read(mut self) -> Result<(TargetSettings, PlainSecrets), Vec<FieldError>> {
+        self.connection.secrets.values_mut().flatten().for_each(trim_line);
         let settings = TargetSettings {
             name: self.name,
             description: self.description,
@@ -179,11 +180,21 @@ fn host_errors(rules: &BTreeMap<String, Vec<String>>) -> Vec<FieldError> {
     errors
 }
 
+/// Takes the line end off a secret of one line: the file or the shell that it comes from
+/// has put it there. What has several lines, such as a key in PEM, stays as it is.
+fn trim_line(value: &mut String) {
+    const LINE_ENDS: [char; 2] = ['\r', '\n'];
+    let line = value.trim_matches(LINE_ENDS);
+    if line.len() < value.len() && !line.contains(LINE_ENDS) {
+        *value = line.to_owned();
+    }
+}
+
 fn secret_errors(secrets: &PlainSecrets) -> Vec<FieldError> {
     let mut errors: Vec<FieldError> = secrets.keys().filter_map(|name| name_error("secrets", name)).collect();
     for (name, value) in secrets {
         if value.as_ref().is_some_and(|value| value.is_empty() || value.len() > 16_384) {
-            let rule = "must have 1 to 16,384 bytes";
+            let rule = "must have 1 to 16,384 bytes beside line ends around it";
             errors.push(FieldError::new(format!("connection.secrets.{name}"), rule));
         }
     }
@@ -233,5 +244,28 @@ impl TargetView {
     /// The same, with what may be wrong about the filter.
     pub fn with(self, warnings: Vec<WarningView>) -> Self {
         Self { warnings: Some(warnings), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_of_one_line_has_no_line_end() {
+        let trimmed = |value: &str| {
+            let mut value = value.to_owned();
+            trim_line(&mut value);
+            value
+        };
+        for pasted in ["token\n", "token\r\n", "\ntoken\n\n", "token"] {
+            assert_eq!(trimmed(pasted), "token", "{pasted:?}");
+        }
+        for whole in
+            ["-----BEGIN PRIVATE KEY-----\nYQ==\n-----END PRIVATE KEY-----\n", " token ", "a\tb", "a\rb\n"]
+        {
+            assert_eq!(trimmed(whole), whole);
+        }
+        assert_eq!(trimmed("\r\n"), "");
     }
 }

@@ -12,11 +12,12 @@ mod plausible;
 mod script;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::session::Session;
-use super::{Rest, transcript::Failure};
+use super::{Rest, failures::Failure};
 use crate::domain::host_call::{
     Exchange, FetchRequest, FetchResponse, Fetched, Handling, HostCallError, HostCallFuture, HostCalls,
     KeyInfo, KeyRequest, SignRequest,
@@ -40,6 +41,14 @@ struct Inner {
 }
 
 impl HostCalls for DryRun {
+    fn begin(&self, ends: Instant) {
+        self.inner.session.begin(ends);
+    }
+
+    fn end(&self) {
+        self.inner.session.end();
+    }
+
     fn fetch(&self, request: FetchRequest) -> HostCallFuture<Fetched> {
         let inner = self.inner.clone();
         Box::pin(async move { inner.fetch(request).await })
@@ -70,9 +79,9 @@ impl DryRun {
         (exchanges, rest)
     }
 
-    /// As [`Session::last_failure`]; an answer that was made up fails as well.
-    pub fn last_failure(&self) -> Option<Failure> {
-        self.inner.session.last_failure()
+    /// As [`Session::failure`]; an answer that was made up fails as well.
+    pub fn failure(&self) -> Option<Failure> {
+        self.inner.session.failure()
     }
 }
 

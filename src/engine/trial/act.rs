@@ -8,8 +8,7 @@ use chrono::Utc;
 use super::case::Case;
 use super::stage::Stage;
 use crate::domain::host_call::{ConsoleLine, Exchange, HostCalls};
-use crate::domain::status::ErrorClass;
-use crate::egress::{DryRun, Replay, Rest};
+use crate::egress::{DryRun, Failure, Replay, Rest};
 use crate::engine::job::{concluded, ending, start_failed};
 use crate::engine::redacted::redacted;
 use crate::engine::surroundings::Surroundings;
@@ -22,7 +21,7 @@ const JITTER: f64 = 0.5;
 /// The calls of a run that is not real.
 pub(super) trait Tape: HostCalls {
     fn take(&self) -> (Vec<Exchange>, Rest);
-    fn last_failure(&self) -> Option<(ErrorClass, Option<Duration>)>;
+    fn failure(&self) -> Option<Failure>;
 }
 
 impl Tape for DryRun {
@@ -30,8 +29,8 @@ impl Tape for DryRun {
         self.take()
     }
 
-    fn last_failure(&self) -> Option<(ErrorClass, Option<Duration>)> {
-        self.last_failure()
+    fn failure(&self) -> Option<Failure> {
+        self.failure()
     }
 }
 
@@ -40,8 +39,8 @@ impl Tape for Replay {
         self.take()
     }
 
-    fn last_failure(&self) -> Option<(ErrorClass, Option<Duration>)> {
-        self.last_failure()
+    fn failure(&self) -> Option<Failure> {
+        self.failure()
     }
 }
 
@@ -74,7 +73,7 @@ pub(super) async fn act<T: Tape + 'static>(
     let (outcome, console, ending) = match end {
         Ok(end) => {
             let RunEnd { outcome, console } = redacted(end, &around.egress);
-            let ending = ending(outcome.clone(), reason, tape.last_failure());
+            let ending = ending(outcome.clone(), reason, tape.failure());
             (Some(outcome), console, ending)
         }
         Err(error) => (None, Vec::new(), start_failed(&error)),

@@ -107,7 +107,9 @@ impl Report {
         let (response, thrown, limit) = match act.outcome {
             Some(RunOutcome::Returned(value)) => (Some(value), None, None),
             Some(RunOutcome::Threw(thrown)) => (None, Some(ThrownView::of(thrown)), None),
-            Some(RunOutcome::Limit(limit) | RunOutcome::Killed(limit)) => (None, None, Some(limit)),
+            Some(RunOutcome::Limit(limit) | RunOutcome::TimedOut(limit) | RunOutcome::Killed(limit)) => {
+                (None, None, Some(limit))
+            }
             Some(RunOutcome::Interrupted(_)) | None => (None, None, None),
         };
         Self {

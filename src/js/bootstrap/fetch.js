@@ -75,9 +75,9 @@ const EFFECTS = { __proto__: null, read: true, write: true };
 // of these takes a fraction of what a `Request` does. Null for any other.
 function plain(input, init) {
   if (typeof input !== "string" || (init !== undefined && (typeof init !== "object" || init === null))) return null;
-  const { method = "GET", headers, body = null, redirect = "follow", signal = null, effect = null } = init ?? NOTHING;
+  const { method = "GET", headers, body = null, redirect, signal = null, effect = null } = init ?? NOTHING;
   if (typeof method !== "string" || !PLAIN_METHODS[method]) return null;
-  if (typeof redirect !== "string" || !REDIRECTS[redirect]) return null;
+  if (redirect !== undefined && (typeof redirect !== "string" || !REDIRECTS[redirect])) return null;
   if (body !== null && (typeof body !== "string" || method === "GET")) return null;
   if (signal !== null && !ObjectPrototypeIsPrototypeOf(AbortSignalPrototype, signal)) return null;
   const url = op_parse_url(input);
@@ -88,7 +88,7 @@ function plain(input, init) {
   if (body !== null && !hasContentType(list)) {
     ArrayPrototypePush(list, ["content-type", "text/plain;charset=UTF-8"]);
   }
-  return { method, url, redirect, headers: list, body, signal, effect: checked(effect) };
+  return { method, url, redirect: redirect ?? null, headers: list, body, signal, effect: checked(effect) };
 }
 
 const NOTHING = { __proto__: null };
@@ -117,7 +117,8 @@ function general(input, init) {
   return {
     method: inner.method,
     url: inner.url(),
-    redirect: inner.redirectMode,
+    // A `Request` does not tell that nobody has said "follow".
+    redirect: inner.redirectMode === "follow" && init?.redirect === undefined ? null : inner.redirectMode,
     headers: inner.headerList,
     body: inner.body,
     // A request that was given no signal makes one when it is asked.

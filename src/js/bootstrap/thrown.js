@@ -7,7 +7,9 @@ const {
   ArrayIsArray,
   ArrayPrototypePush,
   JSONStringify,
+  MathTrunc,
   NumberIsFinite,
+  ObjectPrototypeIsPrototypeOf,
   SafeRegExp,
   String,
   StringPrototypeIncludes,
@@ -16,11 +18,15 @@ const {
   StringPrototypeSlice,
   TypeError,
 } = primordials;
+const { Response } = core.loadExtScript("ext:deno_fetch/23_response.js");
 const { inspect } = core.loadExtScript("ext:deno_web/01_console.js");
 
 const { 5: MAX_MESSAGE, 6: MAX_STACK } = op_limits();
+const ResponsePrototype = Response.prototype;
 // How far a chain of causes is followed.
 const MAX_CAUSES = 8;
+// How deep gathered errors are looked into.
+const MAX_GATHERED = 2;
 // How much of a thrown object is shown.
 const MAX_SHOWN = 300;
 // Their names add nothing to what the message says.
@@ -55,7 +61,7 @@ function describe(error, prefix) {
       message: StringPrototypeSlice(prefix + message(error), 0, MAX_MESSAGE),
       stack: stack(error),
       causes: causes(error),
-      ...classification(error),
+      origins: origins(error),
     });
   } catch {
     text = '{"message":"logic threw a value that cannot be described"}';
@@ -66,6 +72,7 @@ function describe(error, prefix) {
 function message(error) {
   if (typeof error === "string" && error !== "") return error;
   if (typeof error !== "object" || error === null) return `logic threw ${show(error)}`;
+  if (isAnswer(error)) return `logic threw ${named(error)}`;
   const text = error.message;
   const name = typeof error.name === "string" ? error.name : "";
   if (typeof text === "string" && text !== "") {
@@ -73,6 +80,14 @@ function message(error) {
   }
   if (core.isNativeError(error)) return `logic threw ${name === "" ? "an error" : name} without a message`;
   return `logic threw ${show(error)}`;
+}
+
+function isAnswer(value) {
+  return ObjectPrototypeIsPrototypeOf(ResponsePrototype, value);
+}
+
+function named(answer) {
+  return `an answer with the status ${answer.status}`;
 }
 
 function show(value) {
@@ -98,7 +113,7 @@ function causes(error) {
   const found = [];
   const add = (cause) => {
     if (found.length >= MAX_CAUSES) return;
-    const text = StringPrototypeSlice(message(cause), 0, MAX_MESSAGE);
+    const text = StringPrototypeSlice(isAnswer(cause) ? named(cause) : message(cause), 0, MAX_MESSAGE);
     ArrayPrototypePush(found, { __proto__: null, message: text, stack: stack(cause) });
   };
   let node = error;
@@ -114,18 +129,59 @@ function causes(error) {
   return found.length > 0 ? found : undefined;
 }
 
-// The first of the error and its causes that says what kind of failure it is.
-function classification(error) {
+// Where a failure came from: the first of the error and its causes that says so, or,
+// where errors were gathered (`AggregateError`), what each of them says.
+function origins(error, depth = 0) {
+  const found = [];
   let node = error;
   for (let i = 0; i < MAX_CAUSES && typeof node === "object" && node !== null; i++) {
-    const { errorClass, retryAfter } = node;
-    if (typeof errorClass === "string") {
-      const wait = typeof retryAfter === "number" && NumberIsFinite(retryAfter) && retryAfter >= 0;
-      return { __proto__: null, errorClass, retryAfter: wait ? retryAfter : undefined };
+    const origin = originOf(node);
+    if (origin !== null) {
+      ArrayPrototypePush(found, origin);
+      break;
     }
-    node = node.cause;
+    const { cause, errors } = node;
+    if ((cause === undefined || cause === null) && ArrayIsArray(errors) && depth < MAX_GATHERED) {
+      for (let at = 0; at < errors.length && at < MAX_CAUSES && found.length < MAX_CAUSES; at++) {
+        addAll(found, origins(errors[at], depth + 1));
+      }
+    }
+    node = cause;
   }
-  return { __proto__: null };
+  return found;
+}
+
+function addAll(list, more) {
+  for (let i = 0; i < more.length; i++) ArrayPrototypePush(list, more[i]);
+}
+
+// What logic or a host call said, and the answer: the thing itself, or what clients
+// of HTTP keep as `response` of their errors.
+function originOf(node) {
+  const { errorClass, retryAfter } = node;
+  const answer = answerOf(node);
+  const said = typeof errorClass === "string";
+  if (!said && answer === null) return null;
+  return {
+    __proto__: null,
+    errorClass: said ? errorClass : undefined,
+    status: answer?.status,
+    retryAfter: (said ? wait(retryAfter) : undefined) ?? answer?.retryAfter,
+  };
+}
+
+function wait(value) {
+  if (typeof value === "string") return StringPrototypeSlice(value, 0, MAX_SHOWN);
+  return typeof value === "number" && NumberIsFinite(value) ? value : undefined;
+}
+
+function answerOf(node) {
+  const response = isAnswer(node) ? node : node.response;
+  if (typeof response !== "object" || response === null) return null;
+  const { status, headers } = response;
+  if (typeof status !== "number" || !(status >= 100 && status <= 599)) return null;
+  const named = typeof headers?.get === "function" ? headers.get("retry-after") : headers?.["retry-after"];
+  return { __proto__: null, status: MathTrunc(status), retryAfter: wait(named) };
 }
 
 return { describe, frames, HostCallError, message, toJson };

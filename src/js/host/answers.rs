@@ -5,25 +5,28 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use chrono::Utc;
+use serde_json::Value;
 
 use super::super::code::Code;
 use super::super::limits::{MAX_FRAME_TO_HOST, MAX_MESSAGE, MAX_REQUEST_HEADERS, MAX_STACK, cut};
 use super::super::outcome::Thrown;
-use super::super::protocol::{self, Kind, Refusal, SignHead, ThrownText};
+use super::super::protocol::{self, Kind, OriginText, Refusal, SignHead, ThrownText};
 use crate::domain::host_call::{
     Effect, FetchRequest, FetchResponse, HostCallError, KeyInfo, KeyRequest, Redirect, SignRequest,
 };
+use crate::domain::retry_after;
 use crate::domain::status::ErrorClass;
 
 /// Causes of an error that are told of.
 const MAX_CAUSES: usize = 8;
 
-/// Longest wait that a failure can ask for: a year.
+/// Longest wait that logic can ask for with a failure: a year.
 const MAX_RETRY_AFTER: f64 = 365.0 * 86_400.0;
 
 /// Reads a fetch. The message of a failure goes back to logic.
 pub(super) fn request(head: &[u8], body: Bytes) -> Result<FetchRequest, String> {
-    type Head = (String, String, Redirect, Vec<(String, String)>, bool, Option<Effect>);
+    type Head = (String, String, Option<Redirect>, Vec<(String, String)>, bool, Option<Effect>);
     let (method, url, redirect, mut headers, has_body, effect) =
         serde_json::from_slice::<Head>(head).map_err(|error| format!("the request is malformed: {error}"))?;
     if headers.len() > MAX_REQUEST_HEADERS {
@@ -33,6 +36,7 @@ pub(super) fn request(head: &[u8], body: Bytes) -> Result<FetchRequest, String> 
         name.make_ascii_lowercase();
     }
     let method = method.to_ascii_uppercase();
+    let redirect = redirect.unwrap_or_default();
     Ok(FetchRequest { method, url, headers, body: has_body.then_some(body), redirect, effect })
 }
 
@@ -67,11 +71,6 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// Whether the call has nothing more to say.
-    pub fn is_last(&self) -> bool {
-        !matches!(self, Self::Response { more: true, .. } | Self::Part(_))
-    }
-
     /// Appends it as a frame, unless that is too large.
     pub fn put(self, buffer: &mut Vec<u8>, run: u32, call: u32) -> Result<(), HostCallError> {
         let (kind, head, body) = self.parts();
@@ -124,12 +123,33 @@ pub(super) fn thrown(code: &Code, payload: &[u8]) -> Thrown {
     let Ok(text) = serde_json::from_slice::<ThrownText>(payload) else {
         return Thrown::saying("logic threw a value that cannot be described");
     };
-    let retry_after = text.retry_after.map(|seconds| seconds.clamp(0.0, MAX_RETRY_AFTER));
+    let (error_class, retry_after) = origin(&text.origins);
     Thrown {
         message: code.readable(cut(&text.message, 4 * MAX_MESSAGE)).into_owned(),
         stack: stack(code, &text),
-        error_class: text.error_class.and_then(|class| class.parse().ok()),
-        retry_after: retry_after.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        error_class,
+        retry_after,
+    }
+}
+
+/// The worst of where it came from, and the longest wait.
+fn origin(origins: &[OriginText]) -> (Option<ErrorClass>, Option<Duration>) {
+    let classes = origins.iter().take(MAX_CAUSES).filter_map(class_of);
+    let waits = origins.iter().take(MAX_CAUSES).filter_map(|origin| wait_of(origin.retry_after.as_ref()?));
+    (classes.max_by_key(|class| class.severity()), waits.max())
+}
+
+/// What logic says comes first. An answer that is no failure leaves logic to blame.
+fn class_of(origin: &OriginText) -> Option<ErrorClass> {
+    let said = origin.error_class.as_deref().and_then(|class| class.parse().ok());
+    let by_status = |status| ErrorClass::of_http_status(status).unwrap_or(ErrorClass::Logic);
+    said.or_else(|| origin.status.map(by_status))
+}
+
+fn wait_of(wait: &Value) -> Option<Duration> {
+    match wait {
+        Value::String(header) => Some(retry_after::parse(header, Utc::now())),
+        seconds => Duration::try_from_secs_f64(seconds.as_f64()?.clamp(0.0, MAX_RETRY_AFTER)).ok(),
     }
 }
 
@@ -175,7 +195,7 @@ mod tests {
     fn thrown_values_keep_what_is_known() {
         let thrown = thrown(
             &Code::from(""),
-            br#"{"message":"m","stack":"Error: m\n    at f (file:///logic.js:3:5)\n    at ext:provisiond/run.js:1:1","errorClass":"rateLimited","retryAfter":1.5}"#,
+            br#"{"message":"m","stack":"Error: m\n    at f (file:///logic.js:3:5)\n    at ext:provisiond/run.js:1:1","origins":[{"errorClass":"rateLimited","retryAfter":1.5}]}"#,
         );
         assert_eq!(thrown.stack.as_deref(), Some("at f (logic.js:3:5)"));
         assert_eq!(thrown.error_class, Some(ErrorClass::RateLimited));
@@ -197,12 +217,31 @@ mod tests {
 
     #[test]
     fn nonsense_is_no_failure() {
-        let thrown = thrown(&Code::from(""), br#"{"message":"m","errorClass":"odd","retryAfter":1e300}"#);
+        let thrown = thrown(
+            &Code::from(""),
+            br#"{"message":"m","origins":[{"errorClass":"odd","retryAfter":1e300}]}"#,
+        );
         assert_eq!((thrown.error_class, thrown.stack), (None, None));
         assert_eq!(thrown.retry_after, Some(Duration::from_secs(365 * 86_400)));
         assert_eq!(
             super::thrown(&Code::from(""), b"?").message,
             "logic threw a value that cannot be described"
         );
+    }
+
+    #[test]
+    fn the_answer_that_an_error_came_of_says_what_it_is() {
+        let origins = |text: &str| {
+            let text = format!(r#"{{"message":"m","origins":[{text}]}}"#);
+            let thrown = super::thrown(&Code::from(""), text.as_bytes());
+            (thrown.error_class, thrown.retry_after.map(|wait| wait.as_secs()))
+        };
+        let limited = r#"{"status":429,"retryAfter":"299.997"}"#;
+        assert_eq!(origins(limited), (Some(ErrorClass::RateLimited), Some(300)));
+        assert_eq!(origins(r#"{"status":200}"#), (Some(ErrorClass::Logic), None));
+        let named = r#"{"errorClass":"permanent","status":503,"retryAfter":"-1"}"#;
+        assert_eq!(origins(named), (Some(ErrorClass::Permanent), Some(0)));
+        assert_eq!(origins(&format!(r#"{{"status":404}},{limited}"#)).0, Some(ErrorClass::RateLimited));
+        assert_eq!(origins(""), (None, None));
     }
 }

@@ -3,9 +3,9 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use futures_util::future::AbortHandle;
-use futures_util::stream::{self, Abortable, SelectAll, Stream};
+use futures_util::stream::{self, BoxStream, SelectAll, Stream};
 use futures_util::{FutureExt, StreamExt};
 
 use super::answers::Answer;
@@ -14,13 +14,27 @@ use crate::domain::host_call::{BodyStream, Fetched, HostCallError, HostCallFutur
 
 /// What a call has to say, and its number.
 pub(super) type Answered = (u32, Result<Answer, HostCallError>);
-type Call = Abortable<Pin<Box<dyn Stream<Item = Answered> + Send>>>;
+
+/// A call until it is given up.
+struct Call {
+    number: u32,
+    answers: Option<BoxStream<'static, Result<Answer, HostCallError>>>,
+}
+
+impl Stream for Call {
+    type Item = Answered;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Answered>> {
+        let number = self.number;
+        let Some(answers) = &mut self.answers else { return Poll::Ready(None) };
+        answers.poll_next_unpin(context).map(|answer| Some((number, answer?)))
+    }
+}
 
 /// Dropping them gives the calls up.
 #[derive(Default)]
 pub(super) struct Calls {
     running: SelectAll<Call>,
-    handles: Vec<(u32, AbortHandle)>,
 }
 
 impl Calls {
@@ -55,30 +69,22 @@ impl Calls {
         call: u32,
         answers: impl Stream<Item = Result<Answer, HostCallError>> + Send + 'static,
     ) {
-        let (handle, registration) = AbortHandle::new_pair();
-        self.handles.push((call, handle));
-        self.running.push(Abortable::new(answers.map(move |answer| (call, answer)).boxed(), registration));
+        self.running.push(Call { number: call, answers: Some(answers.boxed()) });
     }
 
     /// The next answer of any of them; never while there are none.
     pub async fn next(&mut self) -> Answered {
-        let answered = match self.running.next().await {
+        match self.running.next().await {
             Some(answered) => answered,
             None => std::future::pending().await,
-        };
-        if answered.1.as_ref().map_or(true, Answer::is_last) {
-            self.handles.retain(|(number, _)| *number != answered.0);
         }
-        answered
     }
 
+    /// Gives a call up at once: what becomes of it is known before the run ends.
     pub fn cancel(&mut self, call: u32) {
-        self.handles.retain(|(number, handle)| {
-            if *number == call {
-                handle.abort();
-            }
-            *number != call
-        });
+        if let Some(call) = self.running.iter_mut().find(|running| running.number == call) {
+            call.answers = None;
+        }
     }
 }
 

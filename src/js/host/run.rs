@@ -52,8 +52,10 @@ impl<'a> Run<'a> {
 
     /// Does what the run asks for until it ends.
     pub async fn drive(mut self, host_calls: Arc<dyn HostCalls>) -> RunEnd {
-        let deadline = tokio::time::sleep(self.shared.limits.wall());
+        let ends = Instant::now() + self.shared.limits.wall();
+        let deadline = tokio::time::sleep_until(ends.into());
         tokio::pin!(deadline);
+        host_calls.begin(ends);
         let mut calls = Calls::default();
         let outcome = loop {
             tokio::select! {
@@ -82,6 +84,8 @@ impl<'a> Run<'a> {
             }
         };
         self.over = true;
+        // Before its calls are given up; at the deadline they are what it waited for.
+        host_calls.end();
         RunEnd { outcome, console: self.shared.state().vacate(self.number) }
     }
 
@@ -145,7 +149,7 @@ impl<'a> Run<'a> {
         if ping.is_some() && is_bystander {
             return RunOutcome::Interrupted(format!("{sentence} while another run held the host up"));
         }
-        RunOutcome::Limit(sentence)
+        RunOutcome::TimedOut(sentence)
     }
 }
 

@@ -66,6 +66,9 @@ pub struct End<'a> {
     pub neutral: bool,
     /// What the remote asked for.
     pub retry_after: Option<Duration>,
+    /// For how much longer it asked to go slower, if it did, whatever became of the
+    /// run; zero when it did not say.
+    pub slower: Option<Duration>,
     /// Of a failure.
     pub message: &'a str,
 }
@@ -201,6 +204,9 @@ impl Breaker {
 
     /// Concurrency. True when there is something to write down.
     fn feel(&mut self, ticket: Ticket, end: &End<'_>, now: DateTime<Utc>) -> bool {
+        if end.slower.is_some() {
+            return self.flow.cut(ticket.round, end.slower.max(end.retry_after), now);
+        }
         match end.class {
             None if !end.neutral => self.flow.good(),
             Some(ErrorClass::RateLimited) => {

@@ -37,7 +37,22 @@ impl World {
         let ticket = self.running.remove(0);
         let retry_after = retry_after.map(Duration::from_secs);
         let subject = SubjectId(subject);
-        let end = End { subject, class, neutral: false, retry_after, message: "the sink answered 503\nat x" };
+        let end = End {
+            slower: None,
+            subject,
+            class,
+            neutral: false,
+            retry_after,
+            message: "the sink answered 503\nat x",
+        };
+        self.breaker.ended(ticket, &end, self.now)
+    }
+
+    /// A run ends well in which the remote asked to go slower.
+    fn finish_slower(&mut self, subject: i64, slower: u64) -> Effect {
+        let (ticket, slower) = (self.running.remove(0), Some(Duration::from_secs(slower)));
+        let subject = SubjectId(subject);
+        let end = End { slower, subject, class: None, neutral: false, retry_after: None, message: "" };
         self.breaker.ended(ticket, &end, self.now)
     }
 
@@ -130,6 +145,20 @@ fn rate_limits_halve_once_a_round_and_hold() {
         world.run(None);
     }
     assert_eq!(world.breaker.allowance(world.now), CAP);
+}
+
+#[test]
+fn a_run_that_went_well_may_have_been_asked_to_go_slower() {
+    let mut world = World::new();
+    while world.start() {}
+    for number in 0..CAP {
+        world.finish_slower(i64::from(number), 3);
+    }
+    assert_eq!((world.breaker.view().concurrency, world.breaker.allowance(world.now)), (4, 0));
+    assert_eq!((world.state(), world.wait()), (BreakerState::Closed, Duration::from_secs(3)));
+    assert!(world.start());
+    world.finish_slower(9, 0);
+    assert_eq!((world.breaker.view().concurrency, world.breaker.allowance(world.now)), (2, 2));
 }
 
 #[test]

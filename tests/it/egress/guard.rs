@@ -37,7 +37,7 @@ async fn every_spelling_of_an_inner_address_is_refused() {
         assert_eq!(error.class, ErrorClass::Permanent, "{host}: {error}");
         assert!(error.message.contains("is not a public address; add"), "{host}: {error}");
     }
-    assert_eq!(session.last_failure(), Some((ErrorClass::Permanent, None)));
+    assert_eq!(session.failure(), Some((ErrorClass::Permanent, None)));
 }
 
 #[tokio::test]

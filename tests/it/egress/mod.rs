@@ -1,9 +1,13 @@
 //! The way out, against servers on loopback that misbehave.
 
+mod failures;
 mod guard;
+mod headers;
+mod labels;
 mod limits;
 mod pooling;
 mod redirects;
+mod samples;
 mod secrets;
 mod server;
 mod streams;

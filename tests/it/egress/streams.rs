@@ -63,7 +63,7 @@ async fn a_body_that_nobody_reads_on_is_on_record_as_far_as_it_came() {
     let exchanges = session.take_exchanges();
     let shown = format!("{}… <{read} bytes read of more>", &LINE[..read]);
     assert_eq!(exchanges[0].response.as_ref().unwrap().body, Some(shown));
-    assert_eq!((exchanges[0].error.as_deref(), session.last_failure()), (None, None));
+    assert_eq!((exchanges[0].error.as_deref(), session.failure()), (None, None));
 }
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn a_body_that_breaks_off_fails_where_it_does() {
         Err(error) => error,
     };
     assert_eq!(error.class, ErrorClass::Transient, "{error}");
-    assert_eq!(session.last_failure(), Some((ErrorClass::Transient, None)));
+    assert_eq!(session.failure(), Some((ErrorClass::Transient, None)));
 }
 
 #[tokio::test]

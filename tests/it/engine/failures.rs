@@ -104,3 +104,135 @@ async fn errors_carry_their_class_and_the_authors_line() {
     let shown = app.until_status(&classed, &target, "provisionFailed").await;
     assert_eq!((&shown["errorClass"], &shown["nextRunAt"]), (&json!("permanent"), &Value::Null));
 }
+
+/// What a call after the failure, or beside it, was answered with does not matter.
+#[tokio::test]
+async fn a_failure_beside_a_later_success_keeps_its_class() {
+    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    for (status, path) in [(429, "/limited"), (401, "/refused"), (503, "/down"), (404, "/missing")] {
+        sink.answer(Answer::new(status).header("retry-after", "299.997").only_to(path));
+    }
+    let store = app.store("people").await;
+    // Without a breaker that stops at the first refusal: one account a target.
+    let code = "export default async (ctx) => {
+        const call = (path) => fetch(ctx.target.config.url + path, { method: 'POST' });
+        const [answer] = await Promise.all([call(ctx.account.attributes.path), call('/beside')]);
+        await call('/audit');
+        if (answer.status !== 404) throw new Error(`it was ${answer.status}`);
+        null.x;
+    }";
+    for (path, class) in
+        [("/limited", "rateLimited"), ("/refused", "auth"), ("/down", "transient"), ("/missing", "logic")]
+    {
+        let target = app.target(&store, settings(&path[1..], &sink), code).await;
+        let account = app.account(&store, &path[1..], json!({ "path": path })).await;
+        let failed = app.until_status(&account, &target, "provisionFailed").await;
+        assert_eq!(failed["errorClass"], class, "{failed}");
+        if class == "rateLimited" {
+            assert!((290.0..=300.0).contains(&in_seconds(&failed["nextRunAt"])), "{failed}");
+        }
+        app.delete(&format!("/accounts/{account}")).await.expect(204);
+        app.patch(&format!("/targets/{}", target.id), json!({ "enabled": false })).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_limit_of_the_remote_slows_the_target_though_the_run_went_well() {
+    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    sink.answer(Answer::new(429).header("retry-after", 600).times(1));
+    let store = app.store("people").await;
+    let code = "export default async (ctx) => {
+        const call = () => fetch(ctx.target.config.url, { method: 'PUT', body: ctx.account.userName });
+        if (!(await call()).ok && !(await call()).ok) throw new Error('twice');
+        return { status: 'provisioned' };
+    }";
+    let target = app.target(&store, settings("crm", &sink), code).await;
+    let ada = app.account(&store, "ada", json!({})).await;
+    app.until_status(&ada, &target, "provisioned").await;
+    let status = app.get(&format!("/targets/{}/status", target.id)).await;
+    let held = in_seconds(&status["breaker"]["heldUntil"]);
+    assert!((500.0..=600.0).contains(&held), "{status}");
+    assert_eq!(
+        (&status["breaker"]["state"], &status["breaker"]["concurrency"]),
+        (&json!("closed"), &json!(2))
+    );
+}
+
+/// It takes every request and answers none: that is the remote's failure, whether logic
+/// waits for the call alone or goes on asking.
+#[tokio::test]
+async fn a_remote_that_never_answers_is_transient_and_opens_the_breaker() {
+    let probe = [("PROVISIOND_ENGINE_BREAKER_PROBE", "1h")];
+    let (app, silent) =
+        (TestApp::start_with(&probe).await, std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let address = silent.local_addr().unwrap();
+    let store = app.store("people").await;
+    let code = "export default async (ctx) => {
+        const call = () => fetch(ctx.target.config.url, { method: 'PUT' });
+        if (ctx.account.attributes.stubborn) for (;;) try { await call() } catch {}
+        await call();
+    }";
+    let settings = json!({
+        "name": "silent", "maxParallelJobs": 10, "egressAllow": [address.to_string()],
+        "config": { "url": format!("http://{address}/") }, "limits": { "wallMs": 1000 },
+    });
+    let target = app.target(&store, settings, code).await;
+    let mut people = Vec::new();
+    for number in 0..30 {
+        let stubborn = json!({ "stubborn": number % 2 == 0 });
+        people.push(app.account(&store, &format!("person{number}"), stubborn).await);
+    }
+    let status = app
+        .until("the breaker to open".into(), async || {
+            let status = app.get(&format!("/targets/{}/status", target.id)).await;
+            if status["breaker"]["state"] == "open" { Ok(status) } else { Err(status) }
+        })
+        .await;
+    assert!(status["breaker"]["reason"].as_str().is_some(), "{status}");
+    let runs = app.get(&format!("/targets/{}/runs?limit=100", target.id)).await;
+    let runs = runs["items"].as_array().unwrap();
+    assert!(!runs.is_empty() && runs.iter().all(|run| run["errorClass"] == "transient"), "{runs:?}");
+    let messages: Vec<_> = runs.iter().map(|run| run["message"].as_str().unwrap()).collect();
+    let waited =
+        format!("`{address}` did not answer completely within 0.9 s, which was all that the run had left");
+    assert!(messages.iter().any(|message| message.starts_with(&waited)), "{messages:?}");
+    assert!(messages.contains(&"the wall limit of 1 s was reached"), "{messages:?}");
+    drop(silent);
+}
+
+/// A secret that somebody pasted with a line end in it fails nobody for good: when it is
+/// mended, work goes on.
+#[tokio::test]
+async fn a_secret_that_cannot_be_sent_stops_the_target_until_it_is_set_again() {
+    let probe = [("PROVISIOND_ENGINE_BREAKER_PROBE", "1h")];
+    let (app, sink) = (TestApp::start_with(&probe).await, Sink::start().await);
+    let store = app.store("people").await;
+    let code = "export default async (ctx) => {
+        const headers = { authorization: `Bearer ${ctx.connection.secrets.token}` };
+        const saved = await fetch(ctx.target.config.url, { method: 'PUT', headers });
+        if (!saved.ok) throw new Error(`saving: ${saved.status}`);
+        return { status: 'provisioned' };
+    }";
+    let secrets = json!({ "connection": { "secrets": { "token": "first\nsecond" } } });
+    let target = app.target(&store, settings_with("crm", &sink, secrets), code).await;
+    let mut people = Vec::new();
+    for number in 0..6 {
+        people.push(app.account(&store, &format!("person{number}"), json!({})).await);
+    }
+    let failed = app
+        .until("a refusal".into(), async || {
+            let status = app.get(&format!("/targets/{}/status", target.id)).await;
+            if status["breaker"]["state"] == "open" { Ok(status) } else { Err(status) }
+        })
+        .await;
+    let reason = failed["breaker"]["reason"].as_str().unwrap();
+    assert!(reason.contains("secret 'token' cannot stand in header 'authorization'"), "{reason}");
+    assert!(!failed.to_string().contains("second"), "{failed}");
+    assert_eq!(sink.calls().len(), 0);
+    let mended = json!({ "connection": { "secrets": { "token": "whole\n" } } });
+    app.patch(&format!("/targets/{}", target.id), mended).await.expect(200);
+    for account in &people {
+        app.until_status(account, &target, "provisioned").await;
+    }
+    assert!(sink.calls().iter().all(|call| call.header("authorization") == Some("Bearer whole")));
+}

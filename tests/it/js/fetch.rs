@@ -43,7 +43,7 @@ async fn a_request_is_handed_over_whole() {
             ("content-type".into(), "text/plain;charset=UTF-8".into()),
         ],
         body: Some(Bytes::from("{\"name\":\"Ada é\"}")),
-        redirect: Redirect::Follow,
+        redirect: Redirect::Unsaid,
         effect: None,
     };
     let mut seen = peer.seen();
@@ -203,7 +203,7 @@ async fn responses_follow_the_standard() {
     ]);
     assert_eq!(value(end), expected);
     let redirects: Vec<_> = peer.seen().iter().map(|request| request.redirect).collect();
-    assert_eq!(redirects, [Redirect::Follow, Redirect::Follow, Redirect::Follow, Redirect::Manual]);
+    assert_eq!(redirects, [Redirect::Unsaid, Redirect::Unsaid, Redirect::Unsaid, Redirect::Manual]);
 }
 
 #[tokio::test]
@@ -256,6 +256,70 @@ async fn failed_calls_keep_their_class() {
         assert_eq!(thrown.message, "too many requests");
         assert_eq!(thrown.error_class, Some(ErrorClass::RateLimited));
         assert_eq!(thrown.retry_after, Some(Duration::from_secs(30)));
+    }
+}
+
+/// Answers with the status that the path names, and asks to wait if that is a failure.
+fn by_path() -> Arc<Peer> {
+    Peer::new(|request| {
+        let status = request.url.rsplit('/').next().unwrap().parse().unwrap();
+        let mut answer = response(request, status, b"{}");
+        if status >= 400 {
+            answer.headers.push(("retry-after".into(), "299.997".into()));
+        }
+        Ok(answer)
+    })
+}
+
+/// Wherever it stands in the chain of what was thrown, and in whatever form.
+#[tokio::test]
+async fn an_error_has_the_class_of_the_answer_that_it_came_of() {
+    let limited = (Some(ErrorClass::RateLimited), Some(Duration::from_secs(300)));
+    for (body, expected) in [
+        ("throw limited", limited),
+        ("throw new Error('x', { cause: limited })", limited),
+        ("throw new Error('x', { cause: new Error('y', { cause: limited }) })", limited),
+        ("throw Object.assign(new Error('x'), { response: limited })", limited),
+        (
+            "throw Object.assign(new Error('x'), { response: { status: 429, headers: { 'retry-after': 300 } } })",
+            limited,
+        ),
+        ("throw new AggregateError([new Error('a'), new Error('b', { cause: limited })], 'x')", limited),
+        (
+            "await Promise.any([Promise.reject(new Error('a', { cause: missing })), Promise.reject(limited)])",
+            limited,
+        ),
+        ("throw Object.assign(new Error('x'), { errorClass: 'rateLimited', retryAfter: '299.2' })", limited),
+        ("throw Object.assign(new Error('x'), { errorClass: 'rateLimited', response: limited })", limited),
+        (
+            "throw Object.assign(new Error('x', { cause: limited }), { errorClass: 'auth' })",
+            (Some(ErrorClass::Auth), None),
+        ),
+        (
+            "throw new Error('x', { cause: missing })",
+            (Some(ErrorClass::Permanent), Some(Duration::from_secs(300))),
+        ),
+        ("throw new Error('x', { cause: well })", (Some(ErrorClass::Logic), None)),
+        ("throw Object.assign(new Error('x'), { response: 'nothing' })", (None, None)),
+        ("throw Object.assign(new Error('x'), { status: 429, response: { status: 4 } })", (None, None)),
+    ] {
+        let calls = "const [limited, missing, well] = await Promise.all(
+            [429, 404, 200].map((status) => fetch(`https://a.example/${status}`)));";
+        let thrown = thrown(with_peer(&format!("{calls} {body}"), by_path()).await);
+        assert_eq!((thrown.error_class, thrown.retry_after), expected, "{body}");
+    }
+}
+
+/// What answers never, and what comes with it, is not asked twice.
+#[tokio::test]
+async fn hostile_errors_are_described() {
+    for body in [
+        "throw { get response() { throw new Error('inner') }, message: 'x' }",
+        "throw Object.assign(new Error('x'), { response: { status: 429, headers: { get() { throw 1 } } } })",
+        "const loop = new Error('x'); loop.cause = loop; throw loop",
+        "const loop = new AggregateError([], 'x'); loop.errors = [loop, loop]; throw loop",
+    ] {
+        thrown(with_peer(body, Peer::ok("")).await);
     }
 }
 
@@ -314,7 +378,7 @@ async fn the_wall_limit_aborts_calls() {
     let silence = Arc::new(Silence::default());
     let host = start("export default async () => { await fetch('https://a.example/') }").await;
     let end = run_with(&host, json!({}), silence.clone()).await;
-    assert_eq!(end.outcome, RunOutcome::Limit("the wall limit of 5 s was reached".into()));
+    assert_eq!(end.outcome, RunOutcome::TimedOut("the wall limit of 5 s was reached".into()));
     assert_eq!(silence.dropped.load(Ordering::SeqCst), 1);
     assert!(host.is_alive());
 }

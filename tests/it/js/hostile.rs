@@ -202,5 +202,5 @@ async fn a_host_that_says_nothing_more_reaches_the_wall_limit() {
     let impostor = Impostor::in_a_run("exec /bin/sleep 60");
     let host = impostor.start().await.unwrap();
     let end = run_with(&host, json!({}), Arc::new(NoCalls)).await;
-    assert_eq!(end.outcome, RunOutcome::Limit("the wall limit of 4 s was reached".into()));
+    assert_eq!(end.outcome, RunOutcome::TimedOut("the wall limit of 4 s was reached".into()));
 }

@@ -37,7 +37,7 @@ async fn is_stopped(poison: &str, sentence: &str, limit: Duration) {
     let used = meter.stop();
     // Of a promise that never settles only the run ends.
     let expected = match sentence == WALL {
-        true => RunOutcome::Limit(sentence.into()),
+        true => RunOutcome::TimedOut(sentence.into()),
         false => RunOutcome::Killed(sentence.into()),
     };
     assert_eq!(end.outcome, expected, "{poison}");
@@ -117,7 +117,7 @@ async fn a_run_that_reaches_the_wall_limit_leaves_the_host() {
         .await,
     );
     let pid = host.pid();
-    assert_eq!(run(&host, json!({})).await.outcome, RunOutcome::Limit(WALL.into()));
+    assert_eq!(run(&host, json!({})).await.outcome, RunOutcome::TimedOut(WALL.into()));
     assert_eq!(host.in_flight(), 0);
     assert_eq!(
         value(run(&host, json!({"look": true})).await),

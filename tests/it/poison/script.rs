@@ -73,7 +73,7 @@ impl Script {
             (End::Killed(sentence), RunOutcome::Killed(said)) => {
                 sentence == said || (sentence.contains("the heap limit") && said == UNCHECKED)
             }
-            (End::Limit(sentence), RunOutcome::Limit(said)) => sentence == said,
+            (End::Limit(sentence), RunOutcome::Limit(said) | RunOutcome::TimedOut(said)) => sentence == said,
             (End::Threw(part), RunOutcome::Threw(thrown)) => thrown.message.contains(part.as_str()),
             (End::Returned(value), RunOutcome::Returned(returned)) => value == returned,
             _ => false,
