@@ -6,6 +6,7 @@ mod hostile;
 mod limits;
 mod load;
 mod old_kernel;
+mod overrides;
 mod platform;
 mod run;
 mod sandbox;

@@ -8,6 +8,7 @@ mod hostile;
 mod kinds;
 mod outage;
 mod packages;
+mod popular;
 mod publish;
 mod races;
 pub mod registry;
