@@ -1,5 +1,6 @@
 //! The JavaScript host, as a process.
 
+mod answers;
 mod fetch;
 mod globals;
 mod hostile;

@@ -5,6 +5,7 @@ mod bundler;
 mod canary;
 mod cli;
 mod hostile;
+mod in_earnest;
 mod kinds;
 mod outage;
 mod packages;
