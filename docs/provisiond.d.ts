@@ -192,7 +192,10 @@ declare module "provisiond" {
       /** The target's `config`. */
       readonly config: Shape<S, "config", Loose>;
     };
-    /** The target's `connection.properties`, and its secrets as handles. */
+    /**
+     * The target's `connection.properties`, and its secrets as handles. Reading a
+     * secret that there is not throws: `"token" in ctx.connection.secrets` asks.
+     */
     readonly connection: Shape<S, "connection", Loose> & {
       readonly secrets: { readonly [name: string]: SecretHandle };
     };
@@ -222,8 +225,8 @@ declare module "provisiond" {
     /** One sentence for people; cut at 2,000 characters. */
     message?: string | null;
     /**
-     * The id in the external system, 1 to 1,024 characters; a number becomes a
-     * string. Left out or null: the one that is known stays.
+     * The id in the external system, 1 to 1,024 characters; a whole number within
+     * ±(2^53 − 1) becomes a string. Left out or null: the one that is known stays.
      */
     remoteId?: string | number | null;
     /**

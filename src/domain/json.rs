@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 /// Largest integer that JavaScript holds exactly, 2^53 − 1.
-const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
+pub const MAX_SAFE_INTEGER: u64 = 9_007_199_254_740_991;
 
 /// Why a JSON value cannot be kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +34,7 @@ fn check(value: &Value, path: &mut String, depth: usize) -> Result<(), (String, 
     }
     match value {
         Value::String(text) if text.contains('\0') => Err((path.clone(), BadJson::Nul)),
-        Value::Number(number) if number.as_f64().is_none_or(|n| n.abs() > MAX_SAFE_INTEGER) => {
+        Value::Number(number) if number.as_f64().is_none_or(|n| n.abs() > MAX_SAFE_INTEGER as f64) => {
             Err((path.clone(), BadJson::HugeNumber))
         }
         Value::Array(items) => items

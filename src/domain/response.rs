@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
-use super::json::check_storable;
+use super::json::{MAX_SAFE_INTEGER, check_storable};
 use super::status::{ErrorClass, ProvisionStatus, Reason};
 use super::subject::{MAX_ATTRIBUTES, MAX_NAME};
 use super::timestamp::{BadTimestamp, Timestamp};
@@ -175,13 +175,22 @@ pub fn cut_message(text: &str) -> String {
 fn read_remote_id(value: &Value) -> Result<String, BadResponse> {
     let id = match value {
         Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
+        Value::Number(number) => whole_number(number).ok_or_else(|| bad("remoteId", WHOLE_NUMBER))?,
         other => return Err(bad("remoteId", format!("must be a string, not {}", kind_of(other)))),
     };
     if id.is_empty() || id.contains('\0') || id.chars().count() > 4 * MAX_NAME {
         return Err(bad("remoteId", format!("must have 1 to {} characters and no NUL", 4 * MAX_NAME)));
     }
     Ok(id)
+}
+
+const WHOLE_NUMBER: &str = "must be a string, or a whole number within ±(2^53 − 1): JavaScript rounds larger ones, write them as a string from the beginning";
+
+/// The digits of an integer that JavaScript holds exactly: of any other nobody
+/// knows what it was, or how the external system writes it.
+fn whole_number(number: &Number) -> Option<String> {
+    let integer = number.as_i64().filter(|integer| integer.unsigned_abs() <= MAX_SAFE_INTEGER)?;
+    Some(integer.to_string())
 }
 
 fn read_metadata(value: &Value) -> Result<Value, BadResponse> {
@@ -311,6 +320,31 @@ mod tests {
         .map(|value| provision(value).unwrap_err().to_string())
         .collect();
         insta::assert_snapshot!(messages.join("\n"));
+    }
+
+    #[test]
+    fn a_remote_id_is_a_text_or_a_whole_number() {
+        let read = |text: &str| {
+            let value =
+                serde_json::from_str(&format!(r#"{{"status":"provisioned","remoteId":{text}}}"#)).unwrap();
+            provision(value).map(|response| response.remote_id)
+        };
+        for (text, id) in [
+            ("0", "0"),
+            ("-7", "-7"),
+            ("9007199254740991", "9007199254740991"),
+            ("-9007199254740991", "-9007199254740991"),
+            ("\"9007199254740993\"", "9007199254740993"),
+            ("\"1e21\"", "1e21"),
+        ] {
+            assert_eq!(read(text), Ok(Some(id.into())), "{text}");
+        }
+        for text in
+            ["9007199254740992", "-9007199254740992", "18446744073709551615", "1e+21", "1.5", "1e-7", "1e300"]
+        {
+            let expected = BadResponse::Member { member: "remoteId".into(), rule: WHOLE_NUMBER.into() };
+            assert_eq!(read(text), Err(expected), "{text}");
+        }
     }
 
     #[test]

@@ -24,7 +24,9 @@ const HOST: &[ExtensionFileSource] = &[
     ExtensionFileSource::new("ext:provisiond/run.js", ascii_str_include!("bootstrap/run.js")),
     ExtensionFileSource::new("ext:provisiond/samples.js", ascii_str_include!("bootstrap/samples.js")),
     ExtensionFileSource::new("ext:provisiond/scope.js", ascii_str_include!("bootstrap/scope.js")),
+    ExtensionFileSource::new("ext:provisiond/secrets.js", ascii_str_include!("bootstrap/secrets.js")),
     ExtensionFileSource::new("ext:provisiond/signing.js", ascii_str_include!("bootstrap/signing.js")),
+    ExtensionFileSource::new("ext:provisiond/strict_json.js", ascii_str_include!("bootstrap/strict_json.js")),
     ExtensionFileSource::new("ext:provisiond/testing.js", ascii_str_include!("bootstrap/testing.js")),
     ExtensionFileSource::new(
         "ext:provisiond/testing_check.js",

@@ -152,3 +152,51 @@ fn the_map_names_every_module() {
         assert!(map.contains(&format!("[`{module}`]")), "src/lib.rs does not say what `{module}` is for");
     }
 }
+
+/// What other people wrote comes from a registry or a package when it is needed, and
+/// is never part of the repository.
+#[test]
+fn the_repository_holds_nobody_elses_text() {
+    let mut faults = Vec::new();
+    look_for_others(Path::new(env!("CARGO_MANIFEST_DIR")), &mut faults);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// What is no part of it, and where others' things are kept in many projects.
+const NOT_OURS: &[&str] = &[".git", ".cache", "target", "__pycache__"];
+const FOLDERS_OF_OTHERS: &[&str] =
+    &["vendor", "vendored", "third_party", "third-party", "thirdparty", "node_modules", "bower_components"];
+/// How files of others tell whose they are; written so that this file does not.
+const MARKS_OF_OTHERS: &[&str] = &[
+    concat!("copy", "right"),
+    concat!("all rights", " reserved"),
+    concat!("spdx-", "license-identifier"),
+    concat!("@", "license"),
+    concat!("permission is hereby", " granted"),
+    concat!("licensed under", " the"),
+];
+/// How files that hold a licence are called.
+const LICENCES: &[&str] = &["license", "licence", "copying", "notice", "unlicense", "authors", "patents"];
+
+fn look_for_others(folder: &Path, faults: &mut Vec<String>) {
+    let top = folder == Path::new(env!("CARGO_MANIFEST_DIR"));
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().to_lowercase();
+        if NOT_OURS.contains(&name.as_str()) || (top && name == "license") {
+            continue;
+        }
+        if path.is_dir() {
+            if FOLDERS_OF_OTHERS.contains(&name.as_str()) {
+                faults.push(format!("{} is a folder for what others wrote", path.display()));
+            }
+            look_for_others(&path, faults);
+        } else if LICENCES.contains(&name.split(['.', '-']).next().unwrap_or_default()) {
+            faults.push(format!("{} is a licence of somebody else's", path.display()));
+        } else if let Ok(text) = std::fs::read_to_string(&path) {
+            let text = text.to_lowercase();
+            let marks = MARKS_OF_OTHERS.iter().filter(|mark| text.contains(**mark));
+            faults.extend(marks.map(|mark| format!("{} says `{mark}`", path.display())));
+        }
+    }
+}

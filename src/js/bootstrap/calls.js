@@ -2,7 +2,22 @@
 (function () {
 const { core, primordials } = __bootstrap;
 const { op_limits } = core.ops;
-const { MapPrototypeSet, SafeMap, TypeError } = primordials;
+const {
+  ArrayPrototypeJoin,
+  ArrayPrototypePush,
+  MapPrototypeForEach,
+  MapPrototypeGetSize,
+  MapPrototypeSet,
+  SafeMap,
+  SafeRegExp,
+  SafeSet,
+  SetPrototypeAdd,
+  SetPrototypeDelete,
+  SetPrototypeForEach,
+  SetPrototypeGetSize,
+  StringPrototypeReplace,
+  TypeError,
+} = primordials;
 const { HostCallError } = core.loadExtScript("ext:provisiond/thrown.js");
 
 const { 0: MAX_CALLS } = op_limits();
@@ -24,5 +39,48 @@ function awaitAnswer(run, number, call) {
   MapPrototypeSet(run.calls, number, call);
 }
 
-return { awaitAnswer, nextCall };
+// A request that the daemon has not heard of; `settle` ends it.
+function addUnsent(run, { method, url, effect }) {
+  const request = { __proto__: null, method, url, effect, awaitsHead: true };
+  run.unsent ??= new SafeSet();
+  SetPrototypeAdd(run.unsent, request);
+  return () => {
+    if (run.unsent !== null) SetPrototypeDelete(run.unsent, request);
+  };
+}
+
+// Methods that change nothing, of which a lost one is no loss.
+const READS = { __proto__: null, GET: true, HEAD: true, OPTIONS: true, PROPFIND: true, QUERY: true, REPORT: true, SEARCH: true };
+// Not to be told: who logs in, what is asked for.
+const PRIVATE_PARTS = new SafeRegExp("(?<=^[^/]*//)[^/@]*@|[?#].*$", "gs");
+const MAX_NAMED = 3;
+
+// The requests of a run that have no answer as yet, as a sentence, and whether one
+// of them may change something; null when there are none. Those that are aborted
+// are none any more, nor are those whose body is still coming.
+function unanswered(run) {
+  const sent = run.calls !== null && MapPrototypeGetSize(run.calls) > 0;
+  const unsent = run.unsent !== null && SetPrototypeGetSize(run.unsent) > 0;
+  if (!sent && !unsent) return null;
+  const names = [];
+  let writes = false;
+  let count = 0;
+  const add = ({ method, url, effect, awaitsHead }) => {
+    if (awaitsHead !== true) return;
+    if (++count <= MAX_NAMED) ArrayPrototypePush(names, `${method} ${StringPrototypeReplace(url, PRIVATE_PARTS, "")}`);
+    writes ||= effect === null ? !READS[method] : effect === "write";
+  };
+  if (sent) MapPrototypeForEach(run.calls, add);
+  if (unsent) SetPrototypeForEach(run.unsent, add);
+  if (count === 0) return null;
+  const more = count > MAX_NAMED ? ` and ${count - MAX_NAMED} more` : "";
+  const what = `${ArrayPrototypeJoin(names, ", ")}${more} ${count === 1 ? "was" : "were"} under way`;
+  return {
+    __proto__: null,
+    writes,
+    sentence: `logic answered while ${what}: an \`await\` is missing, or it should be aborted`,
+  };
+}
+
+return { addUnsent, awaitAnswer, nextCall, unanswered };
 })();

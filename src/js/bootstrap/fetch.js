@@ -1,6 +1,7 @@
 // `fetch`, done by the daemon.
 (function () {
 const { core, primordials } = __bootstrap;
+const { createTimer } = core;
 const { op_call_bytes, op_call_text, op_cancel_call, op_limits, op_parse_url, op_take_body } = core.ops;
 const {
   ArrayPrototypePush,
@@ -21,7 +22,7 @@ const { fromInnerResponse, nullBodyStatus } = core.loadExtScript("ext:deno_fetch
 const { ReadableStream, ReadableStreamPrototype, readableStreamCollectIntoUint8Array, TransformStream } = core
   .loadExtScript("ext:deno_web/06_streams.js");
 const { AbortSignalPrototype, add, remove } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
-const { awaitAnswer, nextCall } = core.loadExtScript("ext:provisiond/calls.js");
+const { addUnsent, awaitAnswer, nextCall } = core.loadExtScript("ext:provisiond/calls.js");
 const { current } = core.loadExtScript("ext:provisiond/run.js");
 const { HostCallError } = core.loadExtScript("ext:provisiond/thrown.js");
 
@@ -40,11 +41,20 @@ function fetch(input, init = undefined) {
     }
     const { signal } = request;
     const collected = readableStreamCollectIntoUint8Array(upTo(MAX_BODY, body.stream, signal));
-    return PromisePrototypeThen(collected, (bytes) => {
-      if (signal?.aborted) throw signal.reason;
-      request.body = bytes;
-      return send(run, request);
-    });
+    const settle = addUnsent(run, request);
+    return PromisePrototypeThen(
+      collected,
+      (bytes) => {
+        settle();
+        if (signal?.aborted) throw signal.reason;
+        request.body = bytes;
+        return send(run, request);
+      },
+      (error) => {
+        settle();
+        throw error;
+      },
+    );
   } catch (error) {
     return PromiseReject(error);
   }
@@ -129,7 +139,7 @@ function general(input, init) {
 
 function send(run, request) {
   const { method, url, redirect, headers, body, signal, effect } = request;
-  if (run.scripted !== null && !run.ended) return run.scripted(request);
+  if (run.scripted !== null && !run.ended) return ask(run, request);
   if (body !== null && sizeOf(body) > MAX_BODY) {
     throw bodyTooLarge();
   }
@@ -140,13 +150,31 @@ function send(run, request) {
   }
   const number = nextCall(run, "fetch");
   return new Promise((resolve, reject) => {
-    const call = new Call(run, number, url, method, signal, resolve, reject);
+    const call = new Call(run, number, request, resolve, reject);
     awaitAnswer(run, number, call);
     if (body === null || typeof body === "string") {
       op_call_text(run.id, number, head, body ?? "");
     } else {
       op_call_bytes(run.id, number, head, body);
     }
+  });
+}
+
+// Answered by a test: no sooner than a request that is sent, after whatever logic
+// does next, and given up by its signal as well.
+function ask(run, request) {
+  const { signal } = request;
+  const settle = addUnsent(run, request);
+  return new Promise((resolve, reject) => {
+    const onAbort = () => done(reject, signal.reason);
+    const done = (how, what) => {
+      settle();
+      if (signal !== null) signal[remove](onAbort);
+      how(what);
+    };
+    const later = (how) => (what) => void createTimer(() => done(how, what), 0, undefined, false, true, true);
+    if (signal !== null) signal[add](onAbort);
+    PromisePrototypeThen(run.scripted(request), later(resolve), later(reject));
   });
 }
 
@@ -158,12 +186,14 @@ function sizeOf(body) {
 
 // A request on its way, then an answer whose body may still be coming.
 class Call {
-  constructor(run, number, url, method, signal, resolve, reject) {
+  constructor(run, number, { url, method, signal, effect }, resolve, reject) {
     this.run = run;
     this.number = number;
     this.url = url;
     this.method = method;
     this.signal = signal;
+    this.effect = effect;
+    this.awaitsHead = true;
     this.resolve = resolve;
     this.rejectHead = reject;
     // Of the body that is coming.
@@ -178,6 +208,7 @@ class Call {
 
   reply(head, body) {
     const { 5: more } = head;
+    this.awaitsHead = false;
     if (!more) this.settled();
     const content = more ? this.stream(body) : { body: contentOf(body), consumed: false };
     this.resolve(fromInnerResponse(innerResponse(this, head, content), "immutable"));
@@ -265,7 +296,7 @@ function innerResponse(call, head, content) {
 
 // As answers make them: with the body there, and with it coming.
 function sampleResponses() {
-  const call = new Call(null, 0, "", "GET", null);
+  const call = new Call(null, 0, { __proto__: null, url: "", method: "GET", signal: null, effect: null });
   const head = [200, "", "https://a.example/", true, [["a", "b"]], false];
   const make = (content) => fromInnerResponse(innerResponse(call, head, content), "immutable");
   return [make({ body: "a", consumed: false }), make(call.stream("a"))];

@@ -2,9 +2,10 @@
 // change what another one meets.
 //
 // Freezing alone would break innocent code: assigning to a property that is
-// read-only on the prototype throws (the "override mistake"). The properties
-// that are commonly assigned on instances become accessors whose setter defines
-// the property on the instance.
+// read-only on the prototype throws (the "override mistake"). What objects and
+// subclasses may want to have of their own becomes an accessor, whose setter
+// defines the property on the one that it is assigned to. Reading it costs a call,
+// about 20 ns.
 (function () {
 const { primordials } = __bootstrap;
 const {
@@ -42,29 +43,43 @@ const COMMON = {
   valueOf: true,
 };
 
-// The engine looks `constructor` up on these again and again (for species, for
-// every `await`); an accessor would slow each look-up.
-function looksUpConstructor(value) {
-  return value === Promise.prototype || value === Array.prototype || value === RegExp.prototype ||
-    value === ArrayBuffer.prototype || value === ReflectGetPrototypeOf(Uint8Array.prototype);
+const ObjectPrototype = Object.prototype;
+const IteratorPrototype = ReflectGetPrototypeOf(ReflectGetPrototypeOf([][SymbolIterator]()));
+const AsyncIteratorPrototype = ReflectGetPrototypeOf(ReflectGetPrototypeOf(async function* () {}.prototype));
+
+// Values of these have no properties of their own, and their methods are called
+// more than any others.
+const PRIMITIVES = new SafeSet([
+  String.prototype,
+  Number.prototype,
+  Boolean.prototype,
+  Symbol.prototype,
+  BigInt.prototype,
+]);
+
+// Which properties of an object may be assigned on what inherits from it.
+function assignable(owner) {
+  if (owner === ObjectPrototype) return (key) => key !== "__proto__";
+  if (owner === console) return () => true;
+  if (owner === AsyncIteratorPrototype || ObjectHasOwn(owner, "next")) return () => true;
+  if (isPrototype(owner)) {
+    return SetPrototypeHas(PRIMITIVES, owner) ? (key) => typeof key === "string" && COMMON[key] === true : () => true;
+  }
+  return isConstructor(owner) ? () => true : null;
 }
 
-const ObjectPrototype = Object.prototype;
-// Libraries that are functions have members of their own, such as lodash's `bind`.
-const FunctionPrototype = Function.prototype;
-const IteratorPrototype = ReflectGetPrototypeOf(ReflectGetPrototypeOf([][SymbolIterator]()));
-
-function isAssigned(owner, key) {
-  if (owner === ObjectPrototype) return key !== "__proto__";
-  if (owner === IteratorPrototype && (key === SymbolIterator || key === SymbolToStringTag)) return true;
-  if (owner === FunctionPrototype && key === "bind") return true;
-  if (key === "constructor" && looksUpConstructor(owner)) return false;
-  return typeof key === "string" && COMMON[key] === true;
+function isConstructor(value) {
+  return typeof value === "function" && ObjectHasOwn(value, "prototype") &&
+    isPrototype(ObjectGetOwnPropertyDescriptor(value, "prototype").value);
 }
 
 // Objects with a `constructor` that names them as its prototype.
 function isPrototype(value) {
-  const constructor = ReflectGetOwnPropertyDescriptor(value, "constructor")?.value;
+  if (!isObject(value)) return false;
+  // The one whose `constructor` is an accessor in the language.
+  if (value === IteratorPrototype) return true;
+  const found = ReflectGetOwnPropertyDescriptor(value, "constructor");
+  const constructor = found?.get === undefined ? found?.value : found.get.originalValue;
   return typeof constructor === "function" && ObjectHasOwn(constructor, "prototype") &&
     ObjectGetOwnPropertyDescriptor(constructor, "prototype").value === value;
 }
@@ -76,6 +91,8 @@ function allowAssigning(owner, key, descriptor, found) {
       return value;
     },
     set(next) {
+      // As in `Date.now = Date.now || polyfill`.
+      if (this === owner && next === value) return;
       if (this === owner || (typeof this !== "object" && typeof this !== "function") || this === null) {
         throw new TypeError(`cannot assign to read-only property '${String(key)}'`);
       }
@@ -86,6 +103,9 @@ function allowAssigning(owner, key, descriptor, found) {
     },
   };
   ArrayPrototypePush(found, access.get, access.set);
+  // How it is told by convention that this stands for a plain property: packages
+  // that look into descriptors go by it.
+  ReflectDefineProperty(access.get, "originalValue", { __proto__: null, value });
   ReflectDefineProperty(owner, key, {
     __proto__: null,
     get: access.get,
@@ -111,8 +131,8 @@ function tameErrors() {
 }
 
 // `samples` makes some of all that logic can have, `more` are values that no global
-// names.
-function freezeAll(scope, samples, more) {
+// names, `web` are the names of the globals that are not the language's.
+function freezeAll(scope, samples, more, web) {
   tameErrors();
   const frozen = new SafeSet();
   SetPrototypeAdd(frozen, scope);
@@ -122,7 +142,7 @@ function freezeAll(scope, samples, more) {
   freezeFrom(found, frozen);
   // Made now, they cannot add to what is frozen.
   freezeFrom(shared(samples(), frozen), frozen);
-  pin(scope);
+  pin(scope, web);
 }
 
 function freezeFrom(found, frozen) {
@@ -214,30 +234,37 @@ function given(value, get) {
 
 function freezeOne(value, found) {
   ArrayPrototypePush(found, ReflectGetPrototypeOf(value));
-  const assignable = isPrototype(value) || value === IteratorPrototype;
+  const isAssigned = assignable(value);
   const keys = ReflectOwnKeys(value);
   for (let i = 0; i < keys.length; i++) {
     const descriptor = ReflectGetOwnPropertyDescriptor(value, keys[i]);
     push(found, descriptor);
-    const isData = ObjectHasOwn(descriptor, "value") && descriptor.configurable;
-    if (assignable && isData && isAssigned(value, keys[i])) {
-      allowAssigning(value, keys[i], descriptor, found);
-    }
+    if (isAssigned === null || !descriptor.configurable || !ObjectHasOwn(descriptor, "value")) continue;
+    // Where it is read-only anyway, in every engine, it stays so.
+    const isOpen = descriptor.writable || (value === IteratorPrototype && keys[i] === SymbolToStringTag);
+    if (isOpen && isAssigned(keys[i])) allowAssigning(value, keys[i], descriptor, found);
   }
   ObjectFreeze(value);
 }
 
-// The globals themselves can be added to, but not replaced.
-function pin(scope) {
+// The globals themselves can be added to, but not replaced. What inherits from the
+// global object may have its own `fetch` and what belongs to it.
+function pin(scope, web) {
   const names = ReflectOwnKeys(scope);
+  const made = [];
   for (let i = 0; i < names.length; i++) {
     const descriptor = ReflectGetOwnPropertyDescriptor(scope, names[i]);
     if (!descriptor.configurable) continue;
+    if (ObjectHasOwn(web, names[i])) {
+      allowAssigning(scope, names[i], descriptor, made);
+      continue;
+    }
     const pinned = ObjectHasOwn(descriptor, "value")
       ? { __proto__: null, writable: false, configurable: false }
       : { __proto__: null, configurable: false };
     ReflectDefineProperty(scope, names[i], pinned);
   }
+  for (let i = 0; i < made.length; i++) ObjectFreeze(made[i]);
 }
 
 return { freezeAll };

@@ -113,8 +113,18 @@ function performance() {
   return ObjectDefineProperty(performance, SymbolToStringTag, { __proto__: null, value: "Performance" });
 }
 
-// Answers with what all runs share and no global names.
+// What decorators keep their metadata under. Packages that bring it along would add
+// to `Function.prototype`, which is frozen.
+function addMetadata({ Function, Symbol }) {
+  const metadata = Symbol("Symbol.metadata");
+  ObjectDefineProperty(Symbol, "metadata", { __proto__: null, value: metadata });
+  ObjectDefineProperty(Function.prototype, metadata, { __proto__: null, value: null });
+}
+
+// Answers with what all runs share and no global names, and with the globals that
+// are the web's.
 function install(scope) {
+  addMetadata(scope);
   const shared = [load("ext:deno_crypto/00_crypto.js").crypto.subtle];
   for (let i = 0; i < THROWN.length; i++) ArrayPrototypePush(shared, scope[THROWN[i]]);
   load("ext:provisiond/intl.js").install(scope);
@@ -138,7 +148,7 @@ function install(scope) {
       configurable: true,
     });
   }
-  return shared;
+  return { shared, web: added };
 }
 
 return { install };

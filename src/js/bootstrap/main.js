@@ -38,9 +38,9 @@ events.saveGlobalThisReference({
 const { install } = load("ext:provisiond/globals.js");
 const { freezeAll } = load("ext:provisiond/freeze.js");
 const { samples } = load("ext:provisiond/samples.js");
-const shared = install(scope);
+const { shared, web } = install(scope);
 load("ext:provisiond/scope.js").guard(scope);
-freezeAll(scope, samples, shared);
+freezeAll(scope, samples, shared, web);
 
 // Taken away again by the module that exports it.
 scope.__provisiond = { log };

@@ -31,6 +31,10 @@ const {
 } = primordials;
 const { AbortController } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+const { unanswered } = core.loadExtScript("ext:provisiond/calls.js");
+const { console } = core.loadExtScript("ext:provisiond/console.js");
+const { guardSecrets } = core.loadExtScript("ext:provisiond/secrets.js");
+const { stringify } = core.loadExtScript("ext:provisiond/strict_json.js");
 const { describe, HostCallError, toJson } = core.loadExtScript("ext:provisiond/thrown.js");
 
 const { 4: MAX_RETURNED, 9: MAX_TESTS } = op_limits();
@@ -43,6 +47,8 @@ class Run {
     // Host calls without an answer, by number; made when first needed.
     this.calls = null;
     this.callCount = 0;
+    // Requests that are not sent yet, or that a test answers.
+    this.unsent = null;
     this.timers = null;
     this.controller = null;
     this.console = null;
@@ -88,6 +94,7 @@ function begin(id, context) {
   const run = new Run(id);
   // Another name for the same record, rather than a second copy in the frame.
   if (context?.subject?.kind === "account") context.account = context.subject;
+  guardSecrets(context);
   ObjectDefineProperty(context, "signal", {
     __proto__: null,
     get: () => run.signal(),
@@ -108,7 +115,7 @@ function beginTest(id, name) {
   const run = inner(() => PromiseReject(new TypeError("only logic can fetch: call it with `t.run`")));
   drive(run, () => {
     const test = tests[name];
-    const result = test(helpers(logic, inner, end));
+    const result = test(helpers(logic, { start: inner, answer, end }));
     const isPromise = typeof result === "object" && result !== null && typeof result.then === "function";
     // What a test returns is nobody's.
     return isPromise ? PromisePrototypeThen(PromiseResolve(result), () => undefined) : undefined;
@@ -140,9 +147,9 @@ function returned(run, value) {
   if (run.ended) return;
   let text;
   try {
-    text = serialize(value);
+    text = answer(run, value);
   } catch (error) {
-    threw(run, error, "the returned value cannot be written as JSON: ");
+    threw(run, error);
     return;
   }
   if (run.ended) return;
@@ -154,16 +161,30 @@ function returned(run, value) {
   }
 }
 
-function serialize(value) {
-  if (value === undefined) return "null";
-  const text = toJson(value);
-  if (text === undefined) throw new TypeError(`it is a ${typeof value}`);
-  return text;
+// What logic answered, as JSON. It fails where that would not say what was meant,
+// or is said too early.
+function answer(run, value) {
+  let text;
+  try {
+    text = stringify(value, "the returned value", "in the response");
+  } catch (error) {
+    if (error?.errorClass === "logic") throw error;
+    const { message } = JSONParse(describe(error, "the returned value cannot be written as JSON: "));
+    throw new HostCallError(message, "logic");
+  }
+  const forgotten = unanswered(run);
+  if (forgotten === null) return text;
+  // Nothing is lost by a read that is given up, or where it did not work anyway.
+  if (!forgotten.writes || value?.status === "provisionFailed") {
+    console.warn(forgotten.sentence);
+    return text;
+  }
+  throw new HostCallError(forgotten.sentence, "logic");
 }
 
-function threw(run, error, prefix = "") {
+function threw(run, error) {
   if (run.ended) return;
-  const text = describe(error, prefix);
+  const text = describe(error, "");
   if (run.ended) return;
   end(run);
   op_run_threw(run.id, text);
@@ -179,6 +200,7 @@ function end(run) {
   }
   const calls = run.calls;
   run.calls = null;
+  run.unsent = null;
   // Whoever else waits for them, in a later run, would wait for ever.
   if (calls !== null && MapPrototypeGetSize(calls) > 0) {
     const reason = new HostCallError("the run that made this call has ended", "transient");

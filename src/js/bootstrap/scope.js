@@ -3,11 +3,16 @@
 (function () {
 const { primordials } = __bootstrap;
 const {
+  ArrayIsArray,
+  ArrayPrototype,
   FunctionPrototypeBind,
   FunctionPrototypeCall,
+  ObjectCreate,
   ObjectDefineProperty,
   ObjectFreeze,
   ObjectGetOwnPropertyDescriptor,
+  ObjectHasOwn,
+  ObjectIsExtensible,
   ObjectKeys,
   ObjectPreventExtensions,
   ObjectSeal,
@@ -70,6 +75,21 @@ function replace(owner, methods) {
   }
 }
 
+// `length` of `Array.prototype` cannot be an accessor, and what inherits it could not
+// set its own. So whatever is made to inherit from it has one at once.
+function giveLength(object, prototype) {
+  if (prototype !== ArrayPrototype || ArrayIsArray(object)) return;
+  const isObject = (typeof object === "object" && object !== null) || typeof object === "function";
+  if (!isObject || ObjectHasOwn(object, "length") || !ObjectIsExtensible(object)) return;
+  ObjectDefineProperty(object, "length", {
+    __proto__: null,
+    value: 0,
+    writable: true,
+    enumerable: false,
+    configurable: true,
+  });
+}
+
 function guard(scope) {
   watchProxies(scope);
   const { Object, Reflect } = scope;
@@ -79,6 +99,11 @@ function guard(scope) {
   const CLOSED = "closed to additions";
   const INHERITS = "given another prototype";
   replace(Object, {
+    create(prototype, properties) {
+      const made = ObjectCreate(prototype, properties);
+      giveLength(made, prototype);
+      return made;
+    },
     freeze(object) {
       check(object, "frozen");
       return ObjectFreeze(object);
@@ -93,7 +118,9 @@ function guard(scope) {
     },
     setPrototypeOf(object, prototype) {
       check(object, INHERITS);
-      return ObjectSetPrototypeOf(object, prototype);
+      const inheriting = ObjectSetPrototypeOf(object, prototype);
+      giveLength(object, prototype);
+      return inheriting;
     },
   });
   replace(Reflect, {
@@ -103,7 +130,9 @@ function guard(scope) {
     },
     setPrototypeOf(object, prototype) {
       check(object, INHERITS);
-      return ReflectSetPrototypeOf(object, prototype);
+      const done = ReflectSetPrototypeOf(object, prototype);
+      giveLength(object, prototype);
+      return done;
     },
   });
   const KEY = "__proto__";
@@ -112,6 +141,7 @@ function guard(scope) {
     set [KEY](prototype) {
       check(this, INHERITS);
       FunctionPrototypeCall(set, this, prototype);
+      giveLength(this, prototype);
     },
   }, KEY);
   ObjectDefineProperty(Object.prototype, KEY, { __proto__: null, set: guarded.set });

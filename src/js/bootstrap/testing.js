@@ -8,12 +8,15 @@ const { getAsyncContext, setAsyncContext } = core;
 const { Response } = core.loadExtScript("ext:deno_fetch/23_response.js");
 const { inspect } = core.loadExtScript("ext:deno_web/01_console.js");
 const { check, checkAnswer } = core.loadExtScript("ext:provisiond/testing_check.js");
-const { HostCallError, toJson } = core.loadExtScript("ext:provisiond/thrown.js");
+const { guardSecrets } = core.loadExtScript("ext:provisiond/secrets.js");
+const { stringify } = core.loadExtScript("ext:provisiond/strict_json.js");
+const { HostCallError } = core.loadExtScript("ext:provisiond/thrown.js");
 
 const MOMENT = "2026-01-01T00:00:00Z";
 
-// `start` makes a run within the test's own, `end` ends it.
-function helpers(logic, start, end) {
+// `start` makes a run within the test's own, `answer` is what it answers as JSON,
+// `end` ends it.
+function helpers(logic, { start, answer, end }) {
   return {
     async run(options = {}) {
       check(options);
@@ -21,17 +24,18 @@ function helpers(logic, start, end) {
       const requests = [];
       const run = start(scripted(options.answers ?? [], requests));
       const outcome = { response: undefined, error: undefined, requests };
+      const ctx = context(options, run);
       let result;
       setAsyncContext(run);
       try {
-        result = logic(context(options, run));
+        result = logic(ctx);
       } catch (error) {
         outcome.error = error;
       } finally {
         setAsyncContext(test);
       }
       try {
-        outcome.response = checked(await result, options.reason ?? "provision");
+        outcome.response = checked(await result, options.reason ?? "provision", (response) => answer(run, response));
       } catch (error) {
         outcome.error = error;
       }
@@ -48,8 +52,8 @@ function helpers(logic, start, end) {
 }
 
 // What the daemon would not take for a response fails here as it does there.
-function checked(response, reason) {
-  const problem = op_check_response(reason, toJson(response ?? null));
+function checked(response, reason, answer) {
+  const problem = op_check_response(reason, answer(response));
   if (problem !== "") throw new HostCallError(problem, "logic");
   return response;
 }
@@ -104,7 +108,8 @@ function context(options, run) {
   if (made.kind === "account") made_up.account = made;
   Object.defineProperty(made_up, "signal", { get: () => run.signal(), enumerable: false, configurable: true });
   // As deep as what the daemon sends: nothing is shared with the test.
-  const copy = JSON.parse(JSON.stringify(made_up));
+  const copy = JSON.parse(stringify(made_up, "what `t.run` is given", "in what `t.run` is given"));
+  guardSecrets(copy);
   Object.defineProperty(copy, "signal", { get: () => run.signal(), enumerable: false, configurable: true });
   if (copy.account) copy.account = copy.subject;
   return copy;

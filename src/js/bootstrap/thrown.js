@@ -48,7 +48,11 @@ const ESCAPES = new SafeRegExp("\\\\(?:ud[89a-f][0-9a-f]{2}|.)", "g");
 
 // The value as JSON that every reader takes; undefined as `JSON.stringify` does.
 function toJson(value) {
-  const text = JSONStringify(value);
+  return whole(JSONStringify(value));
+}
+
+// JSON without half characters.
+function whole(text) {
   if (text === undefined || !StringPrototypeIncludes(text, "\\ud")) return text;
   return StringPrototypeReplace(text, ESCAPES, (escape) => escape.length === 6 ? "\ufffd" : escape);
 }
@@ -184,5 +188,5 @@ function answerOf(node) {
   return { __proto__: null, status: MathTrunc(status), retryAfter: wait(named) };
 }
 
-return { describe, frames, HostCallError, message, toJson };
+return { describe, frames, HostCallError, message, toJson, whole };
 })();

@@ -8,7 +8,7 @@ use provisiond::domain::status::ErrorClass;
 use provisiond::js::RunOutcome;
 use serde_json::json;
 
-use super::support::{NoCalls, evaluate, run, run_once, run_with, start, texts, thrown, value};
+use super::support::{NoCalls, run, run_once, run_with, start, texts, thrown, value};
 
 #[tokio::test]
 async fn a_function_is_given_the_context_and_returns() {
@@ -17,32 +17,6 @@ async fn a_function_is_given_the_context_and_returns() {
     assert_eq!(value(end), json!({"hello": "Ada \u{1f600} \u{2028} \"quoted\"", "list": [1, null]}));
     assert_eq!(host.in_flight(), 0);
     assert!(host.is_alive());
-}
-
-#[tokio::test]
-async fn returned_values_become_json() {
-    assert_eq!(evaluate("").await, json!(null));
-    assert_eq!(evaluate("return null").await, json!(null));
-    assert_eq!(
-        evaluate("return { a: undefined, b: new Date(0), c: NaN }").await,
-        json!({"b": "1970-01-01T00:00:00.000Z", "c": null})
-    );
-    assert_eq!(evaluate("return { then(resolve) { resolve(7) } }").await, json!(7));
-    assert_eq!(evaluate("return '\\ud800'").await, json!("\u{fffd}"));
-}
-
-#[tokio::test]
-async fn what_is_no_json_is_said_so() {
-    for (body, expected) in [
-        ("return 1n", "the returned value cannot be written as JSON: "),
-        ("const a = {}; a.a = a; return a", "the returned value cannot be written as JSON: "),
-        ("return () => 1", "the returned value cannot be written as JSON: TypeError: it is a function"),
-        ("return Symbol('a')", "the returned value cannot be written as JSON: TypeError: it is a symbol"),
-        ("return { toJSON() { throw new Error('no') } }", "the returned value cannot be written as JSON: no"),
-    ] {
-        let thrown = thrown(run_once(&format!("export default () => {{ {body} }}")).await);
-        assert!(thrown.message.starts_with(expected), "{body}: {thrown:?}");
-    }
 }
 
 #[tokio::test]

@@ -1,2 +1,2 @@
-// end: threw the returned value cannot be written as JSON
+// end: threw the returned value is a BigInt
 return 1n;

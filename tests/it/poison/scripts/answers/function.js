@@ -1,2 +1,2 @@
-// end: threw the returned value cannot be written as JSON: TypeError: it is a function
+// end: threw the returned value is a function
 return () => {};

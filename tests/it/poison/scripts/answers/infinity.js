@@ -1,2 +1,2 @@
-// end: returned null
+// end: threw the returned value is -Infinity
 return -Infinity;

@@ -1,2 +1,2 @@
-// end: threw the returned value cannot be written as JSON: TypeError: it is a symbol
+// end: threw the returned value is a symbol
 return Symbol("x");

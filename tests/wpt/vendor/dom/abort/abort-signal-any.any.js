@@ -1,4 +1,0 @@
-// META: script=./resources/abort-signal-any-tests.js
-
-abortSignalAnySignalOnlyTests(AbortSignal);
-abortSignalAnyTests(AbortSignal, AbortController);
