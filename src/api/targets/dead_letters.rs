@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{ApiState, Endpoint, EngineState};
 use crate::api::sweeps::SweepView;
+use crate::api::turns::Reads;
 use crate::domain::filter::Filter;
 use crate::domain::ids::{SubjectId, TargetId};
 use crate::domain::subject::FieldError;
@@ -76,14 +77,14 @@ struct Wanted {
 /// The groups; with a fingerprint, a page of the accounts of one.
 async fn list(
     _: Authorized<Viewer>,
-    state: web::Data<ApiState>,
+    reads: Reads,
     Id(id): Id<TargetId>,
     Query(wanted): Query<Wanted>,
 ) -> Result<HttpResponse, Problem> {
     let page = Page::read(wanted.limit.as_deref(), wanted.cursor.as_deref())?;
-    let Some(fingerprint) = wanted.fingerprint else { return groups(&state, id).await };
+    let Some(fingerprint) = wanted.fingerprint else { return groups(&reads, id).await };
     let (after, fetch) = (page.after_id()?, page.fetch());
-    let letters = state
+    let letters = reads
         .run(move |connection| {
             targets::find(connection, id)?;
             Ok::<_, Problem>(dead_letters::page(connection, id, &fingerprint, after, fetch)?)
@@ -93,8 +94,8 @@ async fn list(
     Ok(HttpResponse::Ok().json(list))
 }
 
-async fn groups(state: &ApiState, id: TargetId) -> Result<HttpResponse, Problem> {
-    let groups = state
+async fn groups(reads: &Reads, id: TargetId) -> Result<HttpResponse, Problem> {
+    let groups = reads
         .run(move |connection| {
             targets::find(connection, id)?;
             Ok::<_, Problem>(dead_letters::groups(connection, id)?)

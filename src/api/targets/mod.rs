@@ -22,6 +22,7 @@ pub(super) use trial_body::{AnswerBody, script};
 
 use super::subject_json::AccountView;
 use super::{ApiState, Endpoint, EngineState};
+use crate::api::turns::Reads;
 use crate::domain::encoding;
 use crate::domain::filter::Filter;
 use crate::domain::ids::{StoreId, TargetId};
@@ -248,12 +249,12 @@ struct PreviewBody {
 
 async fn preview_filter(
     _: Authorized<Viewer>,
-    state: web::Data<ApiState>,
+    reads: Reads,
     Id(id): Id<TargetId>,
     JsonBody(body): JsonBody<PreviewBody>,
 ) -> Result<HttpResponse, Problem> {
     let wanted = body.filter;
-    let preview = state
+    let preview = reads
         .run(move |connection| {
             let target = targets::find(connection, id)?;
             let source = wanted.unwrap_or(target.settings.filter);
@@ -267,6 +268,8 @@ async fn preview_filter(
         "total": preview.total,
         "entering": preview.entering,
         "leaving": preview.leaving,
+        "judged": preview.judged,
+        "margin": preview.margin,
         "sample": sample,
     })))
 }

@@ -2,8 +2,11 @@
 
 mod accounts;
 mod bad_input;
+mod connections;
 mod containers;
+mod costs;
 mod due_work;
+mod hostile;
 mod import;
 mod support;
 mod tokens;

@@ -11,6 +11,7 @@ mod packages;
 mod publish;
 mod races;
 pub mod registry;
+mod turns;
 
 use provisiond::config::{PackagesConfig, Registry};
 use provisiond::domain::target::Limits;
