@@ -2,6 +2,7 @@
 //! in order. The only module that may use everything.
 
 mod bootstrap;
+mod descriptors;
 mod doctor;
 mod sandbox;
 mod serve;

@@ -16,7 +16,7 @@
 //! | [`logic`] | drafts, packages, bundling, checks, published versions | domain, config, storage, security, js, modules |
 //! | [`observe`] | logging, health | domain |
 //! | [`engine`] | supervisor, targets, workers, mailboxes, timer, completer, sweeps; logic on trial | domain, plan, storage, security, js, egress, observe |
-//! | [`http`] | problem+json, extractors, paging | domain, security, storage, observe |
+//! | [`http`] | the server, problem+json, extractors, paging, queues | domain, security, storage, observe |
 //! | [`api`] | the admin REST API, a file per resource | http, domain, plan, storage, security, logic, engine |
 //! | [`cli`] | the command line | app and what it wires |
 //! | [`app`] | the composition root | everything |

@@ -6,7 +6,8 @@ use chrono::Utc;
 use serde::Deserialize;
 
 use super::subject_json::{AccountBody, AccountPatch, AccountView};
-use super::{ApiState, Endpoint, PREFIX};
+use super::turns::Reads;
+use super::{ApiState, Endpoint, PREFIX, long_list};
 use crate::domain::filter::Filter;
 use crate::domain::ids::SubjectId;
 use crate::domain::subject::{Subject, SubjectDraft, SubjectKind};
@@ -14,10 +15,10 @@ use crate::http::auth::{Editor, Viewer};
 use crate::http::etag::etag;
 use crate::http::path::{Id, Path};
 use crate::http::query::Query;
-use crate::http::{Authorized, IfMatch, JsonBody, List, Page, Problem};
-use crate::storage::stores;
+use crate::http::{Authorized, IfMatch, JsonBody, Page, Problem};
 use crate::storage::subject_list::{self, Wanted};
 use crate::storage::subjects::{self, SubjectPatch};
+use crate::storage::{Connection, stores};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -55,21 +56,21 @@ impl ListQuery {
 
 async fn list(
     _: Authorized<Viewer>,
-    state: web::Data<ApiState>,
+    reads: Reads,
     Path(store): Path<String>,
     Query(query): Query<ListQuery>,
-) -> Result<web::Json<List<AccountView>>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let page = Page::read(query.limit.as_deref(), query.cursor.as_deref())?;
-    let (after, fetch) = (page.after_id()?, page.fetch());
-    let wanted = query.wanted()?;
-    let rows = state
-        .run(move |connection| {
-            let store = stores::find(connection, &store)?;
-            let page = subject_list::page(connection, store.id, &wanted, after, fetch, Utc::now())?;
-            Ok::<_, Problem>(page)
-        })
-        .await?;
-    Ok(web::Json(page.list(rows, |subject| subject.id.to_string())))
+    let (after, wanted) = (page.after_id()?, query.wanted()?);
+    let find = move |connection: &mut Connection| {
+        let store = stores::find(connection, &store)?;
+        let rows = subject_list::sizes(connection, store.id, &wanted, after, page.fetch(), Utc::now())?;
+        Ok(page.found(rows))
+    };
+    let fetch = |connection: &mut Connection, ids: &[i64]| {
+        Ok(subject_list::load(connection, ids)?.into_iter().map(AccountView::from).collect())
+    };
+    long_list::answer::<AccountView>(reads, find, fetch).await
 }
 
 async fn create(

@@ -8,7 +8,8 @@ use chrono::Utc;
 use serde::Deserialize;
 
 use super::subject_json::{ContainerBody, ContainerPatch, ContainerView, MemberView};
-use super::{ApiState, Endpoint, PREFIX};
+use super::turns::Reads;
+use super::{ApiState, Endpoint, PREFIX, long_list};
 use crate::domain::ids::SubjectId;
 use crate::domain::subject::{Subject, SubjectDraft, SubjectKind};
 use crate::http::auth::{Editor, Viewer};
@@ -16,10 +17,9 @@ use crate::http::etag::etag;
 use crate::http::path::{Id, Path};
 use crate::http::query::Query;
 use crate::http::{Authorized, IfMatch, JsonBody, List, Page, Problem};
-use crate::storage::memberships;
-use crate::storage::stores;
 use crate::storage::subject_list::{self, Wanted};
 use crate::storage::subjects::{self, SubjectPatch};
+use crate::storage::{Connection, memberships, stores};
 
 /// A kind of container, as a type.
 trait Kind: 'static {
@@ -74,21 +74,22 @@ struct ListQuery {
 
 async fn list<K: Kind>(
     _: Authorized<Viewer>,
-    state: web::Data<ApiState>,
+    reads: Reads,
     Path(store): Path<String>,
     Query(query): Query<ListQuery>,
-) -> Result<web::Json<List<ContainerView>>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let page = Page::read(query.limit.as_deref(), query.cursor.as_deref())?;
-    let (after, fetch) = (page.after_id()?, page.fetch());
+    let after = page.after_id()?;
     let wanted = Wanted { kind: K::KIND, user_name: None, external_id: query.external_id, filter: None };
-    let rows = state
-        .run(move |connection| {
-            let store = stores::find(connection, &store)?;
-            let page = subject_list::page(connection, store.id, &wanted, after, fetch, Utc::now())?;
-            Ok::<_, Problem>(page)
-        })
-        .await?;
-    Ok(web::Json(page.list(rows, |subject| subject.id.to_string())))
+    let find = move |connection: &mut Connection| {
+        let store = stores::find(connection, &store)?;
+        let rows = subject_list::sizes(connection, store.id, &wanted, after, page.fetch(), Utc::now())?;
+        Ok(page.found(rows))
+    };
+    let fetch = |connection: &mut Connection, ids: &[i64]| {
+        Ok(subject_list::load(connection, ids)?.into_iter().map(ContainerView::from).collect())
+    };
+    long_list::answer::<ContainerView>(reads, find, fetch).await
 }
 
 async fn create<K: Kind>(

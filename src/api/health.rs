@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 
 use super::ApiState;
 use crate::http::{Problem, guard};
-use crate::storage::stores;
+use crate::storage::{Pool, stores};
 
 pub(super) fn configure(config: &mut web::ServiceConfig) {
     let refuse = || async { Err::<&'static str, _>(guard::method_not_allowed("GET, HEAD")) };
@@ -29,6 +29,6 @@ async fn healthy() -> HttpResponse {
 }
 
 async fn ready(state: web::Data<ApiState>) -> Result<HttpResponse, Problem> {
-    state.run(|connection| stores::list(connection, 0, 1)).await?;
+    state.db.run(Pool::Auth, |connection| stores::list(connection, 0, 1)).await?;
     Ok(HttpResponse::Ok().body("ok\n"))
 }

@@ -10,6 +10,7 @@ mod endpoint;
 pub mod health;
 mod held;
 pub mod import;
+mod long_list;
 pub mod openapi;
 mod packages;
 mod provisions;
@@ -21,16 +22,18 @@ mod subject_json;
 mod sweeps;
 mod targets;
 pub mod tokens;
+mod turns;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, HttpMessage as _, web};
 
-use crate::http::{Kind, Problem, auth, guard};
+use crate::http::{Client, Kind, Problem, auth, guard};
 
 pub use endpoint::Endpoint;
 pub use state::{ApiLimits, ApiState, EngineState};
+pub use turns::{makers, reads};
 
 /// Where the API lives.
 pub const PREFIX: &str = "/api/v1";
@@ -71,6 +74,9 @@ async fn authenticate<B: MessageBody>(
     let state = state_of(&request)?;
     let address = request.peer_addr().map(|peer| peer.ip());
     let caller = auth::authenticate(&state.db, request.headers(), address).await?;
+    if let Some(client) = request.conn_data::<Client>() {
+        client.prove();
+    }
     request.extensions_mut().insert(caller);
     next.call(request).await
 }

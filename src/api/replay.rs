@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::targets::{AnswerBody, ChoiceBody, logic_to_run, problem, script};
+use super::turns::Making;
 use super::{ApiState, Endpoint, EngineState, runs};
 use crate::domain::ids::{RunId, TargetId};
 use crate::http::auth::Editor;
@@ -32,6 +33,7 @@ async fn replay(
     _: Authorized<Editor>,
     state: web::Data<ApiState>,
     engine: web::Data<EngineState>,
+    making: Making,
     Id(id): Id<RunId>,
     JsonBody(body): JsonBody<ReplayBody>,
 ) -> Result<HttpResponse, Problem> {
@@ -49,7 +51,7 @@ async fn replay(
         Ok::<_, Problem>((run, kept, target))
     });
     let (run, kept, target) = found.await?;
-    let logic = logic_to_run(&state, &engine, target.id, target.logic_version, choice).await?;
+    let logic = logic_to_run(&state, &engine, &making, target.id, target.logic_version, choice).await?;
     let origin = logic.origin;
     let ready = engine.trials.replay(run, kept, logic, script).await;
     let ready = ready.map_err(|error| problem(error, Some(origin)))?;

@@ -5,16 +5,17 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ApiState, Endpoint};
+use super::turns::Reads;
+use super::{ApiState, Endpoint, long_list};
 use crate::domain::ids::{RunId, SubjectId, TargetId};
 use crate::domain::status::ProvisionStatus;
 use crate::domain::timestamp::Timestamp;
 use crate::http::auth::Viewer;
 use crate::http::path::Id;
 use crate::http::query::Query;
-use crate::http::{Authorized, Kind, List, Page, Problem};
+use crate::http::{Authorized, Kind, Page, Problem};
 use crate::storage::runs::{self, Run, RunQuery};
-use crate::storage::{Connection, replays, targets};
+use crate::storage::{Connection, Measured, replays, targets};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![Endpoint::get("/targets/{id}/runs", list), Endpoint::get("/runs/{id}", show)]
@@ -87,27 +88,39 @@ const MOST_BYTES: i64 = 8 << 20;
 
 async fn list(
     _: Authorized<Viewer>,
-    state: web::Data<ApiState>,
+    reads: Reads,
     Id(id): Id<TargetId>,
     Query(filters): Query<Filters>,
-) -> Result<web::Json<List<RunView>>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let page = Page::read(filters.limit.as_deref(), filters.cursor.as_deref())?;
-    let (after, fetch) = (page.after_id()?, page.fetch());
+    let after = page.after_id()?;
     let query = RunQuery {
         subject: filters.account,
         status: filters.status,
         since: filters.since.map(|Timestamp(time)| time),
         before: (after > 0).then_some(after),
     };
-    let (page, found) = state
-        .run(move |connection| {
-            targets::find(connection, id)?;
-            let page = page.at_most(runs::fitting(connection, id, &query, fetch, MOST_BYTES)?);
-            let found = runs::list(connection, id, &query, page.fetch())?;
-            Ok::<_, Problem>((page, found))
-        })
-        .await?;
-    Ok(web::Json(page.list(found, |run| run.id.to_string())))
+    let find = move |connection: &mut Connection| {
+        targets::find(connection, id)?;
+        let rows = runs::sizes(connection, id, &query, page.fetch())?;
+        let fitting = fitting(&rows);
+        Ok(page.at_most(fitting).found(rows))
+    };
+    let fetch = move |connection: &mut Connection, numbers: &[i64]| {
+        Ok(runs::load(connection, id, numbers)?.into_iter().map(RunView::from).collect())
+    };
+    long_list::answer::<RunView>(reads, find, fetch).await
+}
+
+/// How many runs, of which the first counts in any case, come to no more than a
+/// page may have.
+fn fitting(rows: &[Measured]) -> i64 {
+    let mut left = MOST_BYTES;
+    let fits = |row: &&Measured| {
+        left -= row.size;
+        left >= 0
+    };
+    i64::try_from(rows.iter().take_while(fits).count()).unwrap_or(i64::MAX).max(1)
 }
 
 async fn show(

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::domain::ids::TargetId;
 use crate::engine::EngineHandle;
 use crate::engine::trial::Trials;
 use crate::http::Problem;
+use crate::http::queue::Queue;
 use crate::logic::Workshop;
 use crate::plan::GuardPolicy;
 use crate::security::Sealer;
@@ -24,6 +26,8 @@ pub struct ApiState {
     pub nudge: Nudge,
     /// Caps.
     pub limits: ApiLimits,
+    /// Turns at reads that may be dear.
+    pub reads: Queue,
 }
 
 /// Caps of what a request may bring. The cap of JSON bodies is
@@ -37,11 +41,18 @@ pub struct ApiLimits {
     pub guard: GuardPolicy,
     /// Bad lines that the answer to an import describes; all are counted.
     pub import_errors: usize,
+    /// How long a statement may take that only reads.
+    pub longest_read: Duration,
 }
 
 impl Default for ApiLimits {
     fn default() -> Self {
-        Self { import_line: 1024 * 1024, import_errors: 1_000, guard: GuardPolicy::default() }
+        Self {
+            import_line: 1024 * 1024,
+            import_errors: 1_000,
+            guard: GuardPolicy::default(),
+            longest_read: Duration::from_secs(10),
+        }
     }
 }
 
@@ -97,6 +108,8 @@ pub struct EngineState {
     pub trials: Trials,
     /// Where logic is built and tried.
     pub workshop: Arc<Workshop>,
+    /// Turns at that.
+    pub makers: Queue,
     /// Seals secrets.
     pub sealer: Arc<Sealer>,
     /// Targets that this instance may have.

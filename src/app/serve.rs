@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use actix_web::dev::ServerHandle;
-use actix_web::{App, HttpServer, web};
+use actix_web::web;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::bootstrap::{Database, file, first_token, node_name, own_database, prepare, sealer};
-use super::{AppError, sandbox};
+use super::{AppError, descriptors, sandbox};
 use crate::api::{self, ApiLimits, ApiState, EngineState};
 use crate::config::{Config, Sandbox};
 use crate::egress::Egress;
 use crate::engine::trial::Trials;
 use crate::engine::{self, Deps, EngineHandle, Settings};
 use crate::http::BodyLimit;
+use crate::http::server::{self, ServerLimits};
 use crate::js::HostProgram;
 use crate::logic::Workshop;
 use crate::logic::packages::Packages;
@@ -25,6 +26,7 @@ use crate::storage::{Db, connect};
 /// Runs the daemon until SIGTERM or SIGINT.
 pub fn serve(config: &Config) -> Result<(), AppError> {
     observe::start_logging();
+    descriptors::raise();
     actix_web::rt::System::new().block_on(async {
         // Before anything is started: a signal that comes early must still find
         // somebody who stops it again.
@@ -108,9 +110,15 @@ async fn run(config: &Config, db: Db, signals: Signals) -> Result<(), AppError> 
     let trials = Trials::new(deps.clone());
     let engine = engine::start(deps);
     let most_targets = i64::from(config.limits.max_targets);
-    let state = ApiState { db, nudge: engine.nudge(), limits: api_limits(config) };
-    let wiring = EngineState { engine: engine.clone(), trials, workshop, sealer, most_targets };
-    let server = start_server(listener, state, wiring, config.limits.body)?;
+    let state = ApiState {
+        db,
+        nudge: engine.nudge(),
+        limits: api_limits(config),
+        reads: api::reads(config.database.api_connections),
+    };
+    let wiring =
+        EngineState { engine: engine.clone(), trials, workshop, makers: api::makers(), sealer, most_targets };
+    let server = start_server(listener, state, wiring, config)?;
     let handle = server.handle();
     let stopping = tokio::spawn(stop_on_signal(signals, engine, handle, config.server.drain));
     server.await.map_err(|error| AppError::System(format!("the HTTP server failed: {error}")))?;
@@ -127,7 +135,12 @@ pub(super) fn host_program(config: &Config) -> Result<HostProgram, AppError> {
 }
 
 fn api_limits(config: &Config) -> ApiLimits {
-    ApiLimits { import_line: config.limits.import_line, guard: guard(config), ..ApiLimits::default() }
+    ApiLimits {
+        import_line: config.limits.import_line,
+        guard: guard(config),
+        longest_read: config.database.read_timeout,
+        ..ApiLimits::default()
+    }
 }
 
 fn guard(config: &Config) -> GuardPolicy {
@@ -154,27 +167,27 @@ fn start_server(
     listener: std::net::TcpListener,
     state: ApiState,
     wiring: EngineState,
-    body: usize,
+    config: &Config,
 ) -> Result<actix_web::dev::Server, AppError> {
     let (state, wiring) = (web::Data::new(state), web::Data::new(wiring));
-    let app = move || {
-        App::new()
-            .app_data(state.clone())
-            .app_data(BodyLimit(body))
-            .app_data(wiring.clone())
-            .configure(api::configure)
+    let body = BodyLimit(config.limits.body);
+    let configure = move |service: &mut web::ServiceConfig| {
+        service.app_data(state.clone()).app_data(body).app_data(wiring.clone());
+        api::configure(service);
     };
-    let server = HttpServer::new(app)
-        .workers(2)
-        .disable_signals()
-        .shutdown_timeout(5)
-        // Longer than the idle time of common clients, which then never reuse a
-        // connection in the moment that it is closed.
-        .keep_alive(std::time::Duration::from_secs(90))
-        .client_request_timeout(std::time::Duration::from_secs(30))
-        .listen(listener)
-        .map_err(|error| AppError::System(format!("the HTTP server does not start: {error}")))?;
-    Ok(server.run())
+    server::start(listener, server_limits(config), configure)
+        .map_err(|error| AppError::System(format!("the HTTP server does not start: {error}")))
+}
+
+fn server_limits(config: &Config) -> ServerLimits {
+    let server = &config.server;
+    ServerLimits {
+        connections: descriptors::for_connections(server.max_connections),
+        head: server.head_timeout,
+        body: server.body_timeout,
+        write: server.write_timeout,
+        idle: server.idle_timeout,
+    }
 }
 
 /// First the engine, so that the API can tell meanwhile what still runs.

@@ -1,11 +1,14 @@
 //! Which PostgreSQL the daemon works on.
 
+use std::time::Duration;
+
 use super::error::ConfigError;
 use super::rules::{self, Rule};
 use super::settings::Settings;
 use crate::security::Secret;
 
-pub(super) const KEYS: &[&str] = &["database.url", "database.apiConnections", "database.engineConnections"];
+pub(super) const KEYS: &[&str] =
+    &["database.url", "database.apiConnections", "database.engineConnections", "database.readTimeout"];
 
 /// `[database]`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +21,9 @@ pub struct DatabaseConfig {
     pub api_connections: u32,
     /// `engineConnections`: for the engine, by default 8.
     pub engine_connections: u32,
+    /// `readTimeout`: the longest that a statement of the API may take which only
+    /// reads, by default `10s`.
+    pub read_timeout: Duration,
 }
 
 impl DatabaseConfig {
@@ -30,6 +36,9 @@ impl DatabaseConfig {
         Ok(Self {
             url: settings.read("database.url", url)?,
             api_connections: settings.read("database.apiConnections", connections())?.unwrap_or(4),
+            read_timeout: settings
+                .read("database.readTimeout", rules::duration("10s", "100ms", "2m"))?
+                .unwrap_or(Duration::from_secs(10)),
             engine_connections: settings.read("database.engineConnections", connections())?.unwrap_or(8),
         })
     }

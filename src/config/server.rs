@@ -9,7 +9,16 @@ use super::error::{ConfigError, Origin};
 use super::rules::{self, Rule};
 use super::settings::Settings;
 
-pub(super) const KEYS: &[&str] = &["server.listen", "server.dataDir", "server.drain"];
+pub(super) const KEYS: &[&str] = &[
+    "server.listen",
+    "server.dataDir",
+    "server.drain",
+    "server.maxConnections",
+    "server.headTimeout",
+    "server.bodyTimeout",
+    "server.writeTimeout",
+    "server.idleTimeout",
+];
 
 /// `[server]`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +31,21 @@ pub struct ServerConfig {
     pub data_dir: PathBuf,
     /// `drain`: how long runs may go on after SIGTERM, by default `30s`.
     pub drain: Duration,
+    /// `maxConnections`: that are open at a time, by default 512; never more than
+    /// half of the descriptors that the process may have.
+    pub max_connections: usize,
+    /// `headTimeout`: how long the head of a request may take, by default `10s`.
+    pub head_timeout: Duration,
+    /// `bodyTimeout`: how long the daemon waits for the next kilobyte of a body,
+    /// by default `60s`.
+    pub body_timeout: Duration,
+    /// `writeTimeout`: how long a client may take no more than 64 KiB of an answer
+    /// that it has not taken in one go, by default `30s`.
+    pub write_timeout: Duration,
+    /// `idleTimeout`: how long a connection lies idle between requests, by default
+    /// `90s`: longer than with common clients, which then never reuse a connection
+    /// in the moment that it is closed.
+    pub idle_timeout: Duration,
 }
 
 impl ServerConfig {
@@ -29,6 +53,10 @@ impl ServerConfig {
         let address = Rule::new("an address and port such as \"127.0.0.1:8470\"", |text| text.parse().ok());
         let path =
             Rule::new("an absolute path", |text| Path::new(text).is_absolute().then(|| PathBuf::from(text)));
+        let time = |key, default| {
+            let set = settings.read(key, rules::duration("30s", "100ms", "1h"))?;
+            Ok(set.unwrap_or(Duration::from_secs(default)))
+        };
         let as_root = nix::unistd::Uid::effective().is_root();
         Ok(Self {
             listen: settings.read("server.listen", address)?.unwrap_or(([127, 0, 0, 1], 8470).into()),
@@ -39,6 +67,13 @@ impl ServerConfig {
             drain: settings
                 .read("server.drain", rules::duration("30s", "0s", "10m"))?
                 .unwrap_or(Duration::from_secs(30)),
+            max_connections: settings
+                .read("server.maxConnections", rules::number(16, 100_000))?
+                .unwrap_or(512),
+            head_timeout: time("server.headTimeout", 10)?,
+            body_timeout: time("server.bodyTimeout", 60)?,
+            write_timeout: time("server.writeTimeout", 30)?,
+            idle_timeout: time("server.idleTimeout", 90)?,
         })
     }
 }

@@ -31,7 +31,12 @@ fn everything_has_a_default() {
     let config = from_env(&[]).unwrap();
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:8470");
     assert_eq!(config.server.drain, Duration::from_secs(30));
-    assert_eq!(config.database, DatabaseConfig { url: None, api_connections: 4, engine_connections: 8 });
+    let server = config.server;
+    let timeouts = [server.head_timeout, server.body_timeout, server.write_timeout, server.idle_timeout];
+    assert_eq!((server.max_connections, timeouts), (512, [10, 60, 30, 90].map(Duration::from_secs)));
+    let (api_connections, engine_connections, read_timeout) = (4, 8, Duration::from_secs(10));
+    let database = DatabaseConfig { url: None, api_connections, engine_connections, read_timeout };
+    assert_eq!(config.database, database);
     assert_eq!(config.engine.run_again_floor, Duration::from_secs(10));
     assert_eq!(config.engine.poll_interval, Duration::from_secs(60));
     assert_eq!(config.engine.breaker_probe, Duration::from_secs(5));
@@ -45,6 +50,23 @@ fn everything_has_a_default() {
     assert_eq!(config.limits.log_retention_days, 30);
     assert_eq!(config.limits.replay_retention_days, 7);
     assert_eq!((config.security.master_key, config.security.sandbox), (None, Sandbox::Preferred));
+}
+
+#[test]
+fn limits_of_connections_are_bounded_themselves() {
+    let config = from_file("[server]\nmaxConnections = 16\nheadTimeout = \"100ms\"\n").unwrap();
+    assert_eq!((config.server.max_connections, config.server.head_timeout), (16, Duration::from_millis(100)));
+    for (key, value) in [
+        ("maxConnections", "15"),
+        ("maxConnections", "100001"),
+        ("headTimeout", "\"99ms\""),
+        ("bodyTimeout", "\"2h\""),
+        ("writeTimeout", "\"0s\""),
+        ("idleTimeout", "1"),
+    ] {
+        let error = from_file(&format!("[server]\n{key} = {value}\n")).unwrap_err();
+        assert!(error.contains(&format!("server.{key}")) && error.contains("from"), "{error}");
+    }
 }
 
 #[test]

@@ -206,7 +206,7 @@ async fn attempt(
     let outcome = loop {
         let (shared, links) = (batch.clone(), links.clone());
         match db.run(Pool::Engine, move |connection| complete(connection, &shared, &links)).await {
-            Err(DbError::Unavailable(reason) | DbError::DiskFull(reason)) => {
+            Err(DbError::Unavailable(reason) | DbError::TooSlow(reason) | DbError::DiskFull(reason)) => {
                 log::warn!("{} results wait for the database: {reason}", batch.len());
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(LONGEST_WAIT);

@@ -43,7 +43,7 @@ impl Caller {
 pub async fn authenticate(db: &Db, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Caller, Problem> {
     let token = bearer(headers).ok_or_else(|| challenge("", "send `Authorization: Bearer <token>`"))?;
     let hash = token.hash();
-    let record = db.run(Pool::Api, move |connection| tokens::verify(connection, &hash, Utc::now())).await?;
+    let record = db.run(Pool::Auth, move |connection| tokens::verify(connection, &hash, Utc::now())).await?;
     match record {
         Some(record) => Ok(Caller { token: record.id, name: record.name, role: record.role, address }),
         None => Err(challenge(", error=\"invalid_token\"", "the token is unknown, expired or revoked")),

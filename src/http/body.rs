@@ -89,6 +89,9 @@ fn too_large(limit: usize) -> Problem {
 
 impl From<PayloadError> for Problem {
     fn from(error: PayloadError) -> Self {
+        if matches!(&error, PayloadError::Io(error) if error.kind() == std::io::ErrorKind::TimedOut) {
+            return Self::new(Kind::Timeout, "nothing more of the body came within `server.bodyTimeout`");
+        }
         Self::new(Kind::Malformed, format!("the body broke off: {error}"))
     }
 }

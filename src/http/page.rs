@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Problem;
 use super::query::Query;
+use crate::storage::Measured;
 
 /// Items on a page when the caller does not say.
 const DEFAULT_LIMIT: i64 = 50;
@@ -21,6 +22,15 @@ pub struct Page {
     pub limit: i64,
     /// The key after which the page begins; `None` on the first one.
     pub after: Option<String>,
+}
+
+/// What is on a page whose items are not fetched yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The items.
+    pub items: Vec<Measured>,
+    /// Where the next page begins; `None` on the last one.
+    pub next: Option<String>,
 }
 
 /// A page of a list.
@@ -88,6 +98,12 @@ impl Page {
     /// a next page.
     pub const fn fetch(&self) -> i64 {
         self.limit + 1
+    }
+
+    /// What of the rows found, one more than the page has, is on it.
+    pub fn found(&self, rows: Vec<Measured>) -> Found {
+        let List { items, next } = self.list(rows, |row| row.id.to_string());
+        Found { items, next }
     }
 
     /// Makes the answer of what was fetched; `key` is what the page after an

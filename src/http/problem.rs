@@ -59,10 +59,14 @@ kinds! {
     State "state" CONFLICT "The present state does not permit this";
     /// The version is another one by now.
     VersionMismatch "version-mismatch" PRECONDITION_FAILED "It has changed meanwhile";
+    /// The body did not come in time.
+    Timeout "timeout" REQUEST_TIMEOUT "The body came too slowly";
     /// The body is over its cap.
     TooLarge "too-large" PAYLOAD_TOO_LARGE "The body is too large";
     /// The body's media type is not one of those understood.
     UnsupportedMediaType "unsupported-media-type" UNSUPPORTED_MEDIA_TYPE "The media type is not supported";
+    /// It takes the database too long.
+    TooDear "too-dear" UNPROCESSABLE_ENTITY "It takes too long";
     /// Fields break rules.
     Validation "validation" UNPROCESSABLE_ENTITY "Fields break rules";
     /// A defect of the daemon.
@@ -190,6 +194,12 @@ impl From<DbError> for Problem {
                 log::warn!("{error}");
                 let detail = "the database is not available; try again later";
                 Self::new(Kind::Unavailable, detail).with_header(header::RETRY_AFTER, RETRY_AFTER)
+            }
+            DbError::TooSlow(_) => {
+                log::warn!("{error}");
+                let detail = "the database took longer over this than it may: ask for less, by a simpler filter or a \
+                    shorter page, or try again later";
+                Self::new(Kind::TooDear, detail).with_header(header::RETRY_AFTER, RETRY_AFTER)
             }
             DbError::DiskFull(_) => {
                 log::error!("{error}");

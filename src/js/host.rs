@@ -128,8 +128,7 @@ impl JsHost {
         said.is_ok() && self.shared.state().at_rest
     }
 
-    /// CPU time that the child has used so far, in steps of 10 ms; `None` when it
-    /// is gone.
+    /// CPU time that the child has used so far; `None` when it is gone.
     pub fn cpu(&self) -> Option<std::time::Duration> {
         self.shared.process.cpu().ok()
     }

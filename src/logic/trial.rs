@@ -28,8 +28,10 @@ pub struct TestResult {
     pub log: Vec<ConsoleLine>,
 }
 
-/// All tests together take no longer than so many runs may.
+/// All tests together take no longer than so many runs may …
 const RUNS: u32 = 4;
+/// … and than this: others wait meanwhile.
+const LONGEST: Duration = Duration::from_secs(60);
 
 impl Workshop {
     /// Loads the code in a host of its own and runs its tests, one after
@@ -46,7 +48,7 @@ impl Workshop {
     ) -> Result<Vec<TestResult>, LogicError> {
         // The semaphore is never closed.
         let _turn = self.trials.acquire().await;
-        let longest = limits.wall() * RUNS;
+        let longest = (limits.wall() * RUNS).min(LONGEST);
         let end = Instant::now() + longest;
         let mut host = JsHost::start(&self.program, &code, limits).await?;
         let mut results = Vec::new();

@@ -1,10 +1,15 @@
 //! The connection pools and the one function that uses them.
 
+mod look;
+mod pool;
+
 use std::time::{Duration, Instant};
 
-use diesel::r2d2::{ConnectionManager, CustomizeConnection};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::{Connection as _, PgConnection};
+
+use self::look::Look;
+use self::pool::{ConnectionPool, Session, pool};
 
 /// Why the database did not do something.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +18,9 @@ pub enum DbError {
     /// another try.
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// A statement took longer than it may (SQLSTATE 57014).
+    #[error("the database took too long: {0}")]
+    TooSlow(String),
     /// It has no room left (SQLSTATE 53100).
     #[error("the database has no disk space left: {0}")]
     DiskFull(String),
@@ -58,6 +66,8 @@ fn by_message(message: &str) -> Option<DbError> {
     ];
     if message.contains("No space left on device") {
         Some(DbError::DiskFull(message.to_owned()))
+    } else if message.contains("canceling statement due to statement timeout") {
+        Some(DbError::TooSlow(message.to_owned()))
     } else if AWAY.iter().any(|words| message.contains(words)) {
         Some(DbError::Unavailable(message.to_owned()))
     } else {
@@ -73,15 +83,20 @@ pub enum Pool {
     Api,
     /// Claims, completions, sweeps.
     Engine,
+    /// Who is calling, and whether the database answers: never behind what
+    /// somebody asked for.
+    Auth,
 }
 
-type ConnectionPool = r2d2::Pool<Manager>;
+/// Connections for authentication and health, beside those that are configured.
+pub const AUTH_CONNECTIONS: u32 = 2;
 
 /// A handle on the database; cheap to clone.
 #[derive(Clone)]
 pub struct Db {
     api: ConnectionPool,
     engine: ConnectionPool,
+    auth: ConnectionPool,
 }
 
 impl std::fmt::Debug for Db {
@@ -96,6 +111,7 @@ impl Db {
         Self {
             api: pool(url, api_connections, Session { engine: false }),
             engine: pool(url, engine_connections, Session { engine: true }),
+            auth: pool(url, AUTH_CONNECTIONS, Session { engine: false }),
         }
     }
 
@@ -110,20 +126,36 @@ impl Db {
         let connections = match pool {
             Pool::Api => self.api.clone(),
             Pool::Engine => self.engine.clone(),
+            Pool::Auth => self.auth.clone(),
         };
-        let task = tokio::task::spawn_blocking(move || {
-            let mut connection =
-                connections.get().map_err(|error| DbError::Unavailable(error.to_string()))?;
-            connection.good_at = None;
-            let result = work(&mut connection.inner);
-            connection.good_at = result.is_ok().then(Instant::now);
-            result
+        blocking(move || with(&connections, |connection| work(&mut connection.inner))).await
+    }
+
+    /// The same on a connection of the API for work that only reads, and may be
+    /// dear: no statement of it runs longer than `longest`, and PostgreSQL is told
+    /// to stop when nobody waits any more.
+    pub async fn look<T, E, F>(&self, longest: Duration, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        F: FnOnce(&mut PgConnection) -> Result<T, E> + Send + 'static,
+    {
+        let look = Look::new(self.auth.clone());
+        let (connections, stage) = (self.api.clone(), look.stage());
+        let looked = blocking(move || {
+            with(&connections, |connection| {
+                let _running = stage.begin(connection.backend).ok_or(DbError::Stopping)?;
+                let mut read = connection.inner.build_transaction().read_only();
+                read.run(|connection| {
+                    look::limit(connection, longest)?;
+                    work(connection).map_err(Undone::Work)
+                })
+                .map_err(Undone::into)
+            })
         });
-        match task.await {
-            Ok(result) => result,
-            Err(failure) if failure.is_panic() => std::panic::resume_unwind(failure.into_panic()),
-            Err(_) => Err(DbError::Stopping.into()),
-        }
+        let result = looked.await;
+        look.is_over();
+        result
     }
 
     /// The same for work that only reads: in a transaction in which PostgreSQL
@@ -155,6 +187,31 @@ impl Db {
     }
 }
 
+/// Work with a connection, whose health is noted.
+fn with<T, E: From<DbError>>(
+    connections: &ConnectionPool,
+    work: impl FnOnce(&mut pool::Pooled) -> Result<T, E>,
+) -> Result<T, E> {
+    let mut connection = connections.get().map_err(|error| DbError::Unavailable(error.to_string()))?;
+    connection.good_at = None;
+    let result = work(&mut connection);
+    connection.good_at = result.is_ok().then(Instant::now);
+    result
+}
+
+/// Work away from the reactor.
+async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<DbError> + Send + 'static,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(failure) if failure.is_panic() => std::panic::resume_unwind(failure.into_panic()),
+        Err(_) => Err(DbError::Stopping.into()),
+    }
+}
+
 /// Why work in a transaction was not done.
 enum Undone<E> {
     Work(E),
@@ -173,93 +230,6 @@ impl<E: From<DbError>> Undone<E> {
             Self::Work(error) => error,
             Self::Db(error) => DbError::from(error).into(),
         }
-    }
-}
-
-/// How long a connection that did its work counts as alive without a test: a
-/// test is a round trip, as dear as many a statement.
-const TRUSTED: Duration = Duration::from_secs(1);
-
-/// A connection, and when it last did what it was asked for.
-struct Pooled {
-    inner: PgConnection,
-    good_at: Option<Instant>,
-}
-
-/// Tests connections that rested or failed before they are handed out.
-struct Manager(ConnectionManager<PgConnection>);
-
-impl r2d2::ManageConnection for Manager {
-    type Connection = Pooled;
-    type Error = diesel::r2d2::Error;
-
-    fn connect(&self) -> Result<Pooled, Self::Error> {
-        Ok(Pooled { inner: self.0.connect()?, good_at: None })
-    }
-
-    fn is_valid(&self, connection: &mut Pooled) -> Result<(), Self::Error> {
-        match connection.good_at {
-            Some(at) if at.elapsed() < TRUSTED => Ok(()),
-            _ => self.0.is_valid(&mut connection.inner),
-        }
-    }
-
-    fn has_broken(&self, connection: &mut Pooled) -> bool {
-        self.0.has_broken(&mut connection.inner)
-    }
-}
-
-fn pool(url: &str, connections: u32, session: Session) -> ConnectionPool {
-    r2d2::Pool::builder()
-        .max_size(connections)
-        .min_idle(Some(1))
-        .connection_timeout(Duration::from_secs(4))
-        .connection_customizer(Box::new(session))
-        .error_handler(Box::new(LogQuietly))
-        .build_unchecked(Manager(ConnectionManager::new(url)))
-}
-
-/// Settings of every session: durable commits, no snapshot forgotten open, no
-/// statement that runs for ever, messages that [`by_message`] can read.
-#[derive(Debug)]
-struct Session {
-    engine: bool,
-}
-
-/// The engine's statements find few rows by their keys, whatever the statistics
-/// say of tables that were empty a moment ago. They are parsed once and planned
-/// each time: a plan that was made for an empty queue is a disaster for a full
-/// one.
-const BY_KEY: &str = "SET plan_cache_mode TO force_custom_plan; SET enable_seqscan TO off; \
-    SET enable_hashjoin TO off; SET enable_mergejoin TO off; SET enable_material TO off";
-
-impl CustomizeConnection<Pooled, diesel::r2d2::Error> for Session {
-    fn on_acquire(&self, connection: &mut Pooled) -> Result<(), diesel::r2d2::Error> {
-        self.set(&mut connection.inner).map_err(diesel::r2d2::Error::QueryError)
-    }
-}
-
-impl Session {
-    fn set(&self, connection: &mut PgConnection) -> diesel::QueryResult<()> {
-        use diesel::connection::SimpleConnection;
-        connection.batch_execute(
-            "SET TIME ZONE 'UTC'; SET synchronous_commit TO on; \
-             SET idle_in_transaction_session_timeout TO '60s'; SET statement_timeout TO '120s'; \
-             SET lock_timeout TO '20s'; SET client_min_messages TO warning; \
-             DO $$ BEGIN PERFORM set_config('lc_messages', 'C', false); \
-             EXCEPTION WHEN insufficient_privilege THEN NULL; END $$",
-        )?;
-        if self.engine { connection.batch_execute(BY_KEY) } else { Ok(()) }
-    }
-}
-
-/// r2d2 would log each failed attempt to connect as an error.
-#[derive(Debug)]
-struct LogQuietly;
-
-impl<E: std::error::Error> r2d2::HandleError<E> for LogQuietly {
-    fn handle_error(&self, error: E) {
-        log::debug!("no connection to the database: {error}");
     }
 }
 

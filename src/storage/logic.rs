@@ -2,8 +2,9 @@
 //! artefacts that hosts run.
 
 use chrono::{DateTime, Utc};
-use diesel::dsl::{exists, not};
+use diesel::dsl::{exists, not, sql};
 use diesel::prelude::*;
+use diesel::sql_types::{Integer, Text};
 use serde_json::Value;
 
 use super::DbError;
@@ -203,6 +204,21 @@ pub fn draft(connection: &mut PgConnection, target: TargetId) -> Result<Option<D
 /// An artefact by its hash.
 pub fn artefact(connection: &mut PgConnection, id: &str) -> Result<Option<Artefact>, DbError> {
     Ok(logic_artefacts::table.find(id).select(Artefact::as_select()).first(connection).optional()?)
+}
+
+/// So many characters of the code of an artefact; fewer at its end.
+pub fn part_of_code(
+    connection: &mut PgConnection,
+    artefact: &str,
+    after: i32,
+    characters: i32,
+) -> Result<Option<String>, DbError> {
+    let part = sql::<Text>("substr(code, ")
+        .bind::<Integer, _>(after.saturating_add(1))
+        .sql(", ")
+        .bind::<Integer, _>(characters)
+        .sql(")");
+    Ok(logic_artefacts::table.find(artefact).select(part).first(connection).optional()?)
 }
 
 /// A published version.

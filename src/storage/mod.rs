@@ -41,7 +41,18 @@ pub mod tokens;
 pub mod trial;
 mod write_back;
 
-pub use db::{Db, DbError, Pool, connect};
+pub use db::{AUTH_CONNECTIONS, Db, DbError, Pool, connect};
 pub use diesel::PgConnection as Connection;
 pub use json_text::JsonText;
 pub use passed::Passed;
+
+/// A row of a list, by its id, and about how many bytes it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, diesel::QueryableByName)]
+pub struct Measured {
+    /// Its id.
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub id: i64,
+    /// Its size as text.
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub size: i64,
+}

@@ -9,8 +9,8 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryableByName, sql_query};
 use serde_json::Value;
 
-use super::DbError;
 use super::schema::runs;
+use super::{DbError, Measured};
 use crate::domain::ids::{RunId, SubjectId, TargetId};
 use crate::domain::status::ProvisionStatus;
 
@@ -65,33 +65,24 @@ pub struct RunQuery {
     pub before: Option<i64>,
 }
 
-/// A page of a target's runs, newest first.
-pub fn list(
+/// The runs on a page of a target's, newest first, by number, with the size of
+/// their lines and exchanges.
+pub fn sizes(
     connection: &mut PgConnection,
     target: TargetId,
     query: &RunQuery,
     limit: i64,
-) -> Result<Vec<Run>, DbError> {
-    Ok(matching(target, query).limit(limit).select(Run::as_select()).load(connection)?)
+) -> Result<Vec<Measured>, DbError> {
+    let size = sql::<BigInt>("octet_length(log::text)::bigint + octet_length(exchanges::text)");
+    let rows: Vec<(i64, i64)> =
+        matching(target, query).limit(limit).select((runs::id, size)).load(connection)?;
+    Ok(rows.into_iter().map(|(id, size)| Measured { id, size }).collect())
 }
 
-/// How many runs of such a page, of which the first counts in any case, come to
-/// no more than `bytes` of lines and exchanges.
-pub fn fitting(
-    connection: &mut PgConnection,
-    target: TargetId,
-    query: &RunQuery,
-    limit: i64,
-    bytes: i64,
-) -> Result<i64, DbError> {
-    let size = sql::<BigInt>("octet_length(log::text)::bigint + octet_length(exchanges::text)");
-    let sizes: Vec<i64> = matching(target, query).limit(limit).select(size).load(connection)?;
-    let mut left = bytes;
-    let fits = |size: &&i64| {
-        left -= **size;
-        left >= 0
-    };
-    Ok(i64::try_from(sizes.iter().take_while(fits).count()).unwrap_or(limit).max(1))
+/// Runs of a target by their numbers, newest first.
+pub fn load(connection: &mut PgConnection, target: TargetId, numbers: &[i64]) -> Result<Vec<Run>, DbError> {
+    let these = matching(target, &RunQuery::default()).filter(runs::id.eq_any(numbers));
+    Ok(these.select(Run::as_select()).load(connection)?)
 }
 
 fn matching(target: TargetId, query: &RunQuery) -> runs::BoxedQuery<'static, Pg> {

@@ -5,9 +5,9 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Nullable, Text};
 
-use super::DbError;
 use super::filter_sql;
 use super::subject_row::SubjectRow;
+use super::{DbError, Measured};
 use crate::domain::filter::Filter;
 use crate::domain::ids::StoreId;
 use crate::domain::subject::{Subject, SubjectKind};
@@ -26,24 +26,25 @@ pub struct Wanted {
 }
 
 /// At most `limit` of the subjects wanted after the id `after`, in the order
-/// of their ids.
+/// of their ids, with their sizes.
 ///
 /// # Errors
 /// Only what the database itself does.
-pub fn page(
+pub fn sizes(
     connection: &mut PgConnection,
     store: StoreId,
     wanted: &Wanted,
     after: i64,
     limit: i64,
     now: DateTime<Utc>,
-) -> Result<Vec<Subject>, DbError> {
+) -> Result<Vec<Measured>, DbError> {
     let filter = wanted.filter.as_ref().map(|filter| filter_sql::compile(filter, 7, now));
     let condition = filter.as_ref().map_or("true", |filter| &filter.sql);
-    let rows: Vec<SubjectRow> = diesel::sql_query(format!(
-        "SELECT {} FROM subjects s WHERE s.store_id = $1 AND s.kind = $2 AND s.id > $3 AND s.deleted_at IS NULL \
+    Ok(diesel::sql_query(format!(
+        "SELECT t.id, octet_length(t::text)::bigint AS size FROM (\
+         SELECT {} FROM subjects s WHERE s.store_id = $1 AND s.kind = $2 AND s.id > $3 AND s.deleted_at IS NULL \
          AND ($4 IS NULL OR lower(s.user_name COLLATE \"C\") = $4) AND ($5 IS NULL OR s.external_id = $5) \
-         AND {condition} ORDER BY s.id LIMIT $6",
+         AND {condition} ORDER BY s.id LIMIT $6) AS t ORDER BY t.id",
         SubjectRow::COLUMNS
     ))
     .bind::<BigInt, _>(store.0)
@@ -53,6 +54,19 @@ pub fn page(
     .bind::<Nullable<Text>, _>(wanted.external_id.as_deref())
     .bind::<BigInt, _>(limit)
     .bind::<Array<Text>, _>(filter.as_ref().map_or(&[][..], |filter| &filter.values))
+    .load(connection)?)
+}
+
+/// Live subjects by their ids, in the order of these.
+///
+/// # Errors
+/// Only what the database itself does.
+pub fn load(connection: &mut PgConnection, ids: &[i64]) -> Result<Vec<Subject>, DbError> {
+    let rows: Vec<SubjectRow> = diesel::sql_query(format!(
+        "SELECT {} FROM subjects s WHERE s.id = ANY($1) AND s.deleted_at IS NULL ORDER BY s.id",
+        SubjectRow::COLUMNS
+    ))
+    .bind::<Array<BigInt>, _>(ids)
     .load(connection)?;
     rows.into_iter().map(SubjectRow::read).collect()
 }

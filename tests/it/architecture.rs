@@ -38,6 +38,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rolldown", &["logic"]),
     ("deno_npm", &["logic"]),
     ("actix_web", &["http", "api", "app"]),
+    ("actix_http", &["http"]),
+    ("actix_service", &["http"]),
     ("actix", &["engine"]),
     ("clap", &["cli"]),
 ];

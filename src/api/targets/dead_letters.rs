@@ -8,6 +8,7 @@ use serde_json::json;
 use super::preview::warnings_of_now;
 use super::{ApiState, Endpoint, EngineState};
 use crate::api::sweeps::SweepView;
+use crate::api::turns::Reads;
 use crate::domain::filter::Filter;
 use crate::domain::ids::{SubjectId, TargetId};
 use crate::domain::subject::FieldError;
@@ -78,14 +79,14 @@ struct Wanted {
 /// The groups; with a fingerprint, a page of the accounts of one.
 async fn list(
     _: Authorized<Viewer>,
-    state: web::Data<ApiState>,
+    reads: Reads,
     Id(id): Id<TargetId>,
     Query(wanted): Query<Wanted>,
 ) -> Result<HttpResponse, Problem> {
     let page = Page::read(wanted.limit.as_deref(), wanted.cursor.as_deref())?;
-    let Some(fingerprint) = wanted.fingerprint else { return groups(&state, id).await };
+    let Some(fingerprint) = wanted.fingerprint else { return groups(&reads, id).await };
     let (after, fetch) = (page.after_id()?, page.fetch());
-    let letters = state
+    let letters = reads
         .run(move |connection| {
             targets::find(connection, id)?;
             Ok::<_, Problem>(dead_letters::page(connection, id, &fingerprint, after, fetch)?)
@@ -95,8 +96,8 @@ async fn list(
     Ok(HttpResponse::Ok().json(list))
 }
 
-async fn groups(state: &ApiState, id: TargetId) -> Result<HttpResponse, Problem> {
-    let groups = state
+async fn groups(reads: &Reads, id: TargetId) -> Result<HttpResponse, Problem> {
+    let groups = reads
         .run(move |connection| {
             targets::find(connection, id)?;
             Ok::<_, Problem>(dead_letters::groups(connection, id)?)

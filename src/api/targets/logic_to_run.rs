@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::logic::{build, lock_of};
 use super::{ApiState, EngineState};
+use crate::api::turns::Making;
 use crate::domain::ids::TargetId;
 use crate::domain::subject::FieldError;
 use crate::engine::trial::{Logic, Origin};
@@ -82,12 +83,15 @@ impl ChoiceBody {
 pub(in crate::api) async fn logic_to_run(
     state: &ApiState,
     engine: &EngineState,
+    making: &Making,
     target: TargetId,
     published: Option<i32>,
     choice: Choice,
 ) -> Result<Logic, Problem> {
     let choice = match choice {
-        Choice::Unsaved(unsaved) => return built(state, engine, target, unsaved).await,
+        Choice::Unsaved(unsaved) => {
+            return making.run(target, built(state, engine, target, unsaved)).await;
+        }
         other => other,
     };
     state.run(move |connection| stored(connection, target, published, &choice)).await

@@ -1,10 +1,11 @@
 //! What a filter would select, and what may be wrong about it.
 
-use actix_web::{HttpResponse, web};
+use actix_web::HttpResponse;
 use serde::{Deserialize, Serialize};
 
-use super::{ApiState, Endpoint};
+use super::Endpoint;
 use crate::api::subject_json::AccountView;
+use crate::api::turns::Reads;
 use crate::domain::filter::Filter;
 use crate::domain::filter::doubts::Doubt;
 use crate::domain::ids::{StoreId, TargetId};
@@ -63,12 +64,12 @@ fn parse(filter: &str) -> Result<Filter, Problem> {
 
 async fn preview_filter(
     _: Authorized<Viewer>,
-    state: web::Data<ApiState>,
+    reads: Reads,
     Id(id): Id<TargetId>,
     JsonBody(body): JsonBody<PreviewBody>,
 ) -> Result<HttpResponse, Problem> {
     let wanted = body.filter;
-    let (preview, warnings) = state
+    let (preview, warnings) = reads
         .run(move |connection| {
             let target = targets::find(connection, id)?;
             let source = wanted.unwrap_or(target.settings.filter);
@@ -82,6 +83,8 @@ async fn preview_filter(
         "total": preview.total,
         "entering": preview.entering,
         "leaving": preview.leaving,
+        "judged": preview.judged,
+        "margin": preview.margin,
         "sample": sample,
         "warnings": warnings,
     })))

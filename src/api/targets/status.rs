@@ -7,8 +7,9 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::logic::CanaryView;
-use super::{ApiState, Endpoint, EngineState};
+use super::{Endpoint, EngineState};
 use crate::api::sweeps::SweepView;
+use crate::api::turns::Reads;
 use crate::domain::ids::TargetId;
 use crate::domain::target::{Mode, Target};
 use crate::engine::ObservableState;
@@ -89,11 +90,11 @@ struct Stored {
 
 async fn show(
     _: Authorized<Viewer>,
-    api: web::Data<ApiState>,
+    reads: Reads,
     engine: web::Data<EngineState>,
     Id(id): Id<TargetId>,
 ) -> Result<HttpResponse, Problem> {
-    let stored = api
+    let stored = reads
         .run(move |connection| {
             let newest = sweeps::list(connection, id, None, 1)?;
             Ok::<_, Problem>(Stored {

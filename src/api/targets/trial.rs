@@ -7,6 +7,7 @@ use super::logic::does_not_load;
 use super::logic_to_run::{Choice, logic_to_run};
 use super::trial_body::{Asked, Trial, TrialBody};
 use super::{ApiState, Endpoint, EngineState};
+use crate::api::turns::Making;
 use crate::domain::ids::TargetId;
 use crate::domain::subject::FieldError;
 use crate::engine::trial::{CohortRun, Logic, Origin, PlanId, Size, TrialError, Wish};
@@ -29,11 +30,12 @@ async fn test(
     _: Authorized<Editor>,
     state: web::Data<ApiState>,
     engine: web::Data<EngineState>,
+    making: Making,
     Id(id): Id<TargetId>,
     JsonBody(body): JsonBody<TrialBody>,
 ) -> Result<HttpResponse, Problem> {
     let Trial { asked, choice, wish } = body.read(None).map_err(Problem::validation)?;
-    let (logic, published) = logics(&state, &engine, id, choice).await?;
+    let (logic, published) = logics(&state, &engine, &making, id, choice).await?;
     match asked {
         Asked::One(who) => {
             let origin = logic.origin;
@@ -56,6 +58,7 @@ async fn begin_plan(
     _: Authorized<Editor>,
     state: web::Data<ApiState>,
     engine: web::Data<EngineState>,
+    making: Making,
     Id(id): Id<TargetId>,
     JsonBody(body): JsonBody<TrialBody>,
 ) -> Result<HttpResponse, Problem> {
@@ -64,7 +67,7 @@ async fn begin_plan(
         let rule = "goes with a dry run: a plan is for many";
         return Err(Problem::validation(vec![FieldError::new("accountId", rule)]));
     };
-    let (logic, published) = logics(&state, &engine, id, choice).await?;
+    let (logic, published) = logics(&state, &engine, &making, id, choice).await?;
     let cohort = cohort(&engine, id, logic, published, size, wish).await?;
     begin(&engine, id, cohort)
 }
@@ -103,15 +106,16 @@ fn no_plan() -> Problem {
 async fn logics(
     state: &ApiState,
     engine: &EngineState,
+    making: &Making,
     id: TargetId,
     choice: Choice,
 ) -> Result<(Logic, Option<Logic>), Problem> {
     let target = state.run(move |connection| targets::find(connection, id)).await?;
     let version = target.logic_version;
-    let logic = logic_to_run(state, engine, id, version, choice).await?;
+    let logic = logic_to_run(state, engine, making, id, version, choice).await?;
     let published = match version.map(Origin::Version) {
         Some(origin) if origin != logic.origin => {
-            Some(logic_to_run(state, engine, id, version, Choice::Published).await?)
+            Some(logic_to_run(state, engine, making, id, version, Choice::Published).await?)
         }
         _ => None,
     };

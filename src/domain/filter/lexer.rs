@@ -140,6 +140,11 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
+    /// How many were counted.
+    pub(super) fn comparisons(&self) -> usize {
+        self.tests
+    }
+
     /// Counts one more comparison.
     pub(super) fn count(&mut self) -> Result<(), FilterError> {
         self.tests += 1;

@@ -37,6 +37,7 @@ pub const MAX_TESTS: usize = 256;
 pub struct Filter {
     source: String,
     expression: Option<Expression<SubjectTest>>,
+    comparisons: usize,
 }
 
 /// Why a filter was not understood.
@@ -52,7 +53,8 @@ pub struct FilterError {
 impl Filter {
     /// Reads a filter; an empty text matches everything.
     pub fn parse(source: &str) -> Result<Self, FilterError> {
-        Ok(Self { source: source.to_owned(), expression: parse::filter(source)? })
+        let (expression, comparisons) = parse::filter(source)?;
+        Ok(Self { source: source.to_owned(), expression, comparisons })
     }
 
     /// The text that it was read from.
@@ -63,6 +65,11 @@ impl Filter {
     /// What it says; `None` when it matches everything.
     pub fn expression(&self) -> Option<&Expression<SubjectTest>> {
         self.expression.as_ref()
+    }
+
+    /// How many comparisons it makes: what judging a subject costs.
+    pub fn comparisons(&self) -> usize {
+        self.comparisons
     }
 
     /// Whether a subject is in scope at `now`. The memberships of the subject

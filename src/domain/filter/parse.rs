@@ -11,17 +11,17 @@ use super::{FilterError, MAX_LENGTH};
 use crate::domain::subject::SubjectKind;
 
 /// Reads a whole filter; `None` when there is nothing but white space.
-pub(super) fn filter(source: &str) -> Result<Option<Expression<SubjectTest>>, FilterError> {
+pub(super) fn filter(source: &str) -> Result<(Option<Expression<SubjectTest>>, usize), FilterError> {
     let mut parser = Parser::new(source);
     if let Some((at, _)) = source.char_indices().nth(MAX_LENGTH) {
         return Err(parser.fault(at, format!("expected at most {MAX_LENGTH} characters, found more")));
     }
     if parser.peek() == Token::End {
-        return Ok(None);
+        return Ok((None, 0));
     }
     let expression = parser.expression()?;
     match parser.peek() {
-        Token::End => Ok(Some(expression)),
+        Token::End => Ok((Some(expression), parser.comparisons())),
         _ => Err(parser.unexpected("\"and\", \"or\" or the end of the filter")),
     }
 }

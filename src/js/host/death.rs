@@ -21,6 +21,8 @@ pub(super) enum Death {
     Heap,
     /// It ended by itself; the sentence says how.
     Exited(String),
+    /// The CPU time that it uses cannot be measured, so that no limit holds for it.
+    Unmeasured,
     /// Somebody else killed it: a person, or the system when it ran out of memory.
     Outside,
 }
@@ -35,6 +37,9 @@ impl Death {
             Self::Stuck => wall(limits),
             Self::Heap => format!("the heap limit of {} MiB was reached", limits.heap_mib),
             Self::Exited(how) => format!("the run brought its host down: {how}"),
+            Self::Unmeasured => "the CPU time of the host cannot be measured, which counts as too much; \
+                 is the system short of something?"
+                .into(),
             Self::Outside => {
                 "the host was killed from outside the daemon; is the system short of memory?".into()
             }
@@ -45,7 +50,7 @@ impl Death {
     /// this one.
     pub fn outcome(&self, limits: &Limits, blamed: bool, in_flight: usize) -> RunOutcome {
         match self {
-            Self::Asked | Self::Outside => RunOutcome::Interrupted(self.blame(limits)),
+            Self::Asked | Self::Outside | Self::Unmeasured => RunOutcome::Interrupted(self.blame(limits)),
             _ if blamed && !matches!(self, Self::Hogged(_)) => RunOutcome::Killed(self.blame(limits)),
             _ => RunOutcome::Interrupted(format!(
                 "the host was stopped with {in_flight} {} in it: {}",

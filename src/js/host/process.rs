@@ -4,9 +4,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
@@ -25,6 +28,8 @@ pub(super) struct Spawned {
 pub(super) struct Process {
     pid: u32,
     child: Mutex<Child>,
+    /// It is waited for, and its number may soon be another's.
+    is_ending: AtomicBool,
 }
 
 type Request = (HostProgram, oneshot::Sender<io::Result<(Child, StdStream)>>);
@@ -39,7 +44,7 @@ pub(super) async fn spawn(program: &HostProgram) -> io::Result<Spawned> {
     Ok(Spawned {
         socket: UnixStream::from_std(socket)?,
         stderr: pipe::Receiver::from_owned_fd(OwnedFd::from(stderr))?,
-        process: Process { pid: child.id(), child: Mutex::new(child) },
+        process: Process::of(child),
     })
 }
 
@@ -83,10 +88,9 @@ fn start(program: &HostProgram) -> io::Result<(Child, StdStream)> {
 }
 
 impl Process {
-    /// A child that was started in another way.
-    #[cfg(any(test, fuzzing))]
+    /// A child that was started.
     pub fn of(child: Child) -> Self {
-        Self { pid: child.id(), child: Mutex::new(child) }
+        Self { pid: child.id(), child: Mutex::new(child), is_ending: AtomicBool::new(false) }
     }
 
     pub fn pid(&self) -> u32 {
@@ -102,6 +106,7 @@ impl Process {
 
     /// Waits for the child, whose socket is closed. One that lingers is killed.
     pub async fn reap(&self) -> io::Result<ExitStatus> {
+        self.is_ending.store(true, Ordering::Relaxed);
         let patience = Instant::now() + Duration::from_secs(1);
         loop {
             if let Some(status) = self.child().try_wait()? {
@@ -114,10 +119,17 @@ impl Process {
         }
     }
 
-    /// CPU time that the child has used, in all its threads.
+    /// Whether it is waited for.
+    pub fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::Relaxed)
+    }
+
+    /// CPU time that the child has used, in all its threads. Its clock is asked,
+    /// which takes no descriptor: a limit must not go blind when these run out.
     pub fn cpu(&self) -> io::Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
-        cpu_of(&stat).ok_or_else(|| io::Error::other("/proc/<pid>/stat has no CPU times"))
+        let pid = i32::try_from(self.pid).map_err(io::Error::other)?;
+        let clock = clock_getcpuclockid(Pid::from_raw(pid))?;
+        Ok(Duration::from(clock.now()?))
     }
 
     fn child(&self) -> MutexGuard<'_, Child> {
@@ -125,23 +137,33 @@ impl Process {
     }
 }
 
-/// Fields 14 and 15 of proc_pid_stat(5), in clock ticks, which Linux has fixed
-/// at 100 a second for user space. The name in field 2 may hold anything.
-fn cpu_of(stat: &str) -> Option<Duration> {
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(Duration::from_millis((user + system) * 10))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn started() -> Process {
+        let child = Command::new("/bin/cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+        Process::of(child.unwrap())
+    }
+
     #[test]
-    fn cpu_time_is_read_behind_any_name() {
-        let stat = "17 (a) b (c) S 1 17 17 0 -1 4194304 100 0 0 0 123 45 0 0 20 0 1 0 99 1000 200";
-        assert_eq!(cpu_of(stat), Some(Duration::from_millis(1680)));
-        assert_eq!(cpu_of("17 (a) S 1"), None);
+    fn cpu_time_is_known_as_long_as_there_is_a_process_and_no_longer() {
+        let process = started();
+        assert!(process.cpu().is_ok());
+        process.kill();
+        process.child().wait().unwrap();
+        assert!(process.cpu().is_err());
+    }
+
+    #[test]
+    fn cpu_time_counts_what_was_worked() {
+        let process =
+            Process::of(Command::new("/bin/sh").args(["-c", "while :; do :; done"]).spawn().unwrap());
+        let before = process.cpu().unwrap();
+        while process.cpu().unwrap() < before + Duration::from_millis(20) {
+            std::thread::yield_now();
+        }
+        process.kill();
+        process.child().wait().unwrap();
     }
 }

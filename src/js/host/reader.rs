@@ -95,6 +95,7 @@ fn take_startup(shared: &Shared, frame: &Frame) -> Result<(), ProtocolError> {
         (Startup::Booting, Kind::Booted) => {
             // A report that cannot be read claims nothing.
             state.in_force = serde_json::from_slice(&frame.payload).unwrap_or_default();
+            // From zero, if it cannot be measured: rather too much counts than too little.
             let cpu = shared.process.cpu().unwrap_or_default();
             Startup::Loading { since: std::time::Instant::now(), cpu }
         }

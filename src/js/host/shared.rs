@@ -221,10 +221,10 @@ impl Shared {
     }
 
     /// Whether the child used CPU time since a ping; one that did not waits for a
-    /// CPU, and nobody in it is to blame.
+    /// CPU, and nobody in it is to blame. What cannot be measured counts as used.
     pub fn is_busy_since(&self, ping: Ping) -> bool {
         let Some(before) = ping.cpu else { return false };
-        self.process.cpu().unwrap_or_default().saturating_sub(before) > UNANSWERED / 2
+        self.process.cpu().map_or(true, |cpu| cpu.saturating_sub(before) > UNANSWERED / 2)
     }
 
     /// Asks the host to answer, unless it already has to.

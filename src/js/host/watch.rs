@@ -33,11 +33,28 @@ pub(super) async fn until_started(shared: &Arc<Shared>) -> Startup {
 }
 
 fn check_loading(shared: &Shared, since: Instant, cpu: Duration) {
-    let used = shared.process.cpu().unwrap_or_default().saturating_sub(cpu);
+    let Some(used) = used_since(shared, cpu) else { return };
     if used > shared.limits.cpu() {
         shared.kill(Death::Cpu);
     } else if since.elapsed() > shared.limits.wall() {
         shared.kill(Death::Stuck);
+    }
+}
+
+/// CPU time that the child has used since it had used `before`. A host whose CPU
+/// time cannot be measured is killed: no limit holds for it.
+fn used_since(shared: &Shared, before: Duration) -> Option<Duration> {
+    match shared.process.cpu() {
+        Ok(cpu) => Some(cpu.saturating_sub(before)),
+        Err(_) if shared.process.is_ending() => None,
+        Err(error) => {
+            log::warn!(
+                "the CPU time of JavaScript host {} cannot be measured: {error}",
+                shared.process.pid()
+            );
+            shared.kill(Death::Unmeasured);
+            None
+        }
     }
 }
 
@@ -51,6 +68,7 @@ fn start_error(shared: &Shared, startup: &Startup) -> StartError {
         }
         Some(Death::Heap) => StartError::Limit(Death::Heap.blame(&shared.limits)),
         Some(Death::Stuck) => StartError::Spawn("it did not answer".into()),
+        Some(Death::Unmeasured) => StartError::Spawn(Death::Unmeasured.blame(&shared.limits)),
         Some(Death::Exited(how)) => StartError::Crashed(how),
         _ => StartError::Crashed("it was killed".into()),
     }
@@ -74,10 +92,12 @@ pub(super) async fn watch(shared: Arc<Shared>) {
 /// Waits for a run. A host that is busy without one does what nobody asked for:
 /// an ended run has left it behind.
 async fn idle(shared: &Shared) {
-    let before = shared.process.cpu().unwrap_or_default();
-    let waited = timeout(IDLE_INTERVAL, shared.stirred.notified()).await;
-    let used = shared.process.cpu().unwrap_or_default().saturating_sub(before);
-    if waited.is_err() && used > SHARED_CPU && shared.in_flight() == 0 {
+    let Some(before) = used_since(shared, Duration::ZERO) else { return };
+    if timeout(IDLE_INTERVAL, shared.stirred.notified()).await.is_ok() {
+        return;
+    }
+    let Some(used) = used_since(shared, before) else { return };
+    if used > SHARED_CPU && shared.in_flight() == 0 {
         shared.kill(Death::Hogged(SHARED_CPU));
     }
 }
@@ -97,7 +117,7 @@ fn is_waiting(shared: &Shared) -> bool {
 }
 
 fn check(shared: &Shared) {
-    let cpu = shared.process.cpu().unwrap_or_default();
+    let Some(cpu) = used_since(shared, Duration::ZERO) else { return };
     let mut state = shared.state();
     let Some(ping) = &mut state.ping else { return };
     let used = cpu.saturating_sub(*ping.cpu.get_or_insert(cpu));
@@ -110,5 +130,32 @@ fn check(shared: &Shared) {
         shared.kill(Death::Hogged(SHARED_CPU));
     } else if waited > shared.limits.wall() {
         shared.kill(Death::Stuck);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::hostile::taken_over;
+    use super::*;
+
+    #[test]
+    fn a_host_whose_cpu_time_cannot_be_measured_is_killed() {
+        let shared = taken_over();
+        shared.ping(&mut shared.state());
+        check(&shared);
+        assert_eq!(shared.state().death, Some(Death::Unmeasured));
+        let shared = taken_over();
+        check_loading(&shared, Instant::now(), Duration::ZERO);
+        assert_eq!(shared.state().death, Some(Death::Unmeasured));
+    }
+
+    #[test]
+    fn one_that_ends_by_itself_is_not_blamed_for_that() {
+        let shared = taken_over();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        assert!(runtime.unwrap().block_on(shared.process.reap()).is_ok());
+        shared.ping(&mut shared.state());
+        check(&shared);
+        assert_eq!(shared.state().death, None);
     }
 }

@@ -2,9 +2,12 @@
 
 mod accounts;
 mod bad_input;
+mod connections;
 mod containers;
+mod costs;
 mod due_work;
 mod half_done;
+mod hostile;
 mod import;
 mod support;
 mod tokens;

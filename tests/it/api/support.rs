@@ -2,13 +2,15 @@
 
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use actix_web::{App, HttpServer, web};
+use actix_web::web;
 use chrono::Utc;
 use diesel::RunQueryDsl;
 use provisiond::api::{self, ApiLimits, ApiState};
 use provisiond::domain::ids::TargetId;
+use provisiond::http::server::{self, ServerLimits};
 use provisiond::security::{Role, Token};
 use provisiond::storage::Db;
 use provisiond::storage::tokens::{self, Name, NewToken};
@@ -64,8 +66,27 @@ impl TestApi {
         Self::over(db, |url| url.to_owned()).await
     }
 
+    /// The API whose connections may take so much.
+    pub async fn with_limits(limits: ServerLimits) -> Self {
+        Self::serve(TestDb::new().await, |url| url.to_owned(), limits, ApiLimits::default()).await
+    }
+
+    /// The API with caps of its own.
+    pub async fn with_caps(caps: ApiLimits) -> Self {
+        Self::serve(TestDb::new().await, |url| url.to_owned(), LIMITS, caps).await
+    }
+
     /// The API over a database that `address` finds elsewhere than it is.
     pub async fn over(db: TestDb, address: impl Fn(&str) -> String) -> Self {
+        Self::serve(db, address, LIMITS, ApiLimits::default()).await
+    }
+
+    async fn serve(
+        db: TestDb,
+        address: impl Fn(&str) -> String,
+        limits: ServerLimits,
+        caps: ApiLimits,
+    ) -> Self {
         let mut connection = db.connection();
         let tokens = Role::ALL.iter().map(|role| (*role, token(&mut connection, *role))).collect();
         let nudged = Arc::new(Mutex::new(Vec::new()));
@@ -73,9 +94,10 @@ impl TestApi {
         let state = ApiState {
             db: Db::connect(&address(&db.url), 4, 1),
             nudge: Arc::new(move |targets| noted.lock().unwrap().extend(targets)),
-            limits: ApiLimits::default(),
+            limits: caps,
+            reads: api::reads(4),
         };
-        let (server, url) = serve(state);
+        let (server, url) = serve(state, limits);
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { url, db, nudged, client, tokens, server }
     }
@@ -171,19 +193,27 @@ fn token(connection: &mut diesel::PgConnection, role: Role) -> String {
     token.expose().to_owned()
 }
 
-fn serve(state: ApiState) -> (ServerHandle, String) {
+/// What a connection of a test may take.
+pub const LIMITS: ServerLimits = ServerLimits {
+    connections: 512,
+    head: Duration::from_secs(60),
+    body: Duration::from_secs(60),
+    write: Duration::from_secs(60),
+    idle: Duration::from_secs(90),
+};
+
+fn serve(state: ApiState, limits: ServerLimits) -> (ServerHandle, String) {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
         actix_web::rt::System::new().block_on(async move {
             let state = web::Data::new(state);
-            let server =
-                HttpServer::new(move || App::new().app_data(state.clone()).configure(api::configure))
-                    .workers(1)
-                    .disable_signals()
-                    .bind(("127.0.0.1", 0))
-                    .unwrap();
-            let url = format!("http://{}", server.addrs()[0]);
-            let server = server.run();
+            let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let configure = move |service: &mut web::ServiceConfig| {
+                service.app_data(state.clone());
+                api::configure(service);
+            };
+            let server = server::start(listener, limits, configure).unwrap();
             sender.send((server.handle(), url)).unwrap();
             server.await.unwrap();
         });

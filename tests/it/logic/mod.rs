@@ -13,6 +13,7 @@ mod popular;
 mod publish;
 mod races;
 pub mod registry;
+mod turns;
 
 use provisiond::config::{PackagesConfig, Registry};
 use provisiond::domain::target::Limits;

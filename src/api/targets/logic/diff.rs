@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use actix_web::{HttpResponse, web};
+use actix_web::HttpResponse;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use similar::TextDiff;
 
-use super::{ApiState, Endpoint};
+use super::Endpoint;
+use crate::api::turns::Reads;
 use crate::domain::ids::TargetId;
 use crate::http::auth::Viewer;
 use crate::http::path::Id;
@@ -41,19 +42,18 @@ struct Side {
 /// By default, what publishing the draft would change.
 async fn show(
     _: Authorized<Viewer>,
-    state: web::Data<ApiState>,
+    reads: Reads,
     Id(id): Id<TargetId>,
     Query(query): Query<DiffQuery>,
 ) -> Result<HttpResponse, Problem> {
     let (from, to) = (query.from.unwrap_or("published".into()), query.to.unwrap_or("draft".into()));
-    let (one, other) = state
+    let (text, one, other) = reads
         .run(move |connection| {
             let one = side(connection, id, "from", &from)?;
-            Ok::<_, Problem>((one, side(connection, id, "to", &to)?))
+            let other = side(connection, id, "to", &to)?;
+            Ok::<_, Problem>((unified(&one, &other), one, other))
         })
         .await?;
-    let work = move || (unified(&one, &other), one, other);
-    let (text, one, other) = tokio::task::spawn_blocking(work).await.map_err(Problem::internal)?;
     Ok(HttpResponse::Ok().json(json!({
         "targetId": id,
         "from": one.name,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::report::report;
 use super::{ApiState, Endpoint, EngineState, changed_meanwhile, find, no_draft, refused};
 use crate::api::targets::logic::view::DraftView;
+use crate::api::turns::Making;
 use crate::domain::ids::TargetId;
 use crate::domain::target::Target;
 use crate::domain::who::Who;
@@ -45,6 +46,7 @@ async fn save(
     editor: Authorized<Editor>,
     state: web::Data<ApiState>,
     engine: web::Data<EngineState>,
+    making: Making,
     Id(id): Id<TargetId>,
     if_match: IfMatch,
     JsonBody(body): JsonBody<LogicBody>,
@@ -55,7 +57,8 @@ async fn save(
     let lock = lock_of(&state, before.as_ref()).await?;
     let LogicBody { code, language, package_dependencies: dependencies } = body;
     let source = Source::new(&code, language, dependencies.unwrap_or_default());
-    let made = make(&engine, &target, &source, lock.as_ref(), &editor.caller.who()).await?;
+    let by = editor.caller.who();
+    let made = making.run(id, make(&engine, &target, &source, lock.as_ref(), &by)).await?;
     let made = state
         .change(move |connection| {
             targets::lock(connection, id)?;
@@ -86,6 +89,7 @@ async fn validate(
     editor: Authorized<Editor>,
     state: web::Data<ApiState>,
     engine: web::Data<EngineState>,
+    making: Making,
     Id(id): Id<TargetId>,
     OptionalJsonBody(body): OptionalJsonBody<ValidateBody>,
 ) -> Result<HttpResponse, Problem> {
@@ -93,7 +97,8 @@ async fn validate(
     let draft = state.run(move |connection| logic::draft(connection, id)).await?.ok_or_else(no_draft)?;
     let kept = lock_of(&state, Some(&draft)).await?;
     let lock = kept.as_ref().filter(|_| !body.update);
-    let mut made = make(&engine, &target, &source_of(&draft), lock, &editor.caller.who()).await?;
+    let (source, by) = (source_of(&draft), editor.caller.who());
+    let mut made = making.run(id, make(&engine, &target, &source, lock, &by)).await?;
     made.stays_of(&draft);
     if made.artefact.is_none() {
         // Nothing was chosen anew.

@@ -10,6 +10,7 @@ use super::view::VersionView;
 use super::{
     ApiState, Endpoint, EngineState, changed_meanwhile, effect, find, no_draft, note, refused, report,
 };
+use crate::api::turns::Making;
 use crate::domain::ids::TargetId;
 use crate::domain::subject::FieldError;
 use crate::domain::target::Target;
@@ -55,6 +56,7 @@ async fn publish(
     editor: Authorized<Editor>,
     state: web::Data<ApiState>,
     engine: web::Data<EngineState>,
+    making: Making,
     Id(id): Id<TargetId>,
     if_match: IfMatch,
     OptionalJsonBody(body): OptionalJsonBody<PublishBody>,
@@ -69,7 +71,7 @@ async fn publish(
     let by = editor.caller.who();
     let draft = state.run(move |connection| logic::draft(connection, id)).await?.ok_or_else(no_draft)?;
     expect(&if_match, Some(&draft))?;
-    let tested = ready(&state, &engine, &target, &draft, &by).await?;
+    let tested = making.run(id, ready(&state, &engine, &target, &draft, &by)).await?;
     let (version, trial, effect) = state
         .change(move |connection| {
             let by = By { who: &by, note: &why };

@@ -1,12 +1,16 @@
 //! What was published, when, by whom and why.
 
 use std::collections::HashMap;
+use std::io;
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::web::Bytes;
 use actix_web::{HttpResponse, web};
+use futures_util::{StreamExt as _, stream};
 
 use super::view::VersionView;
 use super::{ApiState, Endpoint};
+use crate::api::turns::Reads;
 use crate::domain::ids::TargetId;
 use crate::http::auth::Viewer;
 use crate::http::path::{Id, Path};
@@ -94,18 +98,54 @@ async fn show(
 /// The very text that hosts run. It never changes.
 async fn show_bundle(
     _: Authorized<Viewer>,
-    state: web::Data<ApiState>,
+    reads: Reads,
     Path((id, number)): Path<(TargetId, i32)>,
 ) -> Result<HttpResponse, Problem> {
-    let (_, artefact) = state.run(move |connection| find(connection, id, number)).await?;
-    Ok(HttpResponse::Ok()
+    let found = reads.run(move |connection| {
+        let version = logic::version(connection, id, number)?.ok_or_else(missing)?;
+        let first = logic::part_of_code(connection, &version.artefact, 0, PART)?.ok_or_else(missing)?;
+        Ok::<_, Problem>((version.artefact, first))
+    });
+    let (artefact, first) = found.await?;
+    let mut answer = HttpResponse::Ok();
+    answer
         .insert_header((CONTENT_TYPE, "text/javascript; charset=utf-8"))
-        .insert_header((CACHE_CONTROL, "private, immutable, max-age=31536000"))
-        .body(artefact.code))
+        .insert_header((CACHE_CONTROL, "private, immutable, max-age=31536000"));
+    if is_last(&first) {
+        return Ok(answer.body(first));
+    }
+    let begin = stream::once(async move { Ok::<_, io::Error>(Bytes::from(first)) });
+    let rest = stream::try_unfold(Some((reads, artefact, PART)), rest_of_code);
+    Ok(answer.streaming(begin.chain(rest)))
+}
+
+/// Characters of a bundle that are read at a time, as the client takes them: one
+/// may have 16 MiB.
+const PART: i32 = 512 * 1024;
+
+fn is_last(part: &str) -> bool {
+    part.chars().count() < PART as usize
+}
+
+/// What is still to be sent of a bundle, with how much was.
+type RestOfCode = Option<(Reads, String, i32)>;
+
+async fn rest_of_code(rest: RestOfCode) -> io::Result<Option<(Bytes, RestOfCode)>> {
+    let Some((reads, artefact, sent)) = rest else { return Ok(None) };
+    let id = artefact.clone();
+    let part = reads.run(move |connection| logic::part_of_code(connection, &id, sent, PART)).await;
+    // The status has gone out: all that is left is to break off.
+    let part = part.map_err(|problem| io::Error::other(problem.to_string()))?;
+    let part = part.ok_or_else(|| io::Error::other("the artefact is gone"))?;
+    let left = (!is_last(&part)).then(|| (reads, artefact, sent.saturating_add(PART)));
+    Ok(Some((Bytes::from(part), left)))
+}
+
+fn missing() -> Problem {
+    Problem::new(Kind::NotFound, "there is no such version")
 }
 
 fn find(connection: &mut Connection, id: TargetId, number: i32) -> Result<(Version, Artefact), Problem> {
-    let missing = || Problem::new(Kind::NotFound, "there is no such version");
     let version = logic::version(connection, id, number)?.ok_or_else(missing)?;
     let artefact = logic::artefact(connection, &version.artefact)?.ok_or_else(missing)?;
     Ok((version, artefact))
