@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use chrono::Utc;
 use serde::Deserialize;
 
-use super::subject_json::{AccountBody, AccountPatch, AccountView};
+use super::subject_json::{AccountBody, AccountPatch, AccountView, life};
 use super::{ApiState, Endpoint, PREFIX};
 use crate::domain::filter::Filter;
 use crate::domain::ids::SubjectId;
@@ -38,6 +38,7 @@ struct ListQuery {
     filter: Option<String>,
     user_name: Option<String>,
     external_id: Option<String>,
+    deleted: Option<String>,
 }
 
 impl ListQuery {
@@ -49,6 +50,7 @@ impl ListQuery {
             user_name: self.user_name,
             external_id: self.external_id,
             filter,
+            life: life(self.deleted.as_deref())?,
         })
     }
 }

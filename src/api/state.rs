@@ -10,6 +10,7 @@ use crate::http::Problem;
 use crate::logic::Workshop;
 use crate::plan::GuardPolicy;
 use crate::security::Sealer;
+use crate::storage::import::MAX_BATCH;
 use crate::storage::{Connection, Db, DbError, Pool};
 
 /// Wakes the engine for targets that got work.
@@ -37,11 +38,18 @@ pub struct ApiLimits {
     pub guard: GuardPolicy,
     /// Bad lines that the answer to an import describes; all are counted.
     pub import_errors: usize,
+    /// Most lines that an import writes at once.
+    pub import_batch: usize,
 }
 
 impl Default for ApiLimits {
     fn default() -> Self {
-        Self { import_line: 1024 * 1024, import_errors: 1_000, guard: GuardPolicy::default() }
+        Self {
+            import_line: 1024 * 1024,
+            import_errors: 1_000,
+            import_batch: MAX_BATCH,
+            guard: GuardPolicy::default(),
+        }
     }
 }
 

@@ -35,6 +35,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    import_waiting (import_id, number) {
+        import_id -> Int8,
+        number -> Int8,
+        account_id -> Nullable<Int8>,
+        external_id -> Nullable<Text>,
+        user_name -> Text,
+        draft -> Text,
+    }
+}
+
+diesel::table! {
     logic_artefacts (id) {
         id -> Text,
         code -> Text,
@@ -209,6 +220,7 @@ diesel::table! {
         id -> Int8,
         name -> Text,
         created_at -> Timestamptz,
+        restore_on_return -> Bool,
     }
 }
 
@@ -227,6 +239,7 @@ diesel::table! {
         updated_at -> Timestamptz,
         deleted_at -> Nullable<Timestamptz>,
         written_back -> Array<Nullable<Text>>,
+        restored_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -332,6 +345,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     guard_released,
     held,
     import_seen,
+    import_waiting,
     logic_artefacts,
     logic_canaries,
     logic_canary_accounts,

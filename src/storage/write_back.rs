@@ -10,7 +10,7 @@ use super::complete::Completion;
 use super::queue::{Change, enqueue, lock_store_shared};
 use super::subjects;
 use crate::domain::ids::TargetId;
-use crate::domain::json::merge_members;
+use crate::domain::json::{given_paths, merge_members};
 use crate::domain::status::Trigger;
 use crate::domain::subject::Subject;
 
@@ -71,8 +71,7 @@ fn apply(
     if attributes == before.attributes || before.deleted_at.is_some() {
         return Ok(None);
     }
-    let names: Vec<&str> = patch.keys().map(String::as_str).collect();
-    let after = subjects::set_attributes(connection, &before, attributes, &names)?;
+    let after = subjects::set_attributes(connection, &before, attributes, &given_paths(patch))?;
     let untouched = change_seq == completion.change_seq && before.version == completion.version;
     let version = if untouched { after.version } else { completion.version };
     let store = after.store;

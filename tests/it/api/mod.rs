@@ -8,3 +8,4 @@ mod import;
 mod support;
 mod tokens;
 mod transport;
+mod written_back;

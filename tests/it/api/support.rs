@@ -64,8 +64,18 @@ impl TestApi {
         Self::over(db, |url| url.to_owned()).await
     }
 
+    /// The same, with imports that write so many lines at once.
+    pub async fn with_batches_of(lines: usize) -> Self {
+        let limits = ApiLimits { import_batch: lines, ..ApiLimits::default() };
+        Self::with(TestDb::new().await, str::to_owned, limits).await
+    }
+
     /// The API over a database that `address` finds elsewhere than it is.
     pub async fn over(db: TestDb, address: impl Fn(&str) -> String) -> Self {
+        Self::with(db, address, ApiLimits::default()).await
+    }
+
+    async fn with(db: TestDb, address: impl Fn(&str) -> String, limits: ApiLimits) -> Self {
         let mut connection = db.connection();
         let tokens = Role::ALL.iter().map(|role| (*role, token(&mut connection, *role))).collect();
         let nudged = Arc::new(Mutex::new(Vec::new()));
@@ -73,7 +83,7 @@ impl TestApi {
         let state = ApiState {
             db: Db::connect(&address(&db.url), 4, 1),
             nudge: Arc::new(move |targets| noted.lock().unwrap().extend(targets)),
-            limits: ApiLimits::default(),
+            limits,
         };
         let (server, url) = serve(state);
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
