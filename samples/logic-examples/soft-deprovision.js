@@ -1,7 +1,8 @@
 // Suspends a user at a SCIM server when its account leaves, so that it finds
-// everything again if it comes back. When the account was deleted, which is for
-// good, the user is deleted too, 30 days later. (Not if it was suspended before:
-// an account that is deleted while it is out of scope makes no more work here.)
+// everything again if it comes back. When the account was deleted, the user is
+// deleted too, 30 days later, unless the account is restored before. (Not if it was
+// suspended before: an account that is deleted while it is out of scope makes no
+// more work here.)
 //
 // connection.properties: { "url": "https://scim.example.org/v2" }
 // connection.secrets:    { "token": "…" }

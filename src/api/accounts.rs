@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use chrono::Utc;
 use serde::Deserialize;
 
-use super::subject_json::{AccountBody, AccountPatch, AccountView};
+use super::subject_json::{AccountBody, AccountPatch, AccountView, life};
 use super::turns::Reads;
 use super::{ApiState, Endpoint, PREFIX, long_list};
 use crate::domain::filter::Filter;
@@ -39,6 +39,7 @@ struct ListQuery {
     filter: Option<String>,
     user_name: Option<String>,
     external_id: Option<String>,
+    deleted: Option<String>,
 }
 
 impl ListQuery {
@@ -50,6 +51,7 @@ impl ListQuery {
             user_name: self.user_name,
             external_id: self.external_id,
             filter,
+            life: life(self.deleted.as_deref())?,
         })
     }
 }

@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, web};
 use chrono::Utc;
 use serde::Deserialize;
 
-use super::subject_json::{ContainerBody, ContainerPatch, ContainerView, MemberView};
+use super::subject_json::{ContainerBody, ContainerPatch, ContainerView, MemberView, life};
 use super::turns::Reads;
 use super::{ApiState, Endpoint, PREFIX, long_list};
 use crate::domain::ids::SubjectId;
@@ -70,6 +70,7 @@ struct ListQuery {
     limit: Option<String>,
     cursor: Option<String>,
     external_id: Option<String>,
+    deleted: Option<String>,
 }
 
 async fn list<K: Kind>(
@@ -80,7 +81,8 @@ async fn list<K: Kind>(
 ) -> Result<HttpResponse, Problem> {
     let page = Page::read(query.limit.as_deref(), query.cursor.as_deref())?;
     let after = page.after_id()?;
-    let wanted = Wanted { kind: K::KIND, user_name: None, external_id: query.external_id, filter: None };
+    let (external_id, life) = (query.external_id, life(query.deleted.as_deref())?);
+    let wanted = Wanted { kind: K::KIND, user_name: None, external_id, filter: None, life };
     let find = move |connection: &mut Connection| {
         let store = stores::find(connection, &store)?;
         let rows = subject_list::sizes(connection, store.id, &wanted, after, page.fetch(), Utc::now())?;

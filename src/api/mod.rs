@@ -15,6 +15,7 @@ pub mod openapi;
 mod packages;
 mod provisions;
 mod replay;
+mod restore;
 mod runs;
 mod state;
 pub mod stores;
@@ -43,6 +44,7 @@ pub fn endpoints() -> Vec<Endpoint> {
     let mut endpoints = stores::endpoints();
     endpoints.extend(accounts::endpoints());
     endpoints.extend(containers::endpoints());
+    endpoints.extend(restore::endpoints());
     endpoints.extend(import::endpoints());
     endpoints.extend(tokens::endpoints());
     endpoints.extend(targets::endpoints());

@@ -12,6 +12,7 @@ use crate::http::queue::Queue;
 use crate::logic::Workshop;
 use crate::plan::GuardPolicy;
 use crate::security::Sealer;
+use crate::storage::import::MAX_BATCH;
 use crate::storage::{Connection, Db, DbError, Pool};
 
 /// Wakes the engine for targets that got work.
@@ -43,6 +44,8 @@ pub struct ApiLimits {
     pub import_errors: usize,
     /// How long a statement may take that only reads.
     pub longest_read: Duration,
+    /// Most lines that an import writes at once.
+    pub import_batch: usize,
 }
 
 impl Default for ApiLimits {
@@ -50,6 +53,7 @@ impl Default for ApiLimits {
         Self {
             import_line: 1024 * 1024,
             import_errors: 1_000,
+            import_batch: MAX_BATCH,
             guard: GuardPolicy::default(),
             longest_read: Duration::from_secs(10),
         }

@@ -5,6 +5,7 @@ use actix_web::{HttpResponse, web};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::subject_json::given;
 use super::{ApiState, Endpoint, PREFIX};
 use crate::domain::ids::StoreId;
 use crate::http::auth::{Owner, Viewer};
@@ -17,6 +18,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get("/stores", list),
         Endpoint::post("/stores", create),
         Endpoint::get("/stores/{store}", show),
+        Endpoint::patch("/stores/{store}", change),
     ]
 }
 
@@ -26,12 +28,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 struct StoreView {
     id: StoreId,
     name: String,
+    restore_on_return: bool,
     created_at: DateTime<Utc>,
 }
 
 impl From<Store> for StoreView {
     fn from(store: Store) -> Self {
-        Self { id: store.id, name: store.name, created_at: store.created_at }
+        let Store { id, name, created_at, restore_on_return } = store;
+        Self { id, name, restore_on_return, created_at }
     }
 }
 
@@ -39,6 +43,15 @@ impl From<Store> for StoreView {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct NewStore {
     name: String,
+    restore_on_return: Option<bool>,
+}
+
+/// A merge patch for a store; `null` stands for what a new one has.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
+struct StorePatch {
+    #[serde(default, deserialize_with = "given")]
+    restore_on_return: Option<Option<bool>>,
 }
 
 async fn create(
@@ -46,9 +59,24 @@ async fn create(
     state: web::Data<ApiState>,
     JsonBody(new): JsonBody<NewStore>,
 ) -> Result<HttpResponse, Problem> {
-    let store = state.run(move |connection| stores::create(connection, &new.name)).await?;
+    let create = move |connection: &mut _| {
+        let store = stores::create(connection, &new.name)?;
+        stores::change(connection, &store.id.to_string(), new.restore_on_return)
+    };
+    let store = state.change(create).await?;
     let location = format!("{PREFIX}/stores/{}", store.id);
     Ok(HttpResponse::Created().insert_header((LOCATION, location)).json(StoreView::from(store)))
+}
+
+async fn change(
+    _: Authorized<Owner>,
+    state: web::Data<ApiState>,
+    Path(store): Path<String>,
+    JsonBody(patch): JsonBody<StorePatch>,
+) -> Result<web::Json<StoreView>, Problem> {
+    let restore_on_return = patch.restore_on_return.map(|given| given.unwrap_or(true));
+    let store = state.run(move |connection| stores::change(connection, &store, restore_on_return)).await?;
+    Ok(web::Json(store.into()))
 }
 
 async fn list(

@@ -9,7 +9,9 @@ use serde_json::{Map, Value};
 
 use crate::domain::ids::{StoreId, SubjectId};
 use crate::domain::subject::{FieldError, Subject, SubjectDraft, SubjectStatus};
+use crate::http::Problem;
 use crate::storage::memberships::Member;
+use crate::storage::subject_list::Life;
 use crate::storage::subjects::SubjectPatch;
 
 /// Declares the body of a POST and a PUT: optional fields, and those that the
@@ -27,6 +29,7 @@ macro_rules! body {
             version: Option<IgnoredAny>,
             created_at: Option<IgnoredAny>,
             updated_at: Option<IgnoredAny>,
+            deleted_at: Option<IgnoredAny>,
         }
 
         impl $name {
@@ -38,6 +41,7 @@ macro_rules! body {
                     (self.version.is_some(), "version"),
                     (self.created_at.is_some(), "createdAt"),
                     (self.updated_at.is_some(), "updatedAt"),
+                    (self.deleted_at.is_some(), "deletedAt"),
                 ];
                 let claimed = claims.into_iter().filter(|(claimed, _)| *claimed);
                 claimed.map(|(_, field)| FieldError::new(field, "is set by the store, not by its callers")).collect()
@@ -95,6 +99,19 @@ impl From<ContainerBody> for SubjectDraft {
             groups: BTreeSet::new(),
             organization: None,
         }
+    }
+}
+
+/// What the parameter `deleted` says about which subjects a list shows.
+///
+/// # Errors
+/// A 400 that names the parameter.
+pub(super) fn life(deleted: Option<&str>) -> Result<Life, Problem> {
+    match deleted {
+        None | Some("false") => Ok(Life::Living),
+        Some("true") => Ok(Life::Any),
+        Some("only") => Ok(Life::Deleted),
+        Some(_) => Err(Problem::parameter("deleted", "must be `true`, `false` or `only`")),
     }
 }
 
@@ -191,6 +208,8 @@ pub(super) struct AccountView {
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted_at: Option<DateTime<Utc>>,
 }
 
 impl From<Subject> for AccountView {
@@ -208,6 +227,7 @@ impl From<Subject> for AccountView {
             version: subject.version,
             created_at: subject.created_at,
             updated_at: subject.updated_at,
+            deleted_at: subject.deleted_at,
         }
     }
 }
@@ -226,6 +246,8 @@ pub(super) struct ContainerView {
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted_at: Option<DateTime<Utc>>,
 }
 
 impl From<Subject> for ContainerView {
@@ -240,6 +262,7 @@ impl From<Subject> for ContainerView {
             version: subject.version,
             created_at: subject.created_at,
             updated_at: subject.updated_at,
+            deleted_at: subject.deleted_at,
         }
     }
 }

@@ -49,9 +49,13 @@ pub enum Command {
     ///
     /// Each line is an object with `userName`, and optionally `externalId`,
     /// `displayName`, `status`, `attributes`, `groups` and `organization`.
-    /// A line is matched to an account by `externalId`, else by `userName`;
-    /// lines that change nothing are skipped.
+    /// A line is matched to an account by `externalId`, also to one that was
+    /// deleted, else by `userName` to one that has no `externalId`; lines that
+    /// change nothing are skipped.
     Import(Import),
+    /// List accounts, and restore those that were deleted
+    #[command(subcommand)]
+    Account(AccountCommand),
     /// Look at targets and act on them
     #[command(subcommand)]
     Target(TargetCommand),
@@ -181,9 +185,47 @@ pub struct Import {
     /// Delete them even if they are more than the guard allows
     #[arg(long, requires = "delete_missing")]
     pub confirm_deletions: bool,
+    /// Line that may be bad without keeping missing accounts from being deleted
+    #[arg(long, value_name = "NUMBER", value_delimiter = ',')]
+    pub set_aside_line: Vec<u64>,
+    /// The same, by the external id or the user name on the line; whose it is
+    /// is not deleted
+    #[arg(long, value_name = "KEY")]
+    pub set_aside_key: Vec<String>,
     /// Which daemon
     #[command(flatten)]
     pub remote: Remote,
+}
+
+/// `provisiond account …`
+#[derive(Debug, Subcommand)]
+pub enum AccountCommand {
+    /// List accounts of a store
+    List {
+        /// Store: its name or id
+        #[arg(long)]
+        store: String,
+        /// Only those that were deleted
+        #[arg(long)]
+        deleted: bool,
+        /// Only those that match a SCIM filter
+        #[arg(long)]
+        filter: Option<String>,
+        /// How many at most
+        #[arg(long, value_name = "NUMBER", default_value = "50")]
+        limit: u32,
+        /// Which daemon
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Restore a deleted account: the same id, and what targets hold of it
+    Restore {
+        /// Its id, as `account list --deleted` shows it
+        id: String,
+        /// Which daemon
+        #[command(flatten)]
+        remote: Remote,
+    },
 }
 
 /// Names a target.

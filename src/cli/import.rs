@@ -22,27 +22,45 @@ pub async fn run(import: Import, as_json: bool) -> Result<(), Failure> {
     if import.create_store {
         create_store(&client, &import.store).await?;
     }
-    let path = format!(
-        "/stores/{}/import?deleteMissing={}&confirmDeletions={}",
-        percent(&import.store),
-        import.delete_missing,
-        import.confirm_deletions
-    );
+    let path = format!("/stores/{}/import?{}", percent(&import.store), parameters(&import));
     let body = Body::wrap_stream(pieces(source, bar.clone()));
     let request =
         client.request(Method::POST, &path).header("content-type", "application/x-ndjson").body(body);
-    let report = client.send(request).await;
+    let answer = client.try_send(request).await;
     bar.finish_and_clear();
-    let report = report?;
+    let (report, refusal) = match answer? {
+        Ok(report) => (report, None),
+        // What was imported before the deletions were refused.
+        Err(refusal) if refusal.problem["import"].is_object() => {
+            (refusal.problem["import"].clone(), Some(refusal))
+        }
+        Err(refusal) => return Err(refusal.into()),
+    };
     if as_json {
         say_json(&report);
     } else {
         tell(&report);
     }
+    if let Some(refusal) = refusal {
+        return Err(refusal.into());
+    }
     match report["failed"].as_u64() {
         Some(0) | None => Ok(()),
         Some(failed) => Err(Failure::Failed(format!("{failed} lines were not imported"))),
     }
+}
+
+fn parameters(import: &Import) -> String {
+    let mut parameters = url::form_urlencoded::Serializer::new(String::new());
+    parameters.append_pair("deleteMissing", &import.delete_missing.to_string());
+    parameters.append_pair("confirmDeletions", &import.confirm_deletions.to_string());
+    for line in &import.set_aside_line {
+        parameters.append_pair("setAsideLine", &line.to_string());
+    }
+    for key in &import.set_aside_key {
+        parameters.append_pair("setAsideKey", key);
+    }
+    parameters.finish()
 }
 
 async fn open(import: &Import) -> Result<(Box<dyn AsyncRead + Send + Unpin>, ProgressBar), Failure> {
@@ -99,15 +117,10 @@ pub fn percent(segment: &str) -> String {
 
 fn tell(report: &Value) {
     let count = |name: &str| report[name].as_u64().unwrap_or(0);
-    say(&format!(
-        "{} lines: {} created, {} updated, {} unchanged, {} deleted, {} failed",
-        count("lines"),
-        count("created"),
-        count("updated"),
-        count("unchanged"),
-        count("deleted"),
-        count("failed")
-    ));
+    let told = ["created", "updated", "restored", "unchanged", "deleted", "failed", "setAside"];
+    let told = told.into_iter().filter(|name| count(name) > 0 || !["restored", "setAside"].contains(name));
+    let told: Vec<String> = told.map(|name| format!("{} {}", count(name), word(name))).collect();
+    say(&format!("{} lines: {}", count("lines"), told.join(", ")));
     let errors = report["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
     for error in errors.iter().take(20) {
         let reason = error["reason"].as_str().unwrap_or_default();
@@ -116,9 +129,14 @@ fn tell(report: &Value) {
             None => say(&format!("  line {}: {reason}", error["line"])),
         }
     }
-    if count("failed") > 20 {
-        say(&format!("  … and {} more; `--json` shows up to 1,000", count("failed") - 20));
+    let bad = count("failed") + count("setAside");
+    if bad > 20 {
+        say(&format!("  … and {} more; `--json` shows up to 1,000", bad - 20));
     }
+}
+
+fn word(name: &str) -> &str {
+    if name == "setAside" { "set aside" } else { name }
 }
 
 #[cfg(test)]

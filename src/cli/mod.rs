@@ -1,6 +1,7 @@
 //! The command line. Each command is a thin client of the REST API, or a call
 //! into [`crate::app`] for those that open the database themselves.
 
+mod account;
 mod args;
 mod client;
 mod dead;
@@ -61,6 +62,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Doctor(place) => return exit::all_well(app::doctor(&place.config()?)),
         Command::Token(command) => token::run(command, cli.json)?,
         Command::Import(import) => client::block_on(import::run(import, cli.json))?,
+        Command::Account(command) => client::block_on(account::run(command, cli.json))?,
         Command::Logic(command) => client::block_on(logic::run(command, cli.json))?,
         Command::Run(command) => client::block_on(run::run(command, cli.json))?,
         Command::Held(command) => client::block_on(held::run(command, cli.json))?,

@@ -86,6 +86,48 @@ pub fn merge_members(members: &mut Map<String, Value>, patch: &Map<String, Value
     }
 }
 
+/// Steps from an object to a value in it, through objects only.
+pub type Path = Vec<String>;
+
+/// What a merge patch gives a value: the paths to all in it that is no object.
+pub fn given_paths(patch: &Map<String, Value>) -> Vec<Path> {
+    let mut paths = Vec::new();
+    for (name, value) in patch {
+        match value {
+            Value::Null => {}
+            Value::Object(members) if !members.is_empty() => {
+                paths.extend(given_paths(members).into_iter().map(|rest| {
+                    let mut path = vec![name.clone()];
+                    path.extend(rest);
+                    path
+                }));
+            }
+            _ => paths.push(vec![name.clone()]),
+        }
+    }
+    paths
+}
+
+/// The value at a path.
+pub fn value_at<'a>(members: &'a Map<String, Value>, path: &[String]) -> Option<&'a Value> {
+    let (name, rest) = path.split_first()?;
+    let value = members.get(name)?;
+    if rest.is_empty() { Some(value) } else { value_at(value.as_object()?, rest) }
+}
+
+/// Puts a value where nothing is said: neither there nor in the place of an object
+/// on the way.
+pub fn fill_in(members: &mut Map<String, Value>, path: &[String], value: &Value) {
+    let Some((name, rest)) = path.split_first() else { return };
+    if rest.is_empty() {
+        members.entry(name.clone()).or_insert_with(|| value.clone());
+    } else if let Value::Object(inner) =
+        members.entry(name.clone()).or_insert_with(|| Value::Object(Map::new()))
+    {
+        fill_in(inner, rest, value);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +157,31 @@ mod tests {
             merge_patch(&mut merged, &patch);
             assert_eq!(merged, result);
         }
+    }
+
+    #[test]
+    fn what_a_patch_gives_is_found_and_filled_in() {
+        let members = |value: Value| value.as_object().cloned().unwrap();
+        let patch = members(json!({"a": {"b": 1, "c": {"d": [2], "e": null}}, "f": {}, "g": null, "h": "x"}));
+        let paths = given_paths(&patch);
+        let joined: Vec<String> = paths.iter().map(|path| path.join(".")).collect();
+        assert_eq!(joined, ["a.b", "a.c.d", "f", "h"]);
+        for (said, filled) in [
+            (json!({}), json!({"a": {"b": 1, "c": {"d": [2]}}, "f": {}, "h": "x"})),
+            (
+                json!({"a": {"z": 0}, "h": null}),
+                json!({"a": {"z": 0, "b": 1, "c": {"d": [2]}}, "h": null, "f": {}}),
+            ),
+            (json!({"a": null, "f": 5}), json!({"a": null, "f": 5, "h": "x"})),
+            (json!({"a": {"b": 9, "c": []}}), json!({"a": {"b": 9, "c": []}, "f": {}, "h": "x"})),
+        ] {
+            let mut said = members(said);
+            for path in &paths {
+                fill_in(&mut said, path, value_at(&patch, path).unwrap());
+            }
+            assert_eq!(Value::Object(said), filled);
+        }
+        assert_eq!(value_at(&patch, &["h".into(), "i".into()]), None);
     }
 
     #[test]

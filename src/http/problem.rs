@@ -224,11 +224,11 @@ impl From<StoreError> for Problem {
 impl From<SubjectError> for Problem {
     fn from(error: SubjectError) -> Self {
         match error {
-            SubjectError::NotFound(_) | SubjectError::Deleted { .. } => {
+            SubjectError::NotFound(_) | SubjectError::Unknown | SubjectError::Deleted { .. } => {
                 Self::new(Kind::NotFound, error.to_string())
             }
             SubjectError::Invalid(errors) => Self::validation(errors),
-            SubjectError::Conflict { field } => taken(field, error.to_string()),
+            SubjectError::Conflict { field, .. } => taken(field, error.to_string()),
             SubjectError::VersionMismatch { .. } => Self::new(Kind::VersionMismatch, error.to_string()),
             SubjectError::Db(error) => error.into(),
         }

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use crate::domain::target::GuardSettings;
 
+/// So many removals are no mass, however few there are in all.
+const FEW: u64 = 5;
+
 /// How many removals pass without a person's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeletionGuard {
-    /// Always allowed.
+    /// Allowed, but not more than half of all: of forty, fifty are no limit.
     pub count: u64,
     /// Allowed as a share of all, in percent.
     pub percent: u64,
@@ -22,7 +25,8 @@ impl Default for DeletionGuard {
 impl DeletionGuard {
     /// The most removals allowed out of `all`: the larger of the two limits.
     pub fn most(&self, all: u64) -> u64 {
-        self.count.max(all.saturating_mul(self.percent) / 100)
+        let counted = self.count.min((all / 2).max(FEW));
+        counted.max(all.saturating_mul(self.percent) / 100)
     }
 
     /// Whether everything passes.
@@ -38,13 +42,15 @@ impl DeletionGuard {
     }
 
     /// How many present ones have to be counted to answer [`Self::allows`]: more
-    /// change nothing. Zero when the count alone decides.
+    /// change nothing. Zero when it does not depend on them.
     pub fn enough_present(&self, released: u64, due: u64) -> u64 {
         let total = released.saturating_add(due);
-        if self.is_off() || total <= self.count || self.percent == 0 {
+        if self.is_off() || total <= self.count.min(FEW) {
             return 0;
         }
-        total.saturating_mul(100).div_ceil(self.percent).saturating_sub(released)
+        let twice = (total <= self.count).then(|| total.saturating_mul(2));
+        let share = (self.percent > 0).then(|| total.saturating_mul(100).div_ceil(self.percent));
+        twice.into_iter().chain(share).min().unwrap_or(0).saturating_sub(released)
     }
 }
 
@@ -86,8 +92,19 @@ mod tests {
     #[test]
     fn the_larger_limit_counts() {
         let guard = DeletionGuard::default();
-        assert_eq!(guard.most(60), 50);
+        assert_eq!(guard.most(200), 50);
         assert_eq!(guard.most(10_000), 500);
+    }
+
+    #[test]
+    fn of_few_no_more_than_half_pass() {
+        let guard = DeletionGuard::default();
+        for (all, most) in [(0, 5), (4, 5), (10, 5), (13, 6), (40, 20), (99, 49), (100, 50)] {
+            assert_eq!(guard.most(all), most, "{all}");
+        }
+        assert!(!guard.allows(0, 39, 40) && guard.allows(0, 20, 40) && !guard.allows(10, 11, 30));
+        assert_eq!(DeletionGuard { count: 2, percent: 0 }.most(3), 2, "fewer than few");
+        assert_eq!(DeletionGuard { count: 50, percent: 80 }.most(10), 8, "a larger share is meant");
     }
 
     #[test]

@@ -8,12 +8,16 @@ use chrono::{DateTime, Utc};
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Text};
 use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
 
+mod returned;
+
 use super::DbError;
 use super::held::{Departure, Verdicts};
 use crate::domain::filter::Filter;
 use crate::domain::ids::{StoreId, SubjectId, TargetId};
 use crate::domain::status::Trigger;
 use crate::domain::subject::{Subject, SubjectKind, changes};
+
+pub(super) use returned::take_back_removals;
 
 /// Work that a person waits for.
 pub const PRIORITY_MANUAL: i16 = 0;
@@ -143,7 +147,10 @@ fn changed_names(change: &Change) -> String {
 }
 
 fn entry(target: TargetId, filter: &Filter, change: &Change, names: &str, now: DateTime<Utc>) -> Entry {
-    let matched = change.before.as_ref().is_some_and(|before| filter.matches(before, now));
+    let matched = change
+        .before
+        .as_ref()
+        .is_some_and(|before| before.deleted_at.is_none() && filter.matches(before, now));
     let matches = change.after.deleted_at.is_none() && filter.matches(&change.after, now);
     let trigger = match (matched, matches) {
         (true, false) if change.trigger != Trigger::Deleted => Trigger::LeftFilter,

@@ -35,6 +35,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    import_waiting (import_id, number) {
+        import_id -> Int8,
+        number -> Int8,
+        account_id -> Nullable<Int8>,
+        external_id -> Nullable<Text>,
+        user_name -> Text,
+        draft -> Text,
+    }
+}
+
+diesel::table! {
     logic_artefacts (id) {
         id -> Text,
         code -> Text,
@@ -209,6 +220,7 @@ diesel::table! {
         id -> Int8,
         name -> Text,
         created_at -> Timestamptz,
+        restore_on_return -> Bool,
     }
 }
 
@@ -229,6 +241,7 @@ diesel::table! {
         written_back -> Array<Nullable<Text>>,
         writers -> Jsonb,
         write_backs_until -> Nullable<Timestamptz>,
+        restored_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -334,6 +347,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     guard_released,
     held,
     import_seen,
+    import_waiting,
     logic_artefacts,
     logic_canaries,
     logic_canary_accounts,

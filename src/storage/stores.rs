@@ -22,6 +22,9 @@ pub struct Store {
     pub name: String,
     /// When it was made.
     pub created_at: DateTime<Utc>,
+    /// A record whose external id a deleted subject had restores that one; else it
+    /// makes another.
+    pub restore_on_return: bool,
 }
 
 /// Why a store could not be made or found.
@@ -47,10 +50,10 @@ impl From<DieselError> for StoreError {
     }
 }
 
-type Row = (i64, String, DateTime<Utc>);
+type Row = (i64, String, DateTime<Utc>, bool);
 
-fn from_row((id, name, created_at): Row) -> Store {
-    Store { id: StoreId(id), name, created_at }
+fn from_row((id, name, created_at, restore_on_return): Row) -> Store {
+    Store { id: StoreId(id), name, created_at, restore_on_return }
 }
 
 /// Makes a store.
@@ -72,6 +75,24 @@ pub fn create(connection: &mut PgConnection, name: &str) -> Result<Store, StoreE
             }
             error => error.into(),
         })
+}
+
+/// Changes a store's settings; `None` leaves one as it is.
+///
+/// # Errors
+/// [`StoreError::NotFound`] when there is no such store.
+pub fn change(
+    connection: &mut PgConnection,
+    id_or_name: &str,
+    restore_on_return: Option<bool>,
+) -> Result<Store, StoreError> {
+    let store = find(connection, id_or_name)?;
+    let Some(restore_on_return) = restore_on_return else { return Ok(store) };
+    let row = diesel::update(stores::table.find(store.id.0))
+        .set(stores::restore_on_return.eq(restore_on_return))
+        .returning(stores::all_columns)
+        .get_result::<Row>(connection)?;
+    Ok(from_row(row))
 }
 
 /// Stores after the id `after`, at most `limit`, in the order of their ids.

@@ -12,7 +12,29 @@ use crate::domain::filter::Filter;
 use crate::domain::ids::StoreId;
 use crate::domain::subject::{Subject, SubjectKind};
 
-/// Which live subjects to list.
+/// Whether deleted subjects are listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Life {
+    /// Those that live.
+    #[default]
+    Living,
+    /// Those that were deleted.
+    Deleted,
+    /// Both.
+    Any,
+}
+
+impl Life {
+    const fn condition(self) -> &'static str {
+        match self {
+            Self::Living => "s.deleted_at IS NULL",
+            Self::Deleted => "s.deleted_at IS NOT NULL",
+            Self::Any => "true",
+        }
+    }
+}
+
+/// Which subjects to list.
 #[derive(Debug, Clone)]
 pub struct Wanted {
     /// Their kind.
@@ -23,6 +45,8 @@ pub struct Wanted {
     pub external_id: Option<String>,
     /// Only those that match.
     pub filter: Option<Filter>,
+    /// Living or deleted.
+    pub life: Life,
 }
 
 /// At most `limit` of the subjects wanted after the id `after`, in the order
@@ -42,10 +66,11 @@ pub fn sizes(
     let condition = filter.as_ref().map_or("true", |filter| &filter.sql);
     Ok(diesel::sql_query(format!(
         "SELECT t.id, octet_length(t::text)::bigint AS size FROM (\
-         SELECT {} FROM subjects s WHERE s.store_id = $1 AND s.kind = $2 AND s.id > $3 AND s.deleted_at IS NULL \
+         SELECT {} FROM subjects s WHERE s.store_id = $1 AND s.kind = $2 AND s.id > $3 AND {} \
          AND ($4 IS NULL OR lower(s.user_name COLLATE \"C\") = $4) AND ($5 IS NULL OR s.external_id = $5) \
          AND {condition} ORDER BY s.id LIMIT $6) AS t ORDER BY t.id",
-        SubjectRow::COLUMNS
+        SubjectRow::COLUMNS,
+        wanted.life.condition()
     ))
     .bind::<BigInt, _>(store.0)
     .bind::<Text, _>(wanted.kind.as_str())

@@ -17,7 +17,7 @@ use super::complete::Completion;
 use super::queue::{Change, enqueue, lock_store_shared};
 use super::subjects;
 use crate::domain::ids::TargetId;
-use crate::domain::json::merge_members;
+use crate::domain::json::{given_paths, merge_members};
 use crate::domain::status::Trigger;
 use crate::domain::subject::Subject;
 use crate::plan::WriteBacks;
@@ -120,8 +120,7 @@ fn apply(
         Ok(after) => after,
         Err(refusal) => return contest::refused(connection, completion, &known, &refusal),
     };
-    let names: Vec<&str> = patch.keys().map(String::as_str).collect();
-    let after = subjects::set_attributes(connection, &before, attributes, &names, &known)?;
+    let after = subjects::set_attributes(connection, &before, attributes, &given_paths(patch), &known)?;
     let untouched = change_seq == completion.change_seq && before.version == completion.version;
     let version = if untouched { after.version } else { completion.version };
     let store = after.store;

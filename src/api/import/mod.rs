@@ -4,7 +4,9 @@
 
 mod lines;
 mod session;
+mod set_aside;
 mod summary;
+mod understand;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::StreamExt as _;
@@ -12,12 +14,12 @@ use serde::Deserialize;
 
 use self::lines::{Lines, RawLine};
 use self::session::Session;
-use super::{ApiState, Endpoint};
+use self::set_aside::SetAside;
+use super::{ApiLimits, ApiState, Endpoint};
 use crate::http::auth::Editor;
 use crate::http::path::Path;
-use crate::http::query::Query;
+use crate::http::query;
 use crate::http::{Authorized, Problem, media};
-use crate::storage::import::MAX_BATCH;
 use crate::storage::stores;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -44,25 +46,28 @@ async fn import(
     _: Authorized<Editor>,
     state: web::Data<ApiState>,
     Path(store): Path<String>,
-    Query(query): Query<ImportQuery>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     media::expect(&request, MEDIA_TYPES)?;
+    let (named, rest) = query::take(request.query_string(), &[set_aside::LINE, set_aside::KEY])?;
+    let (query, set_aside) = (query::read::<ImportQuery>(&rest)?, SetAside::read(named)?);
     let store = state.run(move |connection| stores::find(connection, &store)).await?;
-    let mut session = Session::begin(state.clone(), store.id).await?;
-    read(&mut session, payload, state.limits.import_line).await?;
+    let mut session = Session::begin(state.clone(), store.id, set_aside).await?;
+    read(&mut session, payload, &state.limits).await?;
     if query.delete_missing {
-        session.delete_missing(query.confirm_deletions).await?;
+        session.finish_and_delete(query.confirm_deletions).await?;
+    } else {
+        session.finish().await?;
     }
     Ok(HttpResponse::Ok().json(session.summary()))
 }
 
 /// Imports the whole stream. A stream that breaks off is an error: what was
 /// read is written, nothing is deleted.
-async fn read(session: &mut Session, mut payload: web::Payload, cap: usize) -> Result<(), Problem> {
-    let mut lines = Lines::new(cap);
-    let mut batch = Batch::default();
+async fn read(session: &mut Session, mut payload: web::Payload, limits: &ApiLimits) -> Result<(), Problem> {
+    let mut lines = Lines::new(limits.import_line);
+    let mut batch = Batch { most: limits.import_batch, ..Batch::default() };
     while let Some(bytes) = payload.next().await {
         for line in lines.push(&bytes?) {
             if let Some(full) = batch.add(line) {
@@ -80,6 +85,7 @@ async fn read(session: &mut Session, mut payload: web::Payload, cap: usize) -> R
 struct Batch {
     lines: Vec<RawLine>,
     bytes: usize,
+    most: usize,
 }
 
 impl Batch {
@@ -87,7 +93,7 @@ impl Batch {
     fn add(&mut self, line: RawLine) -> Option<Vec<RawLine>> {
         self.bytes += line.text.as_ref().map_or(0, bytes::Bytes::len);
         self.lines.push(line);
-        (self.lines.len() >= MAX_BATCH || self.bytes >= MAX_BATCH_BYTES).then(|| self.take())
+        (self.lines.len() >= self.most || self.bytes >= MAX_BATCH_BYTES).then(|| self.take())
     }
 
     fn take(&mut self) -> Vec<RawLine> {

@@ -1,7 +1,7 @@
 //! Accounts that a finished import did not name.
 
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Timestamptz};
 
 use super::{Import, MAX_BATCH};
 use crate::domain::ids::{SubjectId, TargetId};
@@ -30,20 +30,32 @@ impl Missing {
     }
 }
 
+/// Which accounts are the import's to delete when no line names them: binds 1, 2
+/// and 3 are the store, the newest account and the time when it began.
+macro_rules! was_there {
+    () => {
+        "s.store_id = $1 AND s.kind = 'account' AND s.deleted_at IS NULL AND s.id <= $2 \
+         AND (s.restored_at IS NULL OR s.restored_at < $3)"
+    };
+}
+pub(super) use was_there;
+
 /// Counts the accounts that the import did not name. Accounts that came in
 /// while it ran do not count.
 ///
 /// # Errors
 /// Only what the database itself does.
 pub fn missing(connection: &mut PgConnection, import: Import) -> Result<Missing, DbError> {
-    let counted = diesel::sql_query(
+    let counted = diesel::sql_query(concat!(
         "SELECT count(*) AS accounts, count(*) FILTER (WHERE seen.subject_id IS NULL) AS missing \
-         FROM subjects s LEFT JOIN import_seen seen ON seen.import_id = $2 AND seen.subject_id = s.id \
-         WHERE s.store_id = $1 AND s.kind = 'account' AND s.deleted_at IS NULL AND s.id <= $3",
-    )
+         FROM subjects s LEFT JOIN import_seen seen ON seen.import_id = $4 AND seen.subject_id = s.id \
+         WHERE ",
+        was_there!()
+    ))
     .bind::<BigInt, _>(import.store.0)
-    .bind::<BigInt, _>(import.id)
     .bind::<BigInt, _>(import.newest.0)
+    .bind::<Timestamptz, _>(import.began)
+    .bind::<BigInt, _>(import.id)
     .get_result(connection)?;
     Ok(counted)
 }
@@ -100,18 +112,19 @@ pub fn judge_missing(
 
 /// What the targets of the store hold of the accounts that no line named.
 fn leaving(connection: &mut PgConnection, import: Import) -> Result<Vec<Leaving>, DbError> {
-    let leaving = diesel::sql_query(
+    let leaving = diesel::sql_query(concat!(
         "SELECT st.target_id, count(*) AS count FROM subjects s \
-         JOIN provision_state st ON st.subject_id = s.id AND st.present \
-         WHERE s.store_id = $1 AND s.kind = 'account' AND s.deleted_at IS NULL AND s.id <= $3 \
-         AND NOT EXISTS (SELECT FROM import_seen seen WHERE seen.import_id = $2 AND seen.subject_id = s.id) \
+         JOIN provision_state st ON st.subject_id = s.id AND st.present WHERE ",
+        was_there!(),
+        " AND NOT EXISTS (SELECT FROM import_seen seen WHERE seen.import_id = $4 AND seen.subject_id = s.id) \
          AND NOT EXISTS (SELECT FROM pending p WHERE p.target_id = st.target_id AND p.subject_id = s.id \
             AND p.departure = 'cleared') \
-         GROUP BY st.target_id",
-    )
+         GROUP BY st.target_id"
+    ))
     .bind::<BigInt, _>(import.store.0)
-    .bind::<BigInt, _>(import.id)
     .bind::<BigInt, _>(import.newest.0)
+    .bind::<Timestamptz, _>(import.began)
+    .bind::<BigInt, _>(import.id)
     .load(connection)?;
     Ok(leaving)
 }
@@ -151,15 +164,16 @@ pub fn delete_missing(
 }
 
 fn unnamed(connection: &mut PgConnection, import: Import) -> Result<Vec<SubjectId>, DbError> {
-    let ids: Vec<Id> = diesel::sql_query(
-        "SELECT s.id FROM subjects s WHERE s.store_id = $1 AND s.kind = 'account' AND s.deleted_at IS NULL \
-         AND s.id <= $3 AND NOT EXISTS \
-           (SELECT FROM import_seen seen WHERE seen.import_id = $2 AND seen.subject_id = s.id) \
-         ORDER BY s.id LIMIT $4",
-    )
+    let ids: Vec<Id> = diesel::sql_query(concat!(
+        "SELECT s.id FROM subjects s WHERE ",
+        was_there!(),
+        " AND NOT EXISTS (SELECT FROM import_seen seen WHERE seen.import_id = $4 AND seen.subject_id = s.id) \
+         ORDER BY s.id LIMIT $5"
+    ))
     .bind::<BigInt, _>(import.store.0)
-    .bind::<BigInt, _>(import.id)
     .bind::<BigInt, _>(import.newest.0)
+    .bind::<Timestamptz, _>(import.began)
+    .bind::<BigInt, _>(import.id)
     .bind::<BigInt, _>(i64::try_from(MAX_BATCH).unwrap_or(i64::MAX))
     .load(connection)?;
     Ok(ids.into_iter().map(|row| SubjectId(row.id)).collect())

@@ -7,32 +7,40 @@
 //! of the group itself; accounts that name it do not touch its row, or every
 //! account of a large group would queue behind the others.
 
+mod conflict;
 mod names;
 mod patch;
 mod remove;
+mod restore;
 mod rows;
 mod same;
 mod save;
 mod touch;
 mod write;
+mod written_back;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use serde_json::{Map, Value};
 
+use self::conflict::Wanted;
 use super::{DbError, queue};
 use crate::domain::ids::{StoreId, SubjectId, TargetId};
+use crate::domain::json::Path;
 use crate::domain::subject::{FieldError, Subject, SubjectDraft, SubjectKind};
 use crate::plan::WriteBacks;
 
 pub use patch::SubjectPatch;
 pub use remove::delete;
 pub(super) use remove::remove;
+pub(super) use restore::deleted;
+pub use restore::restore;
 pub use rows::{load, load_for_update, store_of};
 pub(super) use rows::{lock, numbers};
 pub(super) use save::{Edit, Outcome, save};
 pub(super) use touch::{note_members_changed, touch};
+pub(super) use written_back::keep_written_back;
 
 /// Why a subject was not read or written.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +48,9 @@ pub enum SubjectError {
     /// There never was such a subject of this kind.
     #[error("there is no such {0}")]
     NotFound(SubjectKind),
+    /// There never was a subject with this id.
+    #[error("there is no subject with this id")]
+    Unknown,
     /// There was one.
     #[error("the {kind} was deleted at {}", .at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))]
     Deleted {
@@ -52,10 +63,12 @@ pub enum SubjectError {
     #[error("{} of the fields cannot be stored", .0.len())]
     Invalid(Vec<FieldError>),
     /// Another live subject of the store and kind has the same value.
-    #[error("another one has the same `{field}`")]
+    #[error("{} has the same `{field}`", holder_text(.holder.as_ref()))]
     Conflict {
         /// The field.
         field: &'static str,
+        /// Which one, if it still could be found.
+        holder: Option<(SubjectKind, SubjectId)>,
     },
     /// The caller expected another version.
     #[error("the version is {current} by now")]
@@ -66,6 +79,10 @@ pub enum SubjectError {
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
+}
+
+fn holder_text(holder: Option<&(SubjectKind, SubjectId)>) -> String {
+    holder.map_or("another one".into(), |(kind, id)| format!("{kind} {id}"))
 }
 
 impl From<DieselError> for SubjectError {
@@ -81,7 +98,7 @@ impl From<DieselError> for SubjectError {
             }
             _ => return Self::Db(error.into()),
         };
-        Self::Conflict { field }
+        Self::Conflict { field, holder: None }
     }
 }
 
@@ -116,8 +133,8 @@ fn live(subject: Option<Subject>, kind: SubjectKind) -> Result<Subject, SubjectE
     }
 }
 
-/// Stores a new subject. Groups and the organization that the draft names and
-/// that do not exist are made.
+/// Stores a new subject, or restores the deleted one that had the external id.
+/// Groups and the organization that the draft names and that do not exist are made.
 ///
 /// # Errors
 /// [`SubjectError::Invalid`], [`SubjectError::Conflict`]; nothing is written then.
@@ -128,14 +145,20 @@ pub fn create(
     draft: SubjectDraft,
 ) -> Result<Written, SubjectError> {
     refuse(errors(&draft, kind))?;
-    connection.transaction(|connection| {
+    let wanted = Wanted::of(store, kind, &draft);
+    let created = connection.transaction(|connection| {
         lock_for_write(connection, store, kind)?;
+        if let Some(restored) = restore::returning(connection, store, kind, &draft)? {
+            return Ok(restored);
+        }
         save(connection, store, kind, vec![Edit { before: None, draft }])?.only()
-    })
+    });
+    created.map_err(|error| wanted.explain(connection, error))
 }
 
 /// Replaces the record of a subject. An equal record changes nothing, not even
-/// the version. `if_match` lists the versions that the caller expects.
+/// the version. Attributes that logic wrote and the record leaves out stay.
+/// `if_match` lists the versions that the caller expects.
 ///
 /// # Errors
 /// Every one of [`SubjectError`]; nothing is written then.
@@ -146,7 +169,12 @@ pub fn replace(
     draft: SubjectDraft,
     if_match: Option<&[i64]>,
 ) -> Result<Written, SubjectError> {
-    edit(connection, kind, id, if_match, |_| draft)
+    edit(connection, kind, id, if_match, |connection, before| {
+        let mut edits = [Edit { before: Some(before), draft }];
+        keep_written_back(connection, &mut edits)?;
+        let [edit] = edits;
+        Ok(edit)
+    })
 }
 
 /// Applies a merge patch (RFC 7396) to a subject; otherwise like [`replace`].
@@ -160,7 +188,10 @@ pub fn patch(
     patch: &SubjectPatch,
     if_match: Option<&[i64]>,
 ) -> Result<Written, SubjectError> {
-    edit(connection, kind, id, if_match, |before| patch.apply(before.draft()))
+    edit(connection, kind, id, if_match, |_, before| {
+        let draft = patch.apply(before.draft());
+        Ok(Edit { before: Some(before), draft })
+    })
 }
 
 fn edit(
@@ -168,18 +199,26 @@ fn edit(
     kind: SubjectKind,
     id: SubjectId,
     if_match: Option<&[i64]>,
-    change: impl FnOnce(&Subject) -> SubjectDraft,
+    change: impl FnOnce(&mut PgConnection, Subject) -> Result<Edit, DbError>,
 ) -> Result<Written, SubjectError> {
-    connection.transaction(|connection| {
+    let mut wanted = None;
+    let edited = connection.transaction(|connection| {
         let before = lock_live(connection, kind, id, if_match)?;
-        let draft = change(&before);
-        refuse(errors(&draft, kind))?;
-        let mut nudge = touch::rename(connection, &before, &draft)?;
         let store = before.store;
-        let mut written =
-            save(connection, store, kind, vec![Edit { before: Some(before), draft }])?.only()?;
+        let edit = change(connection, before)?;
+        refuse(errors(&edit.draft, kind))?;
+        wanted = Some(Wanted::of(store, kind, &edit.draft));
+        let mut nudge = match &edit.before {
+            Some(before) => touch::rename(connection, before, &edit.draft)?,
+            None => Vec::new(),
+        };
+        let mut written = save(connection, store, kind, vec![edit])?.only()?;
         written.nudge.append(&mut nudge);
         Ok(written)
+    });
+    edited.map_err(|error| match wanted {
+        Some(wanted) => wanted.explain(connection, error),
+        None => error,
     })
 }
 
@@ -193,11 +232,16 @@ pub(super) fn lock_live(
     let store = store_of(connection, id)?.ok_or(SubjectError::NotFound(kind))?;
     lock_for_write(connection, store, kind)?;
     let subject = live(load_for_update(connection, id)?, kind)?;
+    expect_version(&subject, if_match)?;
+    Ok(subject)
+}
+
+fn expect_version(subject: &Subject, if_match: Option<&[i64]>) -> Result<(), SubjectError> {
     match if_match {
         Some(versions) if !versions.contains(&subject.version) => {
             Err(SubjectError::VersionMismatch { current: subject.version })
         }
-        _ => Ok(subject),
+        _ => Ok(()),
     }
 }
 
@@ -229,10 +273,11 @@ pub fn set_attributes(
     connection: &mut PgConnection,
     before: &Subject,
     attributes: Map<String, Value>,
-    written_back: &[&str],
+    written_back: &[Path],
     known: &WriteBacks,
 ) -> Result<Subject, DbError> {
-    let stamp = write::set_attributes(connection, before.id, &attributes, written_back, known)?;
+    let written_back: Vec<String> = written_back.iter().map(written_back::text).collect();
+    let stamp = write::set_attributes(connection, before.id, &attributes, &written_back, known)?;
     Ok(Subject { attributes, version: stamp.version, updated_at: stamp.updated_at, ..before.clone() })
 }
 

@@ -1,5 +1,6 @@
 //! From the names that accounts give to containers: external id first, then
-//! display name, then id. A name that nothing bears makes a new container.
+//! display name. A name that nothing bears makes a new container. Ids of the
+//! store are no names: a group that its source calls `4711` is that one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -85,7 +86,7 @@ impl Names {
 
     fn missing<'a>(&self, kind: SubjectKind, texts: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
         let unknown = |text: &&&str| !self.found.contains_key(&(kind, (**text).to_owned()));
-        texts.iter().filter(unknown).filter(|text| !all_digits(text)).copied().collect()
+        texts.iter().filter(unknown).copied().collect()
     }
 
     fn look_up(
@@ -97,12 +98,10 @@ impl Names {
     ) -> Result<(), DbError> {
         let rows = candidates(connection, store, kind, texts)?;
         for text in texts {
-            let id = text.parse().ok().map(|SubjectId(id)| id);
             let row = rows
                 .iter()
                 .find(|row| row.external_id.as_deref() == Some(*text))
-                .or_else(|| rows.iter().find(|row| row.display_name.eq_ignore_ascii_case(text)))
-                .or_else(|| rows.iter().find(|row| Some(row.id) == id));
+                .or_else(|| rows.iter().find(|row| row.display_name.eq_ignore_ascii_case(text)));
             if let Some(row) = row {
                 self.found.insert((kind, (*text).to_owned()), row.container(kind));
             }
@@ -122,16 +121,9 @@ impl Row {
     }
 }
 
-fn all_digits(text: &str) -> bool {
-    text.chars().all(|letter| letter.is_ascii_digit())
-}
-
 fn unknown(kind: SubjectKind, name: &str) -> FieldError {
     let field = if kind == SubjectKind::Group { "groups" } else { "organization" };
-    FieldError::new(
-        field,
-        format!("must not name `{name}`: no {kind} has this id, and a name must not be all digits"),
-    )
+    FieldError::new(field, format!("names `{name}`, which was deleted this moment: try again"))
 }
 
 fn candidates(
@@ -142,17 +134,15 @@ fn candidates(
 ) -> Result<Vec<Row>, DbError> {
     let exact: Vec<&str> = texts.iter().copied().collect();
     let folded: Vec<String> = texts.iter().map(|text| text.to_ascii_lowercase()).collect();
-    let ids: Vec<i64> = texts.iter().filter_map(|text| text.parse().ok().map(|SubjectId(id)| id)).collect();
     let rows = diesel::sql_query(
         "SELECT id, display_name, external_id FROM subjects \
          WHERE store_id = $1 AND kind = $2 AND kind <> 'account' AND deleted_at IS NULL \
-           AND (external_id = ANY($3) OR lower(display_name COLLATE \"C\") = ANY($4) OR id = ANY($5))",
+           AND (external_id = ANY($3) OR lower(display_name COLLATE \"C\") = ANY($4))",
     )
     .bind::<BigInt, _>(store.0)
     .bind::<Text, _>(kind.as_str())
     .bind::<Array<Text>, _>(exact)
     .bind::<Array<Text>, _>(folded)
-    .bind::<Array<BigInt>, _>(ids)
     .load(connection)?;
     Ok(rows)
 }

@@ -20,7 +20,7 @@ pub(in crate::storage) fn same_members(a: &Map<String, Value>, b: &Map<String, V
 
 /// Equality of JSON values by what they mean: PostgreSQL hands `1e2` back as
 /// `100`, which must not look like a change.
-fn same(a: &Value, b: &Value) -> bool {
+pub(super) fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),

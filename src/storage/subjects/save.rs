@@ -1,14 +1,14 @@
 //! One way to write records, for one as for five hundred: what is new is
 //! inserted, what differs is updated, what is equal is left alone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use diesel::PgConnection;
 
 use super::names::{self, Names};
 use super::same::same_row;
-use super::write::{Stamps, Taken, insert, update};
-use super::{SubjectError, Written};
+use super::write::{Stamps, Taken, insert, update, vacate};
+use super::{SubjectError, Written, written_back};
 use crate::domain::ids::{StoreId, SubjectId, TargetId};
 use crate::domain::status::Trigger;
 use crate::domain::subject::{Container, FieldError, Subject, SubjectDraft, SubjectKind};
@@ -18,7 +18,7 @@ use crate::storage::queue::{self, Change};
 /// A record to write. `before` is locked by the caller.
 #[derive(Debug)]
 pub(in crate::storage) struct Edit {
-    /// What is there, `None` for a new subject.
+    /// What is there, `None` for a new subject. A tombstone is restored.
     pub before: Option<Subject>,
     /// What is to be there.
     pub draft: SubjectDraft,
@@ -29,7 +29,7 @@ pub(in crate::storage) struct Edit {
 pub(in crate::storage) enum Outcome {
     /// The subject is new.
     Created(Subject),
-    /// The version rose.
+    /// The version rose; before, it may have been a tombstone.
     Updated(Box<Change>),
     /// There was nothing to write.
     Unchanged(Subject),
@@ -75,6 +75,7 @@ pub(in crate::storage) fn save(
     let drafts: Vec<&SubjectDraft> = edits.iter().map(|edit| &edit.draft).collect();
     let (names, made) = names::resolve(connection, store, &drafts)?;
     let plans: Vec<Plan> = edits.into_iter().map(|edit| plan(edit, &names)).collect();
+    vacate(connection, &handing_on(&plans))?;
     let mut created = insert_new(connection, store, kind, &plans)?;
     let stamps = update_changed(connection, &plans)?;
     let outcomes: Vec<Outcome> =
@@ -82,6 +83,7 @@ pub(in crate::storage) fn save(
     write_memberships(connection, &outcomes)?;
     let changes: Vec<Change> =
         made.into_iter().map(creation).chain(outcomes.iter().filter_map(change)).collect();
+    queue::take_back_removals(connection, store, &changes)?;
     let nudge =
         if changes.is_empty() { Vec::new() } else { queue::enqueue(connection, store, &changes, None)? };
     Ok(Saved { outcomes, nudge })
@@ -110,6 +112,7 @@ fn plan(Edit { before, draft }: Edit, names: &Names) -> Plan {
     };
     let Some(before) = before else { return Plan::Insert(draft, containers) };
     let trigger = match (same_row(&before, &draft), same_ids(&before.containers, &containers)) {
+        _ if before.deleted_at.is_some() => Trigger::Updated,
         (true, true) => return Plan::Leave(before),
         (true, false) => Trigger::MembershipChanged,
         (false, _) => Trigger::Updated,
@@ -123,6 +126,28 @@ fn same_ids(a: &[Container], b: &[Container]) -> bool {
 
 fn contains(containers: &[Container], id: SubjectId) -> bool {
     containers.iter().any(|container| container.id == id)
+}
+
+/// The accounts whose user names others of the batch take over.
+fn handing_on(plans: &[Plan]) -> Vec<SubjectId> {
+    let left = |plan: &Plan| match plan {
+        Plan::Update(update) if update.before.deleted_at.is_none() => {
+            let (old, new) = (update.before.user_name.as_ref()?, update.draft.user_name.as_ref()?);
+            (!old.eq_ignore_ascii_case(new)).then(|| (update.before.id, old.to_ascii_lowercase()))
+        }
+        _ => None,
+    };
+    let left: Vec<(SubjectId, String)> = plans.iter().filter_map(left).collect();
+    if left.is_empty() {
+        return Vec::new();
+    }
+    let wanted = |plan: &Plan| match plan {
+        Plan::Insert(draft, _) => draft.user_name.as_ref().map(|name| name.to_ascii_lowercase()),
+        Plan::Update(update) => update.draft.user_name.as_ref().map(|name| name.to_ascii_lowercase()),
+        Plan::Leave(_) | Plan::Refuse(_) => None,
+    };
+    let wanted: HashSet<String> = plans.iter().filter_map(wanted).collect();
+    left.into_iter().filter(|(_, name)| wanted.contains(name)).map(|(id, _)| id).collect()
 }
 
 /// The name that is unique among the drafts of a batch.
@@ -158,7 +183,16 @@ fn update_changed(connection: &mut PgConnection, plans: &[Plan]) -> Result<Stamp
             _ => None,
         })
         .collect();
-    if edits.is_empty() { Ok(Stamps::new()) } else { update(connection, &edits) }
+    if edits.is_empty() {
+        return Ok(Stamps::new());
+    }
+    let (stamps, written_back) = update(connection, &edits)?;
+    let updated = plans.iter().filter_map(|plan| match plan {
+        Plan::Update(update) => Some((&update.before, &update.draft)),
+        _ => None,
+    });
+    written_back::forget_replaced(connection, updated, &written_back)?;
+    Ok(stamps)
 }
 
 fn conclude(plan: Plan, created: &mut HashMap<String, Subject>, stamps: &Stamps) -> Outcome {
@@ -188,6 +222,7 @@ fn updated(update: Update, stamps: &Stamps) -> Change {
         version: stamp.map_or(before.version, |stamp| stamp.version),
         updated_at: stamp.map_or(before.updated_at, |stamp| stamp.updated_at),
         containers,
+        deleted_at: None,
         ..before
     };
     Change { before: Some(before), after, trigger }

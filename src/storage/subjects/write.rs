@@ -95,26 +95,39 @@ pub(in crate::storage) struct Stamp {
 /// The stamps of a statement by subject.
 pub(in crate::storage) type Stamps = HashMap<SubjectId, Stamp>;
 
+/// The attributes that logic wrote, as they are stored, by subject.
+pub(super) type WrittenBack = HashMap<SubjectId, Vec<String>>;
+
 fn by_id(stamps: Vec<Stamp>) -> Stamps {
     stamps.into_iter().map(|stamp| (SubjectId(stamp.id), stamp)).collect()
 }
 
-/// Replaces the records of rows that the caller has locked.
+#[derive(QueryableByName)]
+struct Updated {
+    #[diesel(embed)]
+    stamp: Stamp,
+    #[diesel(sql_type = Array<Text>)]
+    written_back: Vec<String>,
+}
+
+/// Replaces the records of rows that the caller has locked; tombstones live
+/// again. Returns, of those that have any, the attributes that logic wrote, too.
 pub(super) fn update(
     connection: &mut PgConnection,
     edits: &[(SubjectId, &SubjectDraft)],
-) -> Result<Stamps, SubjectError> {
+) -> Result<(Stamps, WrittenBack), SubjectError> {
     let ids: Vec<i64> = edits.iter().map(|(id, _)| id.0).collect();
     let drafts: Vec<&SubjectDraft> = edits.iter().map(|(_, draft)| *draft).collect();
     let columns = Columns::of(&drafts);
-    let stamps = diesel::sql_query(
+    let rows: Vec<Updated> = diesel::sql_query(
         "UPDATE subjects SET external_id = draft.external_id, user_name = draft.user_name, \
              display_name = draft.display_name, status = draft.status, attributes = draft.attributes::jsonb, \
-             version = version + 1, updated_at = clock_timestamp(), \
+             version = version + 1, updated_at = clock_timestamp(), deleted_at = NULL, \
+             restored_at = CASE WHEN deleted_at IS NULL THEN restored_at ELSE clock_timestamp() END, \
              writers = '{}', write_backs_until = NULL \
          FROM unnest($1, $2, $3, $4, $5, $6) \
               AS draft (id, external_id, user_name, display_name, status, attributes) \
-         WHERE subjects.id = draft.id RETURNING subjects.id, version, updated_at",
+         WHERE subjects.id = draft.id RETURNING subjects.id, version, updated_at, written_back",
     )
     .bind::<Array<BigInt>, _>(ids)
     .bind::<Array<Nullable<Text>>, _>(columns.external_id)
@@ -122,8 +135,30 @@ pub(super) fn update(
     .bind::<Array<Nullable<Text>>, _>(columns.display_name)
     .bind::<Array<Text>, _>(columns.status)
     .bind::<Array<Text>, _>(columns.attributes)
-    .load::<Stamp>(connection)?;
-    Ok(by_id(stamps))
+    .load(connection)?;
+    let mut written_back = WrittenBack::new();
+    let mut stamps = Stamps::with_capacity(rows.len());
+    for Updated { stamp, written_back: written } in rows {
+        let id = SubjectId(stamp.id);
+        stamps.insert(id, stamp);
+        if !written.is_empty() {
+            written_back.insert(id, written);
+        }
+    }
+    Ok((stamps, written_back))
+}
+
+/// Takes the user names of locked rows away until [`update`] gives them others,
+/// in the same transaction: another row of the statement may be in need of them.
+/// What stands there meanwhile no user name can be.
+pub(super) fn vacate(connection: &mut PgConnection, ids: &[SubjectId]) -> Result<(), DbError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    diesel::sql_query("UPDATE subjects SET user_name = E'\\x01' || id WHERE id = ANY($1)")
+        .bind::<Array<BigInt>, _>(numbers(ids))
+        .execute(connection)?;
+    Ok(())
 }
 
 /// Raises the version of rows whose record changed outside their own row.
@@ -160,7 +195,7 @@ pub(super) fn set_attributes(
     connection: &mut PgConnection,
     id: SubjectId,
     attributes: &Map<String, Value>,
-    written_back: &[&str],
+    written_back: &[String],
     known: &WriteBacks,
 ) -> Result<Stamp, DbError> {
     let stamp = diesel::sql_query(

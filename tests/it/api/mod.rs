@@ -12,3 +12,4 @@ mod import;
 mod support;
 mod tokens;
 mod transport;
+mod written_back;

@@ -76,6 +76,11 @@ impl TestApi {
         Self::serve(TestDb::new().await, |url| url.to_owned(), LIMITS, caps).await
     }
 
+    /// The same, with imports that write so many lines at once.
+    pub async fn with_batches_of(lines: usize) -> Self {
+        Self::with_caps(ApiLimits { import_batch: lines, ..ApiLimits::default() }).await
+    }
+
     /// The API over a database that `address` finds elsewhere than it is.
     pub async fn over(db: TestDb, address: impl Fn(&str) -> String) -> Self {
         Self::serve(db, address, LIMITS, ApiLimits::default()).await

@@ -13,6 +13,7 @@ mod lifecycle;
 mod nodes;
 mod order;
 mod poison;
+mod returning;
 mod scim;
 mod secrets;
 mod statuses;

@@ -71,7 +71,7 @@ async fn a_write_back_beside_a_change_loses_neither() {
 
 /// The personnel system does not know the mailbox, and must not erase it.
 #[tokio::test]
-async fn an_import_keeps_what_logic_wrote_back() {
+async fn imports_and_puts_keep_what_logic_wrote_back() {
     let (app, sink) = (TestApp::start().await, Sink::start().await);
     let store = app.store("people").await;
     let mailbox = app.target(&store, settings("mailbox", &sink), MAILBOX).await;
@@ -84,6 +84,14 @@ async fn an_import_keeps_what_logic_wrote_back() {
     let record = app.get(&format!("/accounts/{ada}")).await;
     assert_eq!(record["attributes"]["title"], "Chair");
     assert_eq!(record["attributes"]["mailbox"]["address"], "ada@example.org");
+
+    // Nor by another way, nor by naming the mailbox for something else.
+    let put = json!({ "userName": "ada", "attributes": { "mailbox": { "quota": 5 } } });
+    app.call(reqwest::Method::PUT, &format!("/accounts/{ada}"), Some(put.clone())).await.expect(200);
+    app.until_idle(&mailbox).await;
+    let record = app.get(&format!("/accounts/{ada}")).await;
+    assert_eq!(record["attributes"], json!({ "mailbox": { "quota": 5, "address": "ada@example.org" } }));
+    assert_eq!(app.import(&store, "", put.to_string()).await["unchanged"], 1);
 }
 
 /// Logic that writes an attribute, made of the account's version so that each run
