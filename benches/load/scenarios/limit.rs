@@ -134,6 +134,7 @@ fn completion(target: TargetId, job: &Claimed, started_at: chrono::DateTime<Utc>
         done: true,
         dead: false,
         remote_id: Some("remote".into()),
+        forgets_remote_id: false,
         metadata: None,
         attributes: None,
         next: None,
@@ -161,6 +162,7 @@ fn completion(target: TargetId, job: &Claimed, started_at: chrono::DateTime<Utc>
         version: job.subject.version,
         in_scope: true,
         conclusion,
+        refused: None,
         fingerprint: None,
         run: Some(run),
     }

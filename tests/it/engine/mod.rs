@@ -5,6 +5,7 @@ mod crash;
 mod dead_letters;
 mod dependencies;
 mod failures;
+mod former_holders;
 mod held;
 mod inside;
 mod isolation;
