@@ -1,16 +1,26 @@
 //! The queue as its rules say it is.
 
-use provisiond::domain::status::{ProvisionStatus, Trigger};
-use provisiond::plan::{Conclusion, Known, Scope, Work};
+use chrono::{TimeDelta, Utc};
+use provisiond::domain::status::{ErrorClass, ProvisionStatus, Reason, Trigger};
+use provisiond::plan::{
+    Conclusion, Decision, Holder, Known, Next, Place, Scope, Taking, Undone, Work, decide, taking,
+};
 
 use super::command::WHO;
-use super::world::{Queue, Seen, SeenRow, SeenState, Taken, has_come};
+use super::world::{Queue, Seen, SeenRow, SeenState, Taken, has_come, name_from};
 
 #[derive(Debug, Default)]
 pub struct Model {
     subjects: [Option<Scope>; WHO],
     rows: [Option<Row>; WHO],
     states: [Option<SeenState>; WHO],
+    names: [usize; WHO],
+    /// In the order in which they were made.
+    born: Vec<usize>,
+    /// Names that were given up, by whom, and the first version without them.
+    former: Vec<Former>,
+    /// When the last run of each ended.
+    ended: [i64; WHO],
     /// Change counters and fences.
     serial: i64,
 }
@@ -20,6 +30,13 @@ struct Row {
     seen: SeenRow,
     change_seq: i64,
     fence: i64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Former {
+    name: usize,
+    who: usize,
+    version: i64,
 }
 
 /// What comes in.
@@ -56,7 +73,8 @@ impl Model {
     fn insert(&mut self, who: usize, entry: Entry) {
         let change_seq = self.next();
         let Entry { trigger, deprovision, priority } = entry;
-        let fresh = SeenRow { owned: false, due: true, deprovision, attempts: 0, priority, trigger };
+        let fresh =
+            SeenRow { owned: false, due: true, deprovision, attempts: 0, priority, trigger, waits_for: None };
         let Some(row) = &mut self.rows[who] else {
             self.rows[who] = Some(Row { seen: fresh, change_seq, fence: 0 });
             return;
@@ -73,6 +91,7 @@ impl Model {
             attempts: 0,
             priority: old.priority.min(priority),
             trigger: if stays { old.trigger } else { trigger },
+            waits_for: old.waits_for,
         };
     }
 
@@ -83,6 +102,8 @@ impl Model {
             in_scope: true,
             done_version: 0,
             dead: false,
+            taken_version: 0,
+            remote: None,
         };
         self.states[who].get_or_insert(unknown).present = true;
     }
@@ -101,7 +122,8 @@ impl Model {
         let row = self.rows[who].as_mut().filter(|row| row.seen.due)?;
         let lapsed = row.seen.owned;
         row.fence = fence;
-        row.seen = SeenRow { owned: true, due: false, attempts: row.seen.attempts + 1, ..row.seen };
+        row.seen =
+            SeenRow { owned: true, due: false, attempts: row.seen.attempts + 1, waits_for: None, ..row.seen };
         let row = *row;
         if lapsed {
             self.may_be_present(who);
@@ -120,8 +142,122 @@ impl Model {
             attempt: row.seen.attempts as u32,
             change_seq: row.change_seq,
             fence,
+            name: self.names[who],
+            remote: self.states[who].and_then(|state| state.remote),
         })
     }
+
+    fn gives_up(&mut self, who: usize, version: i64) {
+        let name = self.names[who];
+        self.former.retain(|former| (former.name, former.who) != (name, who));
+        self.former.push(Former { name, who, version });
+    }
+
+    /// How an account stands for who takes its name.
+    fn holder(&self, who: usize) -> Option<Holder> {
+        let place = |row: SeenRow| match row {
+            SeenRow { owned: true, .. } => Place::Running,
+            SeenRow { due: true, .. } => Place::Due,
+            SeenRow { waits_for: Some(_), .. } => Place::Waiting,
+            _ => Place::Later,
+        };
+        let queued = self.rows[who].map(|row| {
+            let work = Work { trigger: row.seen.trigger, deprovision: row.seen.deprovision };
+            (work, place(row.seen))
+        });
+        let state = self.states[who];
+        let known = state.map_or(Known::default(), |state| Known {
+            status: Some(state.status),
+            present: state.present,
+            in_scope: state.in_scope,
+            done_version: state.done_version,
+        });
+        let (taken_version, dead) = state.map_or((0, false), |state| (state.taken_version, state.dead));
+        Some(Holder { scope: self.subjects[who]?, known, taken_version, dead, queued })
+    }
+
+    fn rank(&self, who: usize) -> usize {
+        self.born.iter().position(|other| *other == who).unwrap_or(usize::MAX)
+    }
+
+    /// For whom a provision waits.
+    fn waits_for(&self, taken: &Taken) -> Option<usize> {
+        let Decision::Run { reason: Reason::Provision, .. } = decide(taken.work, taken.known, taken.scope)
+        else {
+            return None;
+        };
+        let mut claims: Vec<(usize, i64)> = self
+            .former
+            .iter()
+            .filter(|former| former.name == taken.name && former.who != taken.who)
+            .map(|former| (former.who, former.version))
+            .collect();
+        if let Some(remote) = taken.remote.filter(|_| !taken.known.present) {
+            let holds = |who: &usize| {
+                self.states[*who].is_some_and(|state| state.remote == Some(remote) && state.present)
+            };
+            claims.extend((0..WHO).filter(|who| *who != taken.who).filter(holds).map(|who| (who, i64::MAX)));
+        }
+        let undone = |(who, given_up): (usize, i64)| -> Option<(Undone, usize, usize)> {
+            Some((self.holder(who)?.undone(given_up)?, self.rank(who), who))
+        };
+        claims.into_iter().filter_map(undone).min().map(|(.., who)| who)
+    }
+
+    fn park(&mut self, who: usize, other: usize) {
+        let fence = self.next();
+        if let Some(row) = &mut self.rows[who] {
+            row.fence = fence;
+            let attempts = (row.seen.attempts - 1).max(0);
+            row.seen = SeenRow { owned: false, due: false, attempts, waits_for: Some(other), ..row.seen };
+        }
+    }
+
+    /// Whether the run may keep the name under which it has put the account, and
+    /// who loses it then.
+    fn take_remote(&self, taken: &Taken, name: usize) -> Result<Vec<usize>, Taking> {
+        let mut others: Vec<usize> = (0..WHO).filter(|who| *who != taken.who).collect();
+        others.sort_by_key(|who| self.rank(*who));
+        let mut losers = Vec::new();
+        for who in others.iter().copied() {
+            let has = self.states[who].is_some_and(|state| state.remote == Some(name));
+            let Some(holder) = self.holder(who).filter(|_| has) else { continue };
+            let gave_up =
+                |former: &Former| former.who == who && former.name == name && holder.may_hold(former.version);
+            let moves_on = self.names[taken.who] == name
+                && self.names[who] != name
+                && self.former.iter().any(gave_up)
+                && holder.queued.is_some();
+            match taking(&holder, self.ended[who] > taken.fence, moves_on) {
+                Taking::Free if moves_on || !holder.known.present => losers.push(who),
+                Taking::Free => {}
+                other => return Err(other),
+            }
+        }
+        let at_work = |former: &Former| {
+            former.name == name
+                && former.who != taken.who
+                && (self.ended[former.who] > taken.fence
+                    || self
+                        .holder(former.who)
+                        .is_some_and(|holder| holder.is_running() && holder.may_hold(former.version)))
+        };
+        if self.former.iter().any(at_work) { Err(Taking::Again) } else { Ok(losers) }
+    }
+}
+
+/// What is recorded when the name belongs to another.
+fn instead(taken: &Taken, refused: Conclusion, why: Taking) -> Conclusion {
+    if why == Taking::Refused {
+        return refused;
+    }
+    let next = Next {
+        at: Utc::now() + TimeDelta::seconds(60),
+        trigger: Trigger::Retry,
+        deprovision: false,
+        attempts: taken.attempt.saturating_sub(1),
+    };
+    Conclusion { error_class: Some(ErrorClass::Transient), dead: false, next: Some(next), ..refused }
 }
 
 /// What stays in the queue.
@@ -138,20 +274,61 @@ fn remains(row: Row, taken: &Taken, conclusion: &Conclusion) -> Option<Row> {
         attempts: next.attempts as i32,
         priority: old.priority.max(1),
         trigger: next.trigger,
+        waits_for: None,
     };
     Some(Row { seen, ..row })
 }
 
+impl Model {
+    fn store(&mut self, row: Row, taken: &Taken, conclusion: &Conclusion) {
+        let who = taken.who;
+        self.rows[who] = remains(row, taken, conclusion);
+        let before = self.states[who];
+        let version = if conclusion.done { taken.scope.version } else { 0 };
+        let is_undone = conclusion.status == ProvisionStatus::Deprovisioned && !conclusion.done;
+        let ran = match decide(taken.work, taken.known, taken.scope) {
+            Decision::Run { reason, .. } => Some(reason),
+            _ => None,
+        };
+        let takes = ran == Some(Reason::Provision) && conclusion.status == ProvisionStatus::Provisioned;
+        let taken_version = if takes || !conclusion.present { taken.scope.version } else { 0 };
+        let named = conclusion.remote_id.as_deref().map(name_from);
+        self.states[who] = Some(SeenState {
+            status: conclusion.status,
+            present: conclusion.present,
+            in_scope: taken.scope.is_wanted(),
+            done_version: if is_undone {
+                0
+            } else {
+                before.map_or(0, |state| state.done_version).max(version)
+            },
+            dead: conclusion.dead,
+            taken_version: before.map_or(0, |state| state.taken_version).max(taken_version),
+            remote: named.or(before.and_then(|state| state.remote)),
+        });
+        if ran.is_some() {
+            self.ended[who] = self.next();
+        }
+    }
+}
+
 impl Queue for Model {
-    fn write(&mut self, who: usize, member: bool) {
+    fn write(&mut self, who: usize, member: bool, name: usize) {
         let before = self.subjects[who];
         let version = before.map_or(0, |before| before.version) + 1;
+        if before.is_none() {
+            self.born.push(who);
+        } else if self.names[who] != name {
+            self.gives_up(who, version);
+        }
+        self.names[who] = name;
         let trigger = if before.is_none() { Trigger::Created } else { Trigger::Updated };
         self.change(who, Scope { version, deleted: false, matches: member }, trigger);
     }
 
     fn delete(&mut self, who: usize) {
         if let Some(before) = self.subjects[who] {
+            self.gives_up(who, before.version + 1);
             self.change(
                 who,
                 Scope { version: before.version + 1, deleted: true, ..before },
@@ -173,24 +350,39 @@ impl Queue for Model {
     }
 
     fn claim(&mut self) -> Vec<Taken> {
-        (0..WHO).filter_map(|who| self.take(who)).collect()
+        let mut taken: Vec<Taken> = (0..WHO).filter_map(|who| self.take(who)).collect();
+        taken.sort_by_key(|taken| self.rank(taken.who));
+        taken.retain(|taken| match self.waits_for(taken) {
+            Some(other) => {
+                self.park(taken.who, other);
+                false
+            }
+            None => true,
+        });
+        taken.sort_by_key(|taken| taken.who);
+        taken
     }
 
-    fn complete(&mut self, taken: &Taken, conclusion: Conclusion) {
-        let Some(row) = self.rows[taken.who].filter(|row| row.fence == taken.fence && row.seen.owned) else {
-            return;
+    fn complete(&mut self, taken: &Taken, conclusion: Conclusion, refused: Option<Conclusion>) {
+        let who = taken.who;
+        let is_live = self.rows[who].is_some_and(|row| row.fence == taken.fence && row.seen.owned);
+        let named = conclusion.remote_id.as_deref().map(name_from);
+        let judged = match (&refused, named) {
+            (Some(_), Some(name)) if is_live => self.take_remote(taken, name),
+            _ => Ok(Vec::new()),
         };
-        self.rows[taken.who] = remains(row, taken, &conclusion);
-        let before = self.states[taken.who].map_or(0, |state| state.done_version);
-        let version = if conclusion.done { taken.scope.version } else { 0 };
-        let is_undone = conclusion.status == ProvisionStatus::Deprovisioned && !conclusion.done;
-        self.states[taken.who] = Some(SeenState {
-            status: conclusion.status,
-            present: conclusion.present,
-            in_scope: taken.scope.is_wanted(),
-            done_version: if is_undone { 0 } else { before.max(version) },
-            dead: conclusion.dead,
-        });
+        let (conclusion, losers) = match (judged, refused) {
+            (Err(why), Some(refused)) => (instead(taken, refused, why), Vec::new()),
+            (losers, _) => (conclusion, losers.unwrap_or_default()),
+        };
+        if let Some(row) = self.rows[who].filter(|_| is_live) {
+            self.store(row, taken, &conclusion);
+            for loser in losers.into_iter().filter(|_| conclusion.present) {
+                self.states[loser].iter_mut().for_each(|state| state.remote = None);
+            }
+        }
+        let waiting = self.rows.iter_mut().flatten().filter(|row| row.seen.waits_for == Some(who));
+        waiting.for_each(|row| row.seen = SeenRow { due: true, waits_for: None, ..row.seen });
     }
 
     fn release(&mut self, taken: &[Taken]) {
