@@ -21,6 +21,7 @@ pub async fn judge(world: &mut World, accounts: &[Account]) {
         let mut findings = oracle::inspect(place.scope, accounts, &place.sink.calls(), &runs);
         let name = place.target.name.clone();
         let p95 = findings.p95_ms();
+        findings.content(place.scope, accounts, &place.sink.content());
         world.report.absorb(&name, findings, p95, limits);
     }
 }
