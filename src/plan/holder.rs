@@ -98,8 +98,10 @@ impl Holder {
     }
 
     /// The target may hold a name that the subject has not had since `given_up`.
+    /// What runs now does not bring it back once it was taken away: versions never
+    /// go back.
     pub fn may_hold(&self, given_up: i64) -> bool {
-        self.is_running() || self.known.present && self.taken_version < given_up
+        (self.is_running() || self.known.present) && self.taken_version < given_up
     }
 
     /// What keeps a name, given up with the version `given_up`, from being free;

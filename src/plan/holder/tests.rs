@@ -64,8 +64,10 @@ fn a_rename_goes_first_while_it_is_about_to_run() {
     assert_eq!(renamed(Some(Place::Later)).undone(4), None);
     assert_eq!(renamed(Some(Place::Waiting)).undone(4), None);
     assert_eq!(renamed(None).undone(4), None);
-    let taken = Holder { taken_version: 4, ..renamed(Some(Place::Due)) };
-    assert_eq!(taken.undone(4), None, "the target has the new name");
+    for place in [Place::Due, Place::Running] {
+        let taken = Holder { taken_version: 4, ..renamed(Some(place)) };
+        assert_eq!(taken.undone(4), None, "the target has the new name");
+    }
 }
 
 #[test]
