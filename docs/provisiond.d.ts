@@ -223,7 +223,8 @@ declare module "provisiond" {
     message?: string | null;
     /**
      * The id in the external system, 1 to 1,024 characters; a number becomes a
-     * string. Left out or null: the one that is known stays.
+     * string. Left out or null: the one that is known stays. One that another
+     * living account has at the target is refused, and nothing is recorded.
      */
     remoteId?: string | number | null;
     /**
