@@ -202,6 +202,29 @@ async fn a_removal_that_is_held_is_waited_for_until_a_person_decides() {
     }
 }
 
+/// Logic that answers no remote id goes by the name, and so does what is settled.
+#[tokio::test]
+async fn a_removal_by_name_does_not_hit_who_has_the_name_now() {
+    let world = World::new(json!({ "guard": { "count": 0, "percent": 0 } })).await;
+    let config = json!({ "config": { "url": world.sink.url, "silent": true } });
+    world.app.patch(&format!("/targets/{}", world.target.id), config).await.expect(200);
+    let old = world.account("jo.doe").await;
+    let new = world.again(&old, "jo.doe").await;
+    world.until_waiting(&new, &old, "it is held as ").await;
+    let lots = world.app.get(&format!("/targets/{}/held", world.target.id)).await;
+    let lot = lots["items"][0]["id"].as_str().unwrap();
+    world.app.post(&format!("/held/{lot}/reject"), json!({ "count": 1 })).await.expect(200);
+    world.until_provisioned(&new).await;
+    // A person asks for the removal all the same.
+    world.sync(&old).await;
+    world.app.until_status(&old, &world.target, "deprovisioned").await;
+    let gone = world.app.provision(&old, &world.target).await;
+    let why = format!("not removed: the name `jo.doe` belongs to `jo.doe` (account {new}) here by now");
+    assert_eq!(gone["message"], why);
+    assert_eq!(world.calls("DELETE").len(), 0);
+    world.assert_content(&[("jo.doe", &new)]);
+}
+
 #[tokio::test]
 async fn a_dead_removal_is_waited_for_until_it_is_retried() {
     let world = World::new(json!({ "retry": { "maxAttempts": 1 } })).await;
