@@ -222,6 +222,7 @@ fn completion(claimed: &Claimed) -> Completion {
         version: claimed.subject.version,
         in_scope: true,
         conclusion: conclude(&facts(), end, &policy(), Utc::now(), 0.5),
+        takes_remote_id: false,
         refused: None,
         fingerprint: None,
         run: Some(run),

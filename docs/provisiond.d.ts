@@ -227,6 +227,8 @@ declare module "provisiond" {
     /**
      * The id in the external system, 1 to 1,024 characters; a whole number within
      * ±(2^53 − 1) becomes a string. Left out or null: the one that is known stays.
+     * One that another living account has at the target is refused, and nothing is
+     * recorded.
      */
     remoteId?: string | number | null;
     /**

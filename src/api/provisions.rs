@@ -18,6 +18,7 @@ use crate::http::{Authorized, Kind, Problem};
 use crate::plan::{Decision, Drift, Due, Known, Scope, Standing, Work, decide, standing, waits_for};
 use crate::storage::gate::{self, Blocker};
 use crate::storage::held::LotState;
+use crate::storage::holders::{self, Blocker as Holder};
 use crate::storage::state::{self, StateRow};
 use crate::storage::{Connection, DbError, breakers, held, queue, subjects, targets};
 
@@ -44,8 +45,11 @@ struct ProvisionView {
     why: String,
     /// The lot that the removal waits or waited in.
     held_id: Option<HeldId>,
-    /// The names of the targets that it waits for.
+    /// What it waits for: other targets by their names, other accounts at this one
+    /// as `account 17`.
     blocked_by: Vec<String>,
+    /// The accounts among them.
+    blocked_by_accounts: Vec<SubjectId>,
 }
 
 async fn list(
@@ -111,6 +115,16 @@ fn provision(
     if !blockers.is_empty() {
         standing = waiting(connection, known(&row)?, &row, &blockers)?;
     }
+    let holders = match row.waits {
+        true => holders::waited_for(connection, target, account, returning(&row))?,
+        false => Vec::new(),
+    };
+    if row.waits {
+        standing = waiting_for_holders(known(&row)?, &row, &holders)?;
+    }
+    let mut blocked_by: Vec<String> =
+        blockers.into_iter().map(|blocker| blocker.target.settings.name).collect();
+    blocked_by.extend(holders.iter().map(|holder| format!("account {}", holder.subject)));
     Ok(ProvisionView {
         target: target.settings.name.clone(),
         target_id: target.id,
@@ -124,7 +138,8 @@ fn provision(
         attempts: row.attempts.unwrap_or(0),
         why: waits.unwrap_or(standing.why),
         held_id,
-        blocked_by: blockers.into_iter().map(|blocker| blocker.target.settings.name).collect(),
+        blocked_by,
+        blocked_by_accounts: holders.iter().map(|holder| holder.subject).collect(),
     })
 }
 
@@ -154,12 +169,29 @@ fn waiting(
     row: &StateRow,
     blockers: &[Blocker],
 ) -> Result<Standing, DbError> {
+    let sentences: Vec<String> =
+        blockers.iter().map(|blocker| sentence(connection, blocker)).collect::<Result<_, _>>()?;
+    Ok(Standing { status: status_of_waiting(known, row)?, why: sentences.join("; ") })
+}
+
+fn status_of_waiting(known: Known, row: &StateRow) -> Result<ProvisionStatus, DbError> {
     let trigger: Option<Trigger> = row.trigger.as_deref().map(str::parse).transpose().map_err(corrupt)?;
     let continues = trigger.is_some_and(Trigger::continues);
     let status = if continues { known.status } else { None };
-    let sentences: Vec<String> =
-        blockers.iter().map(|blocker| sentence(connection, blocker)).collect::<Result<_, _>>()?;
-    Ok(Standing { status: status.unwrap_or(ProvisionStatus::Pending), why: sentences.join("; ") })
+    Ok(status.unwrap_or(ProvisionStatus::Pending))
+}
+
+/// The same for other subjects that had its names here.
+fn waiting_for_holders(known: Known, row: &StateRow, holders: &[Holder]) -> Result<Standing, DbError> {
+    let sentences: Vec<String> = holders.iter().map(Holder::why).collect();
+    let freed = || "waited for another account, and is about to be looked at again".to_owned();
+    let why = if sentences.is_empty() { freed() } else { sentences.join("; ") };
+    Ok(Standing { status: status_of_waiting(known, row)?, why })
+}
+
+/// The remote id of a link of which nothing is left.
+fn returning(row: &StateRow) -> Option<&str> {
+    row.remote_id.as_deref().filter(|_| row.present != Some(true))
 }
 
 /// What a blocker is waited for, and what keeps it as a whole from its work.

@@ -182,6 +182,7 @@ fn without_content(mut completion: Completion, error: &str) -> Completion {
     (end.dead, end.done) = (true, false);
     completion.fingerprint = Some(fingerprint(end.error_class, &end.message, &[]));
     (end.remote_id, end.metadata, end.attributes, end.next) = (None, None, None, None);
+    completion.refused = None;
     if let Some(run) = &mut completion.run {
         run.log = JsonText::empty_list();
         run.exchanges = JsonText::empty_list();

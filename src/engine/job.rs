@@ -11,7 +11,7 @@ use super::dead_letter::fingerprint_of;
 use super::redacted::redacted;
 use super::runtime::Runtime;
 use crate::domain::host_call::{ConsoleLine, Exchange};
-use crate::domain::ids::SubjectId;
+use crate::domain::ids::{SubjectId, TargetId};
 use crate::domain::response::{Response, cut_message};
 use crate::domain::status::{ErrorClass, ProvisionStatus, Reason, Trigger};
 use crate::egress::{Egress, Failure, Rest};
@@ -21,7 +21,7 @@ use crate::storage::JsonText;
 use crate::storage::claim::Claimed;
 use crate::storage::complete::{Completion, ReplayLog, RunLog};
 use crate::storage::gate::{Candidate, Dependency};
-use crate::storage::guard::{Judged, Removal};
+use crate::storage::guard::{Judged, Leaver, Removal};
 
 /// Work that logic must do.
 #[derive(Debug, Clone)]
@@ -68,7 +68,27 @@ impl Judged for Planned {
 
     fn candidate(&self) -> Option<Candidate<'_>> {
         let Self::Run(job) = self else { return None };
-        Some(Candidate { subject: &job.claimed.subject, fence: job.claimed.fence, reason: job.reason })
+        let Claimed { subject, fence, remote_id, known, .. } = &job.claimed;
+        let returning = remote_id.as_deref().filter(|_| !known.present);
+        Some(Candidate { subject, fence: *fence, reason: job.reason, returning })
+    }
+
+    fn leaver(&self) -> Option<Leaver<'_>> {
+        let Self::Run(job) = self else { return None };
+        let removal = self.removal()?;
+        Some(Leaver { subject: removal.subject, remote_id: job.claimed.remote_id.as_deref() })
+    }
+
+    fn settle(&mut self, target: TargetId, why: String) {
+        if let Self::Run(job) = self {
+            let conclusion = Conclusion {
+                message: why,
+                forgets_remote_id: true,
+                ..recorded(ProvisionStatus::Deprovisioned, false)
+            };
+            let completion = completion(target, &job.claimed, false, conclusion, None);
+            *self = Self::Record(Box::new(completion));
+        }
     }
 
     fn inform(&mut self, dependencies: Vec<Dependency>) {
@@ -114,32 +134,38 @@ impl Planned {
 }
 
 fn record(runtime: &Runtime, claimed: Claimed, status: ProvisionStatus, in_scope: bool) -> Completion {
-    let conclusion = Conclusion {
+    let conclusion = recorded(status, claimed.known.present);
+    completion(runtime.around.target.id, &claimed, in_scope, conclusion, None)
+}
+
+/// What is concluded where nothing ran.
+fn recorded(status: ProvisionStatus, present: bool) -> Conclusion {
+    Conclusion {
         status,
         message: String::new(),
         error_class: None,
-        present: claimed.known.present,
+        present,
         done: true,
         dead: false,
         remote_id: None,
+        forgets_remote_id: false,
         metadata: None,
         attributes: None,
         next: None,
         retry_after: None,
         kills: 0,
-    };
-    completion(runtime, &claimed, in_scope, conclusion, None)
+    }
 }
 
 fn completion(
-    runtime: &Runtime,
+    target: TargetId,
     claimed: &Claimed,
     in_scope: bool,
     conclusion: Conclusion,
     run: Option<RunLog>,
 ) -> Completion {
     Completion {
-        target: runtime.around.target.id,
+        target,
         subject: claimed.subject.id,
         fence: claimed.fence,
         change_seq: claimed.change_seq,
@@ -147,6 +173,7 @@ fn completion(
         in_scope,
         fingerprint: fingerprint_of(claimed, &conclusion),
         conclusion,
+        takes_remote_id: false,
         refused: None,
         run,
     }
@@ -202,12 +229,12 @@ fn finish(runtime: &Runtime, job: &Job, end: Ending, log: Log, jitter: f64) -> C
     let claimed = &job.claimed;
     let (served, canary) = runtime.logic.of(claimed.subject.id);
     let kills = Kills::before(claimed.kills, claimed.subject.version, served.version, job.reason);
-    let conclude = |end| concluded(&runtime.around.policy, job, end, (made_calls, kills), now, jitter);
+    let policy = &runtime.around.policy;
+    let conclude = |end| concluded(policy, job, end, (made_calls, kills), now, jitter);
     let conclusion = conclude(end);
-    let refused = conclusion.attributes.is_some().then(|| {
-        let (message, class) = (String::new(), ErrorClass::Logic);
-        Box::new(conclude(Ending::Failed { message, class, retry_after: None }))
-    });
+    let takes_remote_id = takes_remote_id(claimed, &conclusion);
+    let refused = (takes_remote_id || conclusion.attributes.is_some())
+        .then(|| Box::new(conclude(fail(String::new(), ErrorClass::Logic, None))));
     let failed = conclusion.status == ProvisionStatus::ProvisionFailed;
     let run = RunLog {
         reason: job.reason,
@@ -222,7 +249,15 @@ fn finish(runtime: &Runtime, job: &Job, end: Ending, log: Log, jitter: f64) -> C
         exchanges: JsonText::of(&log.exchanges),
         replay: if failed && runtime.keeps_replays { replay(runtime, job, &log.rest) } else { None },
     };
-    Completion { refused, ..completion(runtime, claimed, job.wanted, conclusion, Some(run)) }
+    let target = runtime.around.target.id;
+    Completion { takes_remote_id, refused, ..completion(target, claimed, job.wanted, conclusion, Some(run)) }
+}
+
+/// Whether the run names a remote id that the link did not have, or had while
+/// nothing was there.
+fn takes_remote_id(claimed: &Claimed, conclusion: &Conclusion) -> bool {
+    let is_new = claimed.remote_id != conclusion.remote_id || !claimed.known.present;
+    conclusion.remote_id.is_some() && is_new
 }
 
 /// What the run comes to, by what was known before it: `kills` counts the runs

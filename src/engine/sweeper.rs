@@ -8,7 +8,7 @@ use actix::prelude::*;
 use super::target::Wake;
 use crate::domain::ids::{SweepId, TargetId};
 use crate::plan::GuardPolicy;
-use crate::storage::{Connection, Db, DbError, Pool, gate, sweeps, targets};
+use crate::storage::{Connection, Db, DbError, Pool, former_names, gate, sweeps, targets};
 
 /// Rest after a failure.
 const REST: Duration = Duration::from_secs(1);
@@ -30,7 +30,7 @@ pub struct Sweeper {
 #[rtype(result = "()")]
 pub struct Sweep;
 
-/// Look after work that has waited long for other targets.
+/// Look after work that has waited long for other targets or accounts.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Recheck;
@@ -95,15 +95,19 @@ impl Handler<Recheck> for Sweeper {
 
     fn handle(&mut self, _: Recheck, context: &mut Self::Context) {
         let (db, target) = (self.db.clone(), self.target);
-        let recheck = async move {
-            db.run(Pool::Engine, move |connection| gate::recheck(connection, target, LONG)).await
-        };
+        let recheck =
+            async move { db.run(Pool::Engine, move |connection| recheck(connection, target)).await };
         context.spawn(recheck.into_actor(self).map(|found, sweeper, _| match found {
             Ok(true) => sweeper.wakes.do_send(Wake),
             Ok(false) => {}
             Err(error) => log::warn!("waiting work of target {} was not looked at: {error}", sweeper.target),
         }));
     }
+}
+
+fn recheck(connection: &mut Connection, target: TargetId) -> Result<bool, DbError> {
+    former_names::forget(connection, target)?;
+    gate::recheck(connection, target, LONG)
 }
 
 fn step(connection: &mut Connection, target: TargetId, guard: GuardPolicy) -> Result<Step, DbError> {

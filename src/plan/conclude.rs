@@ -98,6 +98,8 @@ pub struct Conclusion {
     pub dead: bool,
     /// `None` leaves the one known.
     pub remote_id: Option<String>,
+    /// The one known is another subject's by now.
+    pub forgets_remote_id: bool,
     /// `None` leaves what is kept.
     pub metadata: Option<Value>,
     /// A merge patch for the subject.
@@ -210,6 +212,7 @@ fn plain(status: ProvisionStatus, present: bool) -> Conclusion {
         done: false,
         dead: false,
         remote_id: None,
+        forgets_remote_id: false,
         metadata: None,
         attributes: None,
         next: None,

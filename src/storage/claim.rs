@@ -169,7 +169,7 @@ const DUE: &str = concat!(
 
 const LEASE: &str = "leased AS ( \
         UPDATE pending p SET owner = $3, fence = nextval('fence_seq'), attempts = p.attempts + 1, \
-            due_at = now() + make_interval(secs => $4), blocked_by = NULL, blocked_at = NULL \
+            due_at = now() + make_interval(secs => $4), blocked_by = NULL, blocked_at = NULL, waits_for = NULL \
         FROM due WHERE p.ctid = due.place \
         RETURNING p.subject_id, p.change_seq, p.fence, p.attempts, p.reason, p.trigger, p.changes, p.priority, \
             p.departure, p.held_id, due.lapsed, due.due_at AS was_due) \

@@ -10,7 +10,7 @@ use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use super::json_text::JsonText;
 use super::prepared::prepared;
 use super::write_back::{WrittenBack, write_back};
-use super::{DbError, canaries, dead_letters, dependencies, gate, kills, replays};
+use super::{DbError, canaries, dead_letters, dependencies, gate, holders, kills, remote_ids, replays};
 use crate::domain::ids::{SubjectId, TargetId};
 use crate::domain::status::{ProvisionStatus, Reason, Trigger};
 use crate::plan::{Conclusion, Links};
@@ -32,8 +32,11 @@ pub struct Completion {
     pub in_scope: bool,
     /// What became of it.
     pub conclusion: Conclusion,
-    /// What becomes of it if its attributes may not be written: the run as a
-    /// failure. `None` when it has none.
+    /// The remote id in the conclusion is new to the link.
+    pub takes_remote_id: bool,
+    /// What becomes of it if its remote id belongs to another subject, or its
+    /// attributes may not be written: the run as a failure. `None` when it has neither
+    /// a new remote id nor attributes.
     pub refused: Option<Box<Conclusion>>,
     /// What a dead letter has in common with others of its kind.
     pub fingerprint: Option<String>,
@@ -89,19 +92,22 @@ pub struct Completed {
     /// Other targets that got work, or need no longer wait.
     pub woken: Vec<TargetId>,
     /// Seconds until the earliest of the rows that stay in the queue is due;
-    /// zero or less when a change came in during a run.
+    /// zero or less when a change came in during a run, or others need no longer
+    /// wait.
     pub next_in: Option<f64>,
 }
 
 /// Writes a batch of one target, in one transaction. It may be given again after
-/// an error. `links` are the target's: work of others that waits for it becomes
-/// due, and work for those that depend on what has changed.
+/// an error. What waits for these subjects at the target is looked at again.
+/// `links` are the target's: work of others that waits for it becomes due, and work for those that depend on what has changed.
 pub fn complete(
     connection: &mut PgConnection,
     batch: &[Completion],
     links: &Links,
 ) -> Result<Completed, DbError> {
     connection.transaction(|connection| {
+        let judgement = remote_ids::judge(connection, batch)?;
+        let batch: &[Completion] = &judgement.batch;
         let changed = dependencies::changed(connection, batch, links)?;
         let WrittenBack { batch, versions, mut woken } = write_back(connection, batch)?;
         let batch = &*batch;
@@ -110,13 +116,18 @@ pub fn complete(
         canaries::count(connection, batch)?;
         kills::note(connection, batch)?;
         replays::keep(connection, batch)?;
-        if let (false, Some(first)) = (links.is_empty(), batch.first()) {
-            let about: Vec<SubjectId> = batch.iter().map(|completion| completion.subject).collect();
+        judgement.transfer(connection)?;
+        remote_ids::forget(connection, batch)?;
+        let Some(first) = batch.first() else { return Ok(Completed::default()) };
+        let about: Vec<SubjectId> = batch.iter().map(|completion| completion.subject).collect();
+        let freed = holders::free(connection, first.target, &about)?;
+        if !links.is_empty() {
             woken.extend(gate::free(connection, first.target, &links.all(), &about)?);
             woken.extend(dependencies::enqueue(connection, batch, links, &changed)?);
         }
         let count = usize::try_from(written.written).unwrap_or(0);
-        Ok(Completed { written: count, woken, next_in: written.next_in })
+        let next_in = if freed { Some(0.0) } else { written.next_in };
+        Ok(Completed { written: count, woken, next_in })
     })
 }
 
@@ -163,9 +174,11 @@ kept AS ( \
     AND (l.touched OR l.next_at IS NOT NULL)), \
 state AS ( \
     INSERT INTO provision_state AS st (target_id, subject_id, status, present, in_scope, done_version, \
-        remote_id, metadata, message, error_class, dead, last_run_at, updated_at, provisioned) \
+        remote_id, metadata, message, error_class, dead, last_run_at, updated_at, provisioned, taken_version) \
     SELECT target_id, subject_id, status, present, in_scope, CASE WHEN done THEN version ELSE 0 END, \
-        remote_id, metadata, message, error_class, dead, finished_at, now(), status = 'provisioned' FROM live \
+        remote_id, metadata, message, error_class, dead, finished_at, now(), status = 'provisioned', \
+        CASE WHEN NOT present OR ran AND reason = 'provision' AND status = 'provisioned' THEN version ELSE 0 END \
+    FROM live \
     ON CONFLICT (target_id, subject_id) DO UPDATE SET \
         status = excluded.status, present = excluded.present, in_scope = excluded.in_scope, \
         done_version = CASE WHEN excluded.status = 'deprovisioned' AND excluded.done_version = 0 THEN 0 \
@@ -176,7 +189,8 @@ state AS ( \
         last_run_at = coalesce(excluded.last_run_at, st.last_run_at), updated_at = excluded.updated_at, \
         kills = CASE WHEN excluded.status = 'provisionFailed' THEN st.kills ELSE 0 END, \
         provisioned = excluded.provisioned OR st.provisioned AND excluded.present \
-            AND excluded.status <> 'deprovisioned'), \
+            AND excluded.status <> 'deprovisioned', \
+        taken_version = greatest(st.taken_version, excluded.taken_version)), \
 logged AS ( \
     INSERT INTO runs (target_id, subject_id, subject_version, reason, trigger, attempt, status_before, status, \
         error_class, message, logic_version, started_at, finished_at, log, exchanges) \

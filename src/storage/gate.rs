@@ -35,6 +35,8 @@ pub struct Candidate<'a> {
     pub fence: i64,
     /// Why.
     pub reason: Reason,
+    /// The id that it had in the external system, if nothing of it is there now.
+    pub returning: Option<&'a str>,
 }
 
 /// What logic is told about a target that its own depends on.
@@ -86,7 +88,11 @@ pub(super) fn admit<T: Judged>(
     });
     let (parked, postponed): (Vec<Stopped>, Vec<Stopped>) = stopped.into_iter().partition(|row| row.safe);
     park(connection, target, &parked)?;
-    postpone(connection, target, &postponed)?;
+    postpone(
+        connection,
+        target,
+        &postponed.iter().map(|row| (row.subject.0, row.fence)).collect::<Vec<_>>(),
+    )?;
     let parked: Vec<SubjectId> = parked.iter().map(|row| row.subject).collect();
     free(connection, target.id, &others.ids(), &parked)
 }
@@ -165,11 +171,16 @@ fn park(connection: &mut PgConnection, target: &Target, rows: &[Stopped]) -> Res
 /// Seconds after which what could not be locked is looked at again.
 const SOON: f64 = 0.03;
 
-fn postpone(connection: &mut PgConnection, target: &Target, rows: &[Stopped]) -> Result<(), DbError> {
+/// Has claimed rows, by subject and fence, looked at again a little later.
+pub(super) fn postpone(
+    connection: &mut PgConnection,
+    target: &Target,
+    rows: &[(i64, i64)],
+) -> Result<(), DbError> {
     if rows.is_empty() {
         return Ok(());
     }
-    let (subjects, fences) = columns(rows);
+    let (subjects, fences): (Vec<i64>, Vec<i64>) = rows.iter().copied().unzip();
     sql_query(
         "UPDATE pending p SET owner = NULL, fence = nextval('fence_seq'), \
             due_at = clock_timestamp() + make_interval(secs => $4), attempts = greatest(p.attempts - 1, 0) \
@@ -202,7 +213,8 @@ fn freed(rows: Vec<Freed>) -> Vec<TargetId> {
 }
 
 /// What a guard holds as well goes on waiting for a person.
-const DUE_AGAIN: &str = "UPDATE pending p SET blocked_by = NULL, blocked_at = NULL, since = now(), \
+pub(super) const DUE_AGAIN: &str = "UPDATE pending p SET blocked_by = NULL, blocked_at = NULL, waits_for = NULL, \
+        since = now(), \
         due_at = CASE WHEN p.departure = 'held' THEN p.due_at ELSE least(p.due_at, now()) END \
     FROM due WHERE p.target_id = due.target_id AND p.subject_id = due.subject_id RETURNING p.target_id";
 
@@ -231,12 +243,12 @@ pub(super) fn free(
     Ok(freed(rows))
 }
 
-/// Has everything looked at again that waits for a target, or at it: what the
-/// target is has changed. Returns who has some of it.
+/// Has everything looked at again that waits for a target, or at it, for whatever
+/// it is: what the target is has changed. Returns who has some of it.
 pub fn free_around(connection: &mut PgConnection, target: TargetId) -> Result<Vec<TargetId>, DbError> {
     let rows = sql_query(format!(
         "WITH due AS MATERIALIZED (SELECT target_id, subject_id FROM pending \
-            WHERE blocked_by IS NOT NULL AND (target_id = $1 OR blocked_by @> ARRAY[$1]) \
+            WHERE blocked_at IS NOT NULL AND (target_id = $1 OR blocked_by @> ARRAY[$1]) \
             ORDER BY 1, 2 FOR NO KEY UPDATE SKIP LOCKED) {DUE_AGAIN}"
     ))
     .bind::<BigInt, _>(target.0)
@@ -248,13 +260,13 @@ pub fn free_around(connection: &mut PgConnection, target: TargetId) -> Result<Ve
 /// long cost little.
 const RECHECKED: i64 = 500;
 
-/// Has some work of a target looked at again that waits for other targets for
-/// `seconds` or longer: whatever went wrong with its wake, it is not forgotten.
+/// Has some work of a target looked at again that waits for other targets or
+/// subjects for `seconds` or longer: whatever went wrong with its wake, it is not forgotten.
 /// Returns whether there was some.
 pub fn recheck(connection: &mut PgConnection, target: TargetId, seconds: f64) -> Result<bool, DbError> {
     let rows: Vec<Freed> = sql_query(format!(
         "WITH due AS MATERIALIZED (SELECT target_id, subject_id FROM pending \
-            WHERE target_id = $1 AND blocked_by IS NOT NULL AND blocked_at <= now() - make_interval(secs => $2) \
+            WHERE target_id = $1 AND blocked_at <= now() - make_interval(secs => $2) \
             ORDER BY blocked_at LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED) {DUE_AGAIN}"
     ))
     .bind::<BigInt, _>(target.0)

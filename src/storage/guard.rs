@@ -14,6 +14,7 @@ use super::DbError;
 use super::claim::{self, Ask, Claimed, Edition, claim_beyond};
 use super::gate::{self, Candidate, Dependency};
 use super::held::{self, Departure, Opening};
+use super::holders;
 use super::passed::Passed;
 use super::sweeps;
 use crate::domain::ids::{HeldId, SubjectId, TargetId};
@@ -71,6 +72,12 @@ pub trait Judged {
     /// The run that it is; `None` when there is nothing to run.
     fn candidate(&self) -> Option<Candidate<'_>>;
 
+    /// What the removal that it is would be done by; `None` as for `removal`.
+    fn leaver(&self) -> Option<Leaver<'_>>;
+
+    /// Nothing is to be removed after all, for this reason: only that is recorded.
+    fn settle(&mut self, target: TargetId, why: String);
+
     /// Takes in what the targets have left that this one depends on.
     fn inform(&mut self, dependencies: Vec<Dependency>);
 }
@@ -88,8 +95,17 @@ pub struct Removal {
     pub departure: Option<Departure>,
 }
 
+/// What a removal would be done by.
+#[derive(Debug, Clone, Copy)]
+pub struct Leaver<'a> {
+    /// Whose.
+    pub subject: SubjectId,
+    /// Its id in the external system.
+    pub remote_id: Option<&'a str>,
+}
+
 /// Claims due rows, plans each by `plan`, parks those that wait for other targets
-/// and keeps removals back that the guard does not let pass.
+/// or subjects, settles removals that would hit somebody else, and keeps removals back that the guard does not let pass.
 pub fn claim_guarded<T: Judged>(
     connection: &mut PgConnection,
     intake: Intake<'_>,
@@ -103,6 +119,7 @@ pub fn claim_guarded<T: Judged>(
         let stale = claimed == 0 && !claim::is_current(connection, target.id, edition)?;
         let mut rows: Vec<T> = claims.into_iter().map(plan).collect();
         let mut woken = if intake.gated { gate::admit(connection, target, &mut rows)? } else { Vec::new() };
+        holders::admit(connection, target, &mut rows)?;
         let removals: Vec<Removal> = rows.iter().filter_map(Judged::removal).collect();
         let held = if removals.is_empty() { Vec::new() } else { judge(connection, intake, removals)? };
         if !held.is_empty() {

@@ -12,6 +12,7 @@ use diesel::sql_types::{BigInt, Bool, Double, Nullable, Text, Timestamptz};
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 
 use super::DbError;
+use super::holders;
 use super::queue::lock_store_exclusive;
 use crate::domain::ids::{HeldId, StoreId, TargetId};
 use crate::domain::status::{Trigger, words};
@@ -358,7 +359,8 @@ pub struct Word {
     pub seen: Option<i64>,
 }
 
-/// Decides about an open lot. Approved removals are due at once.
+/// Decides about an open lot. Approved removals are due at once; nobody waits for
+/// rejected ones any more.
 ///
 /// # Errors
 /// [`HeldError::NotFound`], [`HeldError::Decided`], [`HeldError::Grown`].
@@ -391,6 +393,8 @@ pub fn decide(
         .execute(connection)?;
         if word.approved {
             clear(connection, id)?;
+        } else {
+            holders::free_from_lot(connection, id)?;
         }
         find(connection, id)
     })

@@ -1,6 +1,17 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
+    former_names (store_id, field, name, subject_id) {
+        store_id -> Int8,
+        field -> Text,
+        name -> Text,
+        subject_id -> Int8,
+        version -> Int8,
+        since -> Timestamptz,
+    }
+}
+
+diesel::table! {
     guard_released (target_id, step) {
         target_id -> Int8,
         step -> Timestamptz,
@@ -154,6 +165,7 @@ diesel::table! {
         sweep_id -> Nullable<Int8>,
         blocked_by -> Nullable<Array<Nullable<Int8>>>,
         blocked_at -> Nullable<Timestamptz>,
+        waits_for -> Nullable<Int8>,
     }
 }
 
@@ -179,6 +191,7 @@ diesel::table! {
         kills_version -> Nullable<Int8>,
         kills_logic -> Nullable<Int4>,
         kills_reason -> Nullable<Text>,
+        taken_version -> Int8,
     }
 }
 
@@ -334,6 +347,8 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(former_names -> stores (store_id));
+diesel::joinable!(former_names -> subjects (subject_id));
 diesel::joinable!(logic_canaries -> targets (target_id));
 diesel::joinable!(logic_canary_accounts -> logic_canaries (canary_id));
 diesel::joinable!(logic_drafts -> targets (target_id));
@@ -344,6 +359,7 @@ diesel::joinable!(target_secrets -> targets (target_id));
 diesel::joinable!(targets -> stores (store_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
+    former_names,
     guard_released,
     held,
     import_seen,

@@ -67,6 +67,9 @@ pub struct StateRow {
     /// The targets that the work waits for.
     #[diesel(sql_type = Nullable<Array<BigInt>>)]
     pub blocked_by: Option<Vec<i64>>,
+    /// It waits for another subject at the same target.
+    #[diesel(sql_type = Bool)]
+    pub waits: bool,
 }
 
 /// The state of a subject at a target.
@@ -82,7 +85,8 @@ pub fn find(
             p.reason IS NOT NULL AS deprovision, \
             CASE WHEN p.departure = 'held' AND p.owner IS NULL THEN p.held_id END AS held_id, \
             CASE WHEN p.owner IS NULL AND p.due_at = 'infinity' AND p.departure IS DISTINCT FROM 'held' \
-                THEN p.blocked_by END AS blocked_by \
+                THEN p.blocked_by END AS blocked_by, \
+            coalesce(p.owner IS NULL AND p.due_at = 'infinity' AND p.waits_for IS NOT NULL, false) AS waits \
          FROM (SELECT 1) AS one \
          LEFT JOIN provision_state st ON st.target_id = $1 AND st.subject_id = $2 \
          LEFT JOIN pending p ON p.target_id = $1 AND p.subject_id = $2",
@@ -126,7 +130,7 @@ pub struct Backlog {
     /// Rows waiting for their time (retries, polls, schedules).
     #[diesel(sql_type = BigInt)]
     pub later: i64,
-    /// Rows waiting for other targets.
+    /// Rows waiting for other targets, or for other subjects.
     #[diesel(sql_type = BigInt)]
     pub blocked: i64,
     /// Since when the oldest due row waits.
@@ -143,7 +147,7 @@ pub fn backlog(connection: &mut PgConnection, target: TargetId) -> Result<Backlo
         "SELECT count(*) FILTER (WHERE owner IS NOT NULL OR due_at <= now() AND priority < 3) AS due, \
             count(*) FILTER (WHERE owner IS NOT NULL) AS running, \
             count(*) FILTER (WHERE owner IS NULL AND due_at > now() AND due_at < 'infinity') AS later, \
-            count(*) FILTER (WHERE owner IS NULL AND due_at = 'infinity' AND blocked_by IS NOT NULL \
+            count(*) FILTER (WHERE owner IS NULL AND due_at = 'infinity' AND blocked_at IS NOT NULL \
                 AND departure IS DISTINCT FROM 'held') AS blocked, \
             min(since) FILTER (WHERE owner IS NOT NULL OR due_at <= now() AND priority < 3) AS oldest, \
             extract(epoch FROM now() - min(since) FILTER (WHERE owner IS NOT NULL OR due_at <= now() AND priority < 3))::float8 \

@@ -12,8 +12,8 @@ use super::rows::numbers;
 use crate::domain::ids::{StoreId, SubjectId};
 use crate::domain::subject::{Subject, SubjectDraft, SubjectKind};
 use crate::plan::WriteBacks;
-use crate::storage::DbError;
 use crate::storage::subject_row::SubjectRow;
+use crate::storage::{DbError, former_names};
 
 /// The columns of many drafts, turned on their side for `unnest`.
 struct Columns<'a> {
@@ -119,6 +119,7 @@ pub(super) fn update(
     let ids: Vec<i64> = edits.iter().map(|(id, _)| id.0).collect();
     let drafts: Vec<&SubjectDraft> = edits.iter().map(|(_, draft)| *draft).collect();
     let columns = Columns::of(&drafts);
+    former_names::renaming(connection, &ids, &columns.user_name, &columns.external_id)?;
     let rows: Vec<Updated> = diesel::sql_query(
         "UPDATE subjects SET external_id = draft.external_id, user_name = draft.user_name, \
              display_name = draft.display_name, status = draft.status, attributes = draft.attributes::jsonb, \
@@ -172,6 +173,7 @@ pub(in crate::storage) fn bump(connection: &mut PgConnection, ids: &[SubjectId])
 
 /// Makes tombstones of rows that the caller has locked.
 pub(super) fn tombstone(connection: &mut PgConnection, ids: &[SubjectId]) -> Result<Stamps, DbError> {
+    former_names::deleting(connection, &numbers(ids))?;
     // One moment for both columns: a tombstone's last change is its deletion.
     stamp(
         connection,

@@ -34,6 +34,8 @@ pub struct Generator {
     prefix: String,
     value: u64,
     accounts: Vec<Account>,
+    /// Names that nobody bears any more.
+    free: Vec<String>,
 }
 
 /// The ways in which logic can be poisoned.
@@ -42,7 +44,7 @@ const POISONS: [&str; 3] = ["loop", "never", "throw"];
 impl Generator {
     pub fn new(work: Arc<Work>, seed: u64, number: usize) -> Self {
         let rng = StdRng::seed_from_u64(seed.wrapping_add(1 + number as u64));
-        Self { work, rng, prefix: format!("g{number}"), value: 0, accounts: Vec::new() }
+        Self { work, rng, prefix: format!("g{number}"), value: 0, accounts: Vec::new(), free: Vec::new() }
     }
 
     /// Makes so many accounts, changes them until told to stop, leaves no
@@ -65,13 +67,18 @@ impl Generator {
     async fn step(&mut self) {
         let index = self.rng.random_range(0..self.accounts.len());
         match self.rng.random_range(0..100) {
-            0..4 => self.create().await,
-            4..9 => self.delete(index).await,
-            9..35 => {
+            0..6 => self.create().await,
+            6..12 => self.delete(index).await,
+            12..16 => {
+                let name = self.name();
+                self.rename(index, name).await;
+            }
+            16..18 => self.swap(index).await,
+            18..40 => {
                 let member = !self.accounts[index].now().member;
                 self.change(index, json!({ "member": member })).await;
             }
-            35..43 if self.work.poison.load(Ordering::Relaxed) => {
+            40..48 if self.work.poison.load(Ordering::Relaxed) => {
                 let poison = POISONS[self.rng.random_range(0..POISONS.len())];
                 self.change(index, json!({ "poison": poison })).await;
             }
@@ -79,9 +86,18 @@ impl Generator {
         }
     }
 
-    async fn create(&mut self) {
+    /// Rather one that somebody had before.
+    fn name(&mut self) -> String {
         self.value += 1;
-        let name = format!("{}-{}", self.prefix, self.value);
+        let known = if self.free.is_empty() { None } else { Some(self.rng.random_range(0..self.free.len())) };
+        match known.filter(|_| self.rng.random_bool(0.8)) {
+            Some(known) => self.free.swap_remove(known),
+            None => format!("{}-{}", self.prefix, self.value),
+        }
+    }
+
+    async fn create(&mut self) {
+        let name = self.name();
         let attributes = json!({ "n": self.value, "member": self.rng.random_bool(0.5) });
         let body = json!({ "userName": name, "attributes": attributes });
         let asked = Instant::now();
@@ -91,7 +107,7 @@ impl Generator {
             Outcome::Gone => panic!("the store is gone"),
             Outcome::Unclear => {
                 let list = self.work.reach.insist(&format!("{path}?userName={name}")).await.unwrap();
-                let Some(made) = list["items"].get(0) else { return };
+                let Some(made) = list["items"].get(0) else { return self.free.push(name) };
                 made.clone()
             }
         };
@@ -114,6 +130,42 @@ impl Generator {
     async fn delete(&mut self, index: usize) {
         if !self.accounts[index].now().deleted {
             self.send(index, Method::DELETE, None).await;
+            if self.accounts[index].now().deleted {
+                self.free.push(self.accounts[index].name.clone());
+            }
+        }
+    }
+
+    /// Gives it a name that nobody bears.
+    async fn rename(&mut self, index: usize, name: String) {
+        if self.accounts[index].now().deleted {
+            return self.free.push(name);
+        }
+        self.value += 1;
+        let body = json!({ "userName": name, "attributes": { "n": self.value } });
+        let before = self.accounts[index].now().version;
+        self.send(index, Method::PATCH, Some(body)).await;
+        let account = &mut self.accounts[index];
+        let is_done = account.now().version != before;
+        let freed = if is_done { std::mem::replace(&mut account.name, name) } else { name };
+        self.free.push(freed);
+    }
+
+    /// Two exchange their names, by way of a third.
+    async fn swap(&mut self, index: usize) {
+        let other = self.rng.random_range(0..self.accounts.len());
+        let living = |index: usize| !self.accounts[index].now().deleted;
+        if index == other || !living(index) || !living(other) {
+            return;
+        }
+        let (first, second) = (self.accounts[index].name.clone(), self.accounts[other].name.clone());
+        let between = self.name();
+        self.rename(index, between).await;
+        for (index, name) in [(other, first), (index, second)] {
+            if let Some(at) = self.free.iter().position(|free| *free == name) {
+                let name = self.free.swap_remove(at);
+                self.rename(index, name).await;
+            }
         }
     }
 

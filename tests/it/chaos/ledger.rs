@@ -6,6 +6,7 @@ use std::time::Instant;
 #[derive(Debug, Clone)]
 pub struct Account {
     pub id: String,
+    /// The name that it has now.
     pub name: String,
     pub changes: Vec<Change>,
 }

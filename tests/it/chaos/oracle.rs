@@ -1,8 +1,10 @@
 //! Compares what the source acknowledged with what one target was told. Pure,
 //! so that it is tested itself: an oracle that is always content is worth nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 use super::ledger::{Account, Change, Scope};
 use crate::support::sink::Call;
@@ -151,6 +153,26 @@ impl Findings {
                 self.losses += 1;
                 let what = format!("left with version {} and was not deprovisioned", after.version);
                 self.problem(account, &what, told);
+            }
+        }
+    }
+
+    /// In the end the target holds who is to be there, each under its own name, and
+    /// nobody else: no removal has hit who took a name over.
+    pub fn content(&mut self, scope: Scope, accounts: &[Account], held: &BTreeMap<String, Value>) {
+        let wanted = accounts.iter().filter(|account| scope.wants(&account.now()));
+        let wanted: BTreeMap<&str, &str> =
+            wanted.map(|account| (account.name.as_str(), account.id.as_str())).collect();
+        let held: BTreeMap<&str, &str> = held
+            .iter()
+            .map(|(name, body)| (name.as_str(), body["id"].as_str().unwrap_or_default()))
+            .collect();
+        let names: BTreeSet<&str> = wanted.keys().chain(held.keys()).copied().collect();
+        for name in names {
+            let (wanted, held) = (wanted.get(name), held.get(name));
+            if wanted != held {
+                self.losses += 1;
+                self.problems.push(format!("under `{name}` there is {held:?}, and should be {wanted:?}"));
             }
         }
     }

@@ -93,3 +93,19 @@ fn overlaps_order_and_repetitions_are_seen() {
     );
     assert_eq!((back.reordered, back.duplicates), (1, 1));
 }
+
+#[test]
+fn who_is_missing_or_under_the_wrong_name_is_seen() {
+    let origin = Instant::now();
+    let accounts = [account(origin, &[true])];
+    let content = |held: &[(&str, &str)]| {
+        let held = held.iter().map(|(name, id)| ((*name).to_owned(), json!({ "id": id }))).collect();
+        let mut findings = Findings::default();
+        findings.content(Scope::Members, &accounts, &held);
+        findings.losses
+    };
+    assert_eq!(content(&[("ada", "7")]), 0);
+    assert_eq!(content(&[]), 1, "removed by somebody else's removal");
+    assert_eq!(content(&[("ada", "6")]), 1, "somebody else's");
+    assert_eq!(content(&[("ada", "7"), ("old", "5")]), 1, "nobody's any more");
+}

@@ -20,7 +20,7 @@ pub async fn judge(world: &mut World, accounts: &[Account]) {
     for index in 0..world.places.len() {
         let (runs, limits) = tokio::task::block_in_place(|| executed(world, index));
         let place = &world.places[index];
-        let findings = oracle::inspect(place.scope, accounts, &place.sink.calls(), &runs);
+        let mut findings = oracle::inspect(place.scope, accounts, &place.sink.calls(), &runs);
         let name = place.target.name.clone();
         let faulty = |at: Instant| world.strikes.iter().any(|strike| strike.contains(&at));
         let waits = Waits {
@@ -28,6 +28,7 @@ pub async fn judge(world: &mut World, accounts: &[Account]) {
             calm_p95: findings.wait_ms(95, |at| !faulty(at)),
             faulty_p50: findings.wait_ms(50, faulty),
         };
+        findings.content(place.scope, accounts, &place.sink.content());
         world.report.absorb(&name, findings, waits, limits);
     }
 }

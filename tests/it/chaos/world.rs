@@ -22,21 +22,25 @@ use crate::support::app::{TestApp, TestTarget};
 use crate::support::proxy::{FaultProxy, Weather};
 use crate::support::sink::{Answer, Sink};
 
-/// Posts every run to the sink; some accounts are poison to it.
+/// Posts every run to the sink, which knows accounts by their names alone; some
+/// accounts are poison to it.
 pub const LOGIC: &str = r#"
     export default async function (ctx) {
-        const { id, version, attributes } = ctx.account;
+        const { id, version, attributes, userName } = ctx.account;
         const poison = ctx.reason === "provision" ? attributes.poison : null;
         if (poison === "loop") for (;;) {}
         if (poison === "never") await new Promise(() => {});
         if (poison === "throw") throw new Error("poison");
         const response = await fetch(ctx.target.config.url + "/" + ctx.reason, {
             method: "POST",
-            body: JSON.stringify({ id, version, n: attributes.n, trigger: ctx.trigger }),
+            body: JSON.stringify({
+                id, version, n: attributes.n, trigger: ctx.trigger, key: userName, former: ctx.previous.remoteId,
+            }),
         });
         if (!response.ok) throw new Error(`the sink answered ${response.status}`);
         await response.text();
-        return { status: ctx.reason === "provision" ? "provisioned" : "deprovisioned" };
+        if (ctx.reason === "deprovision") return { status: "deprovisioned" };
+        return { status: "provisioned", remoteId: userName };
     }
 "#;
 
@@ -161,11 +165,14 @@ impl World {
         let path = format!("/targets/{}/status", self.places[index].target.id);
         loop {
             let status = self.app.get(&path).await;
-            if ["backlog", "running", "scheduled"].iter().all(|field| status[field] == 0) {
+            if ["backlog", "running", "scheduled", "blocked"].iter().all(|field| status[field] == 0) {
                 return;
             }
             if Instant::now() > deadline {
-                let left = ["backlog", "scheduled"].iter().filter_map(|field| status[field].as_u64()).sum();
+                let left = ["backlog", "scheduled", "blocked"]
+                    .iter()
+                    .filter_map(|field| status[field].as_u64())
+                    .sum();
                 self.report.pending += u64::max(left, 1);
                 return self.report.problem(format!("not at rest after {REST:?}: {status:#}"));
             }

@@ -6,6 +6,7 @@ mod dead_letters;
 mod dependencies;
 mod failures;
 mod filter_doubts;
+mod former_holders;
 mod held;
 mod inside;
 mod isolation;

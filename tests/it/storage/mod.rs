@@ -3,6 +3,7 @@
 mod canaries;
 mod claims;
 mod contention;
+mod holders;
 mod large_import;
 mod old_snapshot;
 mod ordinary_role;

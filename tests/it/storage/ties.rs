@@ -11,7 +11,7 @@ use provisiond::plan::{GuardPolicy, Links, Node};
 use provisiond::storage::claim::{Claimed, Edition};
 use provisiond::storage::complete::complete;
 use provisiond::storage::gate::{Candidate, Dependency};
-use provisiond::storage::guard::{Intake, Judged, Removal, claim_guarded};
+use provisiond::storage::guard::{Intake, Judged, Leaver, Removal, claim_guarded};
 use provisiond::storage::targets::{SealedSecrets, TargetError};
 use provisiond::storage::{Passed, runs, stores, subjects, targets};
 use serde_json::json;
@@ -28,8 +28,15 @@ impl Judged for Run {
     }
 
     fn candidate(&self) -> Option<Candidate<'_>> {
-        Some(Candidate { subject: &self.0.subject, fence: self.0.fence, reason: Reason::Provision })
+        let (subject, fence, reason) = (&self.0.subject, self.0.fence, Reason::Provision);
+        Some(Candidate { subject, fence, reason, returning: None })
     }
+
+    fn leaver(&self) -> Option<Leaver<'_>> {
+        None
+    }
+
+    fn settle(&mut self, _: TargetId, _: String) {}
 
     fn inform(&mut self, _: Vec<Dependency>) {}
 }

@@ -1,16 +1,19 @@
 //! A target without an engine: the test itself claims its work and completes it.
 
+use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 use provisiond::domain::ids::{StoreId, SubjectId, TargetId};
-use provisiond::domain::status::ProvisionStatus;
+use provisiond::domain::status::{ErrorClass, ProvisionStatus, Reason, Trigger};
 use provisiond::domain::subject::{SubjectDraft, SubjectKind, SubjectStatus};
 use provisiond::domain::target::TargetSettings;
 use provisiond::domain::who::Who;
-use provisiond::plan::{Conclusion, Decision, Links, Scope, decide};
-use provisiond::storage::claim::{self, Ask, Claimed};
-use provisiond::storage::complete::{Completion, complete};
+use provisiond::plan::{Conclusion, Decision, DeletionGuard, GuardPolicy, Links, Scope, decide};
+use provisiond::storage::claim::{self, Ask, Claimed, Edition};
+use provisiond::storage::complete::{Completion, RunLog, complete};
+use provisiond::storage::gate::{Candidate, Dependency};
+use provisiond::storage::guard::{Intake, Judged, Leaver, Removal, claim_guarded};
 use provisiond::storage::logic::{Artefact, By, Draft};
-use provisiond::storage::{Passed, logic, runs, stores, subjects, targets};
+use provisiond::storage::{JsonText, Passed, logic, runs, stores, subjects, targets};
 use serde_json::{Map, Value, json};
 
 use super::db::TestDb;
@@ -61,6 +64,25 @@ impl Queue {
         let (target, node, edition) = (self.target, "node", None);
         let ask = Ask { target, node, limit, swept: limit, lease: 3_600.0, edition };
         claim::claim_beyond(connection, ask, passed).unwrap()
+    }
+
+    /// All that is due and may run, judged as the engine does, with no guard. A
+    /// removal that is settled is a panic.
+    pub fn claim_what_may_run(&self, connection: &mut PgConnection) -> Vec<Claimed> {
+        let target = targets::find(connection, self.target).unwrap();
+        let intake = Intake {
+            target: &target,
+            edition: Edition::of(&target, None),
+            node: "node",
+            limit: ALL,
+            most_swept: ALL,
+            lease: 3_600.0,
+            passed: Passed::default(),
+            policy: &unguarded(),
+            gated: false,
+        };
+        let admitted = claim_guarded(connection, intake, Planned).unwrap();
+        admitted.rows.into_iter().map(|planned| planned.0).collect()
     }
 
     /// Whatever was to be done is done; nothing is next.
@@ -155,6 +177,7 @@ pub fn done(status: ProvisionStatus, present: bool) -> Conclusion {
         done: true,
         dead: false,
         remote_id: None,
+        forgets_remote_id: false,
         metadata: None,
         attributes: None::<Map<String, Value>>,
         next: None,
@@ -185,7 +208,95 @@ pub fn completion(target: TargetId, claimed: &Claimed, conclusion: Conclusion) -
         in_scope: scope(claimed).is_wanted(),
         conclusion,
         run: None,
+        takes_remote_id: false,
         refused: None,
         fingerprint: None,
+    }
+}
+
+/// A guard that lets everything pass.
+pub fn unguarded() -> GuardPolicy {
+    let guard = DeletionGuard { count: 0, percent: 100 };
+    GuardPolicy { guard, ..GuardPolicy::default() }
+}
+
+/// A claim as the engine plans it.
+struct Planned(Claimed);
+
+impl Planned {
+    fn reason(&self) -> Option<Reason> {
+        match decide(self.0.work, self.0.known, scope(&self.0)) {
+            Decision::Run { reason, .. } => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+impl Judged for Planned {
+    fn removal(&self) -> Option<Removal> {
+        let Claimed { subject, fence, work, departure, known, .. } = &self.0;
+        let removes = known.present && self.reason() == Some(Reason::Deprovision);
+        let (subject, fence, trigger, departure) = (subject.id, *fence, work.trigger, *departure);
+        removes.then_some(Removal { subject, fence, trigger, departure })
+    }
+
+    fn candidate(&self) -> Option<Candidate<'_>> {
+        let Claimed { subject, fence, known, remote_id, .. } = &self.0;
+        let returning = remote_id.as_deref().filter(|_| !known.present);
+        Some(Candidate { subject, fence: *fence, reason: self.reason()?, returning })
+    }
+
+    fn leaver(&self) -> Option<Leaver<'_>> {
+        let removal = self.removal()?;
+        Some(Leaver { subject: removal.subject, remote_id: self.0.remote_id.as_deref() })
+    }
+
+    fn settle(&mut self, _: TargetId, why: String) {
+        panic!("{why}");
+    }
+
+    fn inform(&mut self, _: Vec<Dependency>) {}
+}
+
+/// The log of a run that has just ended.
+pub fn log(claimed: &Claimed, reason: Reason, trigger: Trigger, began: DateTime<Utc>) -> RunLog {
+    RunLog {
+        reason,
+        trigger,
+        attempt: claimed.attempt,
+        status_before: claimed.known.status.unwrap_or(ProvisionStatus::Pending),
+        logic_version: 1,
+        canary: None,
+        started_at: began,
+        finished_at: Utc::now(),
+        log: JsonText::empty_list(),
+        exchanges: JsonText::empty_list(),
+        replay: None,
+    }
+}
+
+/// A run that has put its account under this remote id; `None` removes it.
+pub fn ran(target: TargetId, claimed: &Claimed, began: DateTime<Utc>, remote_id: Option<&str>) -> Completion {
+    let (reason, trigger) = match remote_id {
+        Some(_) => (Reason::Provision, Trigger::Created),
+        None => (Reason::Deprovision, Trigger::Deleted),
+    };
+    let conclusion = match remote_id {
+        Some(remote_id) => {
+            Conclusion { remote_id: Some(remote_id.into()), ..done(ProvisionStatus::Provisioned, true) }
+        }
+        None => done(ProvisionStatus::Deprovisioned, false),
+    };
+    let class = Some(ErrorClass::Logic);
+    let refused = Conclusion {
+        error_class: class,
+        dead: true,
+        done: false,
+        ..done(ProvisionStatus::ProvisionFailed, true)
+    };
+    Completion {
+        run: Some(log(claimed, reason, trigger, began)),
+        refused: remote_id.map(|_| Box::new(refused)),
+        ..completion(target, claimed, conclusion)
     }
 }

@@ -4,6 +4,7 @@
 //! It runs on threads of its own, so that neither a busy nor a blocked test
 //! delays it and the recorded times are those of the calls.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -137,10 +138,37 @@ impl Answer {
 #[derive(Default)]
 struct State {
     calls: Mutex<Vec<Call>>,
+    /// What was PUT and not DELETEd since, by path.
+    content: Mutex<BTreeMap<String, web::Bytes>>,
     answers: Mutex<Vec<Answer>>,
 }
 
+/// A call with a `key` says under which name an account is to be there, and under
+/// which it was: the system goes by names alone, whoever bears them by now. What
+/// it knows to be the account's under yet another name goes too.
+fn keep(content: &mut BTreeMap<String, web::Bytes>, path: &str, body: &web::Bytes) {
+    let json = |body: &web::Bytes| serde_json::from_slice::<serde_json::Value>(body).unwrap_or_default();
+    let told = json(body);
+    let Some(key) = told["key"].as_str() else { return };
+    content.retain(|_, held| json(held)["id"] != told["id"]);
+    content.remove(told["former"].as_str().unwrap_or(key));
+    if path.ends_with("/provision") {
+        content.insert(key.to_owned(), body.clone());
+    }
+}
+
 impl State {
+    /// What a call does to the content, once it is answered well. Whoever comes
+    /// last has the name.
+    fn apply(&self, method: &str, path: &str, body: &web::Bytes) {
+        let mut content = self.content.lock().unwrap();
+        match method {
+            "PUT" => drop(content.insert(path.to_owned(), body.clone())),
+            "DELETE" => drop(content.remove(path)),
+            _ => keep(&mut content, path, body),
+        }
+    }
+
     /// The newest answer that is for the call, else an empty 200.
     fn answer(&self, call: &Call) -> Answer {
         let mut answers = self.answers.lock().unwrap();
@@ -188,6 +216,12 @@ impl Sink {
     /// The calls so far, in the order of their arrival.
     pub fn calls(&self) -> Vec<Call> {
         self.state.calls.lock().unwrap().clone()
+    }
+
+    /// What was PUT and not DELETEd since: JSON by path.
+    pub fn content(&self) -> BTreeMap<String, serde_json::Value> {
+        let content = self.state.content.lock().unwrap();
+        content.iter().map(|(path, body)| (path.clone(), serde_json::from_slice(body).unwrap())).collect()
     }
 
     /// The calls so far whose path, query or body contain `content`.
@@ -248,8 +282,12 @@ async fn serve(state: Arc<State>, started: tokio::sync::oneshot::Sender<(String,
 async fn record(request: HttpRequest, body: web::Bytes, state: web::Data<State>) -> HttpResponse {
     let call = call_of(&request, body);
     let answer = state.answer(&call);
-    let mut recording = Recording::begin(state.into_inner(), call);
+    let (method, path, body) = (call.method.clone(), call.path.clone(), call.body.clone());
+    let mut recording = Recording::begin(Arc::clone(&state), call);
     tokio::time::sleep(answer.delay).await;
+    if answer.status < 300 {
+        state.apply(&method, &path, &body);
+    }
     recording.status = Some(answer.status);
     let mut response = HttpResponse::build(StatusCode::from_u16(answer.status).unwrap());
     response.content_type("application/json");

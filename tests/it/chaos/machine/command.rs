@@ -3,12 +3,17 @@
 use proptest::prelude::*;
 
 /// Accounts in play.
-pub const WHO: usize = 4;
+pub const WHO: usize = 5;
+/// Names that they bear: each goes from one to another.
+pub const NAMES: usize = 5;
 
 #[derive(Debug, Clone, Copy)]
 pub enum Command {
-    /// An account is made or changed, and belongs to the scope or not.
+    /// An account is made, under the first name that is free, or changed, and
+    /// belongs to the scope or not.
     Write(usize, bool),
+    /// An account gets a name, if nobody living bears it.
+    Rename(usize, usize),
     Delete(usize),
     /// A person asks for everybody.
     Force,
@@ -59,7 +64,8 @@ fn end() -> impl Strategy<Value = End> {
 pub fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         8 => (0..WHO, any::<bool>()).prop_map(|(who, member)| Command::Write(who, member)),
-        1 => (0..WHO).prop_map(Command::Delete),
+        2 => (0..WHO, 0..NAMES).prop_map(|(who, name)| Command::Rename(who, name)),
+        2 => (0..WHO).prop_map(Command::Delete),
         1 => Just(Command::Force),
         1 => (0..WHO).prop_map(Command::Sync),
         6 => Just(Command::Claim),

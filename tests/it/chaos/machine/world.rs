@@ -13,7 +13,7 @@ use provisiond::plan::{
 };
 use serde_json::json;
 
-use super::command::{Command, End, WHO};
+use super::command::{Command, End, NAMES, WHO};
 use crate::support::queue::done;
 
 /// What a claim says.
@@ -26,6 +26,10 @@ pub struct Taken {
     pub attempt: u32,
     pub change_seq: i64,
     pub fence: i64,
+    /// The name that it had when it was claimed.
+    pub name: usize,
+    /// The name under which the external system has it, as far as is known.
+    pub remote: Option<usize>,
 }
 
 /// A row of the queue and the state beside it, as far as they decide anything.
@@ -43,6 +47,8 @@ pub struct SeenRow {
     pub attempts: i32,
     pub priority: i16,
     pub trigger: Trigger,
+    /// For whom it waits.
+    pub waits_for: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,17 +58,20 @@ pub struct SeenState {
     pub in_scope: bool,
     pub done_version: i64,
     pub dead: bool,
+    pub taken_version: i64,
+    pub remote: Option<usize>,
 }
 
 /// What storage does, for real or as a model.
 pub trait Queue {
-    fn write(&mut self, who: usize, member: bool);
+    fn write(&mut self, who: usize, member: bool, name: usize);
     fn delete(&mut self, who: usize);
     fn force(&mut self);
     fn sync(&mut self, who: usize);
-    /// All that is due, by account.
+    /// All that is due and may run, by account.
     fn claim(&mut self) -> Vec<Taken>;
-    fn complete(&mut self, taken: &Taken, conclusion: Conclusion);
+    /// With what is recorded instead when the remote id is another's.
+    fn complete(&mut self, taken: &Taken, conclusion: Conclusion, refused: Option<Conclusion>);
     fn release(&mut self, taken: &[Taken]);
     fn release_unknown(&mut self, known: &[usize]);
     /// The node starts again after it died.
@@ -78,6 +87,7 @@ struct Source {
     version: i64,
     member: bool,
     deleted: bool,
+    name: usize,
 }
 
 impl Source {
@@ -89,8 +99,9 @@ impl Source {
 pub struct World<Q> {
     pub queue: Q,
     source: [Source; WHO],
-    /// The version that the external system has.
-    remote: [Option<i64>; WHO],
+    /// What the external system has by name: whose it is, and its version. It does
+    /// what it is told about a name, whoever bears it by now.
+    remote: [Option<(usize, i64)>; NAMES],
     newest_call: [i64; WHO],
     /// It left while the external system had it.
     must_leave: [bool; WHO],
@@ -117,10 +128,17 @@ impl<Q: Queue> World<Q> {
 
     pub fn step(&mut self, command: Command) -> TestCaseResult {
         match command {
-            Command::Write(who, member) if !self.source[who].deleted => self.write(who, member),
+            Command::Write(who, member) if !self.source[who].deleted => {
+                let free = (0..NAMES).find(|name| self.is_free(*name)).unwrap_or(0);
+                let name = if self.lives(who) { self.source[who].name } else { free };
+                self.write(who, member, name);
+            }
+            Command::Rename(who, name) if self.lives(who) && self.is_free(name) => {
+                self.write(who, self.source[who].member, name);
+            }
             Command::Delete(who) if self.lives(who) => self.delete(who),
             Command::Sync(who) if self.lives(who) => self.queue.sync(who),
-            Command::Write(..) | Command::Delete(_) | Command::Sync(_) => {}
+            Command::Write(..) | Command::Rename(..) | Command::Delete(_) | Command::Sync(_) => {}
             Command::Force => self.queue.force(),
             Command::Claim => self.claim()?,
             Command::Finish(which, end) if !self.hand.is_empty() => {
@@ -151,9 +169,17 @@ impl<Q: Queue> World<Q> {
         self.source[who].version > 0 && !self.source[who].deleted
     }
 
-    fn write(&mut self, who: usize, member: bool) {
-        self.queue.write(who, member);
-        self.becomes(who, Source { version: self.source[who].version + 1, member, deleted: false });
+    fn is_free(&self, name: usize) -> bool {
+        !(0..WHO).any(|who| self.lives(who) && self.source[who].name == name)
+    }
+
+    fn has(&self, who: usize) -> bool {
+        self.remote.iter().flatten().any(|(other, _)| *other == who)
+    }
+
+    fn write(&mut self, who: usize, member: bool, name: usize) {
+        self.queue.write(who, member, name);
+        self.becomes(who, Source { version: self.source[who].version + 1, member, deleted: false, name });
     }
 
     fn delete(&mut self, who: usize) {
@@ -164,7 +190,7 @@ impl<Q: Queue> World<Q> {
 
     fn becomes(&mut self, who: usize, after: Source) {
         let leaves = self.source[who].is_wanted() && !after.is_wanted();
-        self.must_leave[who] |= leaves && self.remote[who].is_some();
+        self.must_leave[who] |= leaves && self.has(who);
         self.source[who] = after;
     }
 
@@ -192,12 +218,13 @@ impl<Q: Queue> World<Q> {
         let who = taken.who;
         prop_assert!(taken.scope.version >= self.newest_call[who], "account {who} goes back");
         self.newest_call[who] = taken.scope.version;
+        for held in &mut self.remote {
+            *held = held.filter(|(other, _)| *other != who);
+        }
+        self.remote[taken.remote.unwrap_or(taken.name)] = None;
         match reason {
-            Reason::Provision => self.remote[who] = Some(taken.scope.version),
-            Reason::Deprovision => {
-                self.remote[who] = None;
-                self.must_leave[who] = false;
-            }
+            Reason::Provision => self.remote[taken.name] = Some((who, taken.scope.version)),
+            Reason::Deprovision => self.must_leave[who] = false,
         }
         Ok(())
     }
@@ -205,15 +232,21 @@ impl<Q: Queue> World<Q> {
     fn finish(&mut self, taken: &Taken, end: End) -> TestCaseResult {
         let record = |status| done(status, taken.known.present);
         let kept = taken.known.status;
+        let mut refused = None;
         let conclusion = match decide(taken.work, taken.known, taken.scope) {
             Decision::NotNeeded => {
                 let kept = kept.filter(|status| *status == ProvisionStatus::Deprovisioned);
                 record(kept.unwrap_or(ProvisionStatus::ProvisionNotNeeded))
             }
             Decision::Settled => record(kept.unwrap_or(ProvisionStatus::Provisioned)),
-            Decision::Run { reason, trigger } => self.run(taken, reason, trigger, end)?,
+            Decision::Run { reason, trigger } => {
+                let (conclusion, instead) = self.run(taken, reason, trigger, end)?;
+                let is_new = taken.remote != Some(taken.name) || !taken.known.present;
+                refused = Some(instead).filter(|_| is_new && conclusion.remote_id.is_some());
+                conclusion
+            }
         };
-        self.queue.complete(taken, conclusion);
+        self.queue.complete(taken, conclusion, refused);
         Ok(())
     }
 
@@ -223,7 +256,7 @@ impl<Q: Queue> World<Q> {
         reason: Reason,
         trigger: Trigger,
         end: End,
-    ) -> Result<Conclusion, TestCaseError> {
+    ) -> Result<(Conclusion, Conclusion), TestCaseError> {
         let called = match end {
             End::Done | End::Again | End::Ongoing => true,
             End::Transient(called) | End::Interrupted(called) => called,
@@ -246,12 +279,19 @@ impl<Q: Queue> World<Q> {
             made_calls: called,
             kills: 0,
         };
-        Ok(conclude(&facts, ending(end, reason), &policy(), Utc::now(), 0.5))
+        let conclude = |end| conclude(&facts, end, &policy(), Utc::now(), 0.5);
+        Ok((conclude(ending(end, reason, taken.name)), conclude(failed(ErrorClass::Logic))))
     }
 
-    /// Everything comes to rest; what is not a dead letter is as it should be.
+    /// Dead letters are retried, everything comes to rest and is as it should be.
     pub fn judge(&mut self) -> TestCaseResult {
-        for _ in 0..20 {
+        for who in 0..WHO {
+            let seen = self.queue.seen(who);
+            if seen.row.is_none() && seen.state.is_some_and(|state| state.dead) {
+                self.queue.sync(who);
+            }
+        }
+        for _ in 0..40 {
             while let Some(taken) = self.hand.pop() {
                 self.finish(&taken, End::Done)?;
             }
@@ -261,20 +301,20 @@ impl<Q: Queue> World<Q> {
         for who in 0..WHO {
             let (seen, source) = (self.queue.seen(who), self.source[who]);
             prop_assert_eq!(seen.row, None, "account {} does not come to rest", who);
-            if seen.state.is_some_and(|state| state.dead) {
-                continue;
-            }
-            let wanted = source.is_wanted().then_some(source.version);
-            prop_assert_eq!(self.remote[who], wanted, "account {}: {:?}", who, seen);
+            let wanted = source.is_wanted().then_some((source.name, source.version));
+            let held = self.remote.iter().enumerate().filter_map(|(name, held)| Some((name, (*held)?)));
+            let mut held =
+                held.filter(|(_, (other, _))| *other == who).map(|(name, (_, version))| (name, version));
+            prop_assert_eq!(held.next(), wanted, "account {}: {:?}", who, seen);
             prop_assert!(!self.must_leave[who], "account {who} left and was not deprovisioned");
         }
         Ok(())
     }
 }
 
-fn ending(end: End, reason: Reason) -> Ending {
+fn ending(end: End, reason: Reason, name: usize) -> Ending {
     let fine = if reason == Reason::Provision { "provisioned" } else { "deprovisioned" };
-    let answer = match end {
+    let mut answer = match end {
         End::Done => json!({ "status": fine }),
         End::Again => json!({ "status": fine, "runAgainIn": 3_600 }),
         End::Ongoing => json!({ "status": "provisionOngoing" }),
@@ -282,11 +322,24 @@ fn ending(end: End, reason: Reason) -> Ending {
         End::Permanent => return failed(ErrorClass::Permanent),
         End::Interrupted(_) => return Ending::Interrupted("stopped".into()),
     };
+    if reason == Reason::Provision {
+        answer["remoteId"] = json!(name_of(name));
+    }
     Ending::Answered { response: Response::read(&answer, reason).unwrap(), retry_after: None }
 }
 
 fn failed(class: ErrorClass) -> Ending {
     Ending::Failed { message: "as the test wants it".into(), class, retry_after: None }
+}
+
+/// A name as accounts bear it.
+pub fn name_of(name: usize) -> String {
+    format!("name{name}")
+}
+
+/// The other way round.
+pub fn name_from(text: &str) -> usize {
+    text.trim_start_matches("name").parse().unwrap()
 }
 
 /// Whether a time has come.
