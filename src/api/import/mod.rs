@@ -49,9 +49,9 @@ async fn import(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    media::expect(&request, MEDIA_TYPES)?;
     let (named, rest) = query::take(request.query_string(), &[set_aside::LINE, set_aside::KEY])?;
     let (query, set_aside) = (query::read::<ImportQuery>(&rest)?, SetAside::read(named)?);
+    media::expect(&request, MEDIA_TYPES)?;
     let store = state.run(move |connection| stores::find(connection, &store)).await?;
     let mut session = Session::begin(state.clone(), store.id, set_aside).await?;
     read(&mut session, payload, &state.limits).await?;

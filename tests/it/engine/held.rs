@@ -154,7 +154,7 @@ async fn an_edited_filter_is_held_before_the_first_call_and_the_rest_goes_on() {
 
 #[tokio::test]
 async fn within_the_limit_nothing_is_held() {
-    let world = World::new(40, 20, json!({})).await;
+    let world = World::new(40, 60, json!({})).await;
     world.filter(r#"department eq "Legal""#).await;
     world.until_removed(40).await;
     for number in 40..50 {
@@ -164,6 +164,17 @@ async fn within_the_limit_nothing_is_held() {
     // The window is used up now.
     world.app.delete(&format!("/accounts/{}", world.id(50))).await.expect(204);
     world.until_held(1).await;
+}
+
+/// The count alone would let a small target be emptied.
+#[tokio::test]
+async fn of_few_accounts_no_more_than_half_leave_unasked() {
+    let world = World::new(39, 1, json!({})).await;
+    world.filter(r#"department eq "Legal""#).await;
+    let lot = world.until_held(39).await;
+    let said = "39 removals, of 40 accounts that the target holds, are more than the 20 that pass unasked";
+    assert_eq!(lot["reason"], said);
+    assert_eq!(world.removals(), 0);
 }
 
 #[tokio::test]
@@ -191,7 +202,8 @@ async fn a_guard_that_cannot_be_is_refused() {
 async fn only_the_offending_target_is_held() {
     let world = World::new(20, 5, json!({ "guard": { "count": 10 } })).await;
     let other = Sink::start().await;
-    let second = world.app.target(&world.store, settings_with("mail", &other, json!({})), RECORD).await;
+    let open = json!({ "guard": { "percent": 100 } });
+    let second = world.app.target(&world.store, settings_with("mail", &other, open), RECORD).await;
     world.app.until_status(world.id(0), &second, "provisioned").await;
     world.app.until_idle(&second).await;
     world
