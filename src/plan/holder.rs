@@ -176,11 +176,14 @@ pub enum Taking {
 /// another name by now, that its run for it is to come, and that the remote id is
 /// the name that it gave up.
 pub fn taking(other: &Holder, since: bool, moves_on: bool) -> Taking {
+    let gives_up = !other.known.present || other.scope.deleted || moves_on;
     let removed_since = since && !other.known.present;
-    if removed_since || other.is_running() && (other.scope.deleted || moves_on) {
-        return Taking::Again;
+    match gives_up {
+        // What runs was told the remote id, and may remove what is there.
+        true if removed_since || other.is_running() => Taking::Again,
+        true => Taking::Free,
+        false => Taking::Refused,
     }
-    if !other.known.present || other.scope.deleted || moves_on { Taking::Free } else { Taking::Refused }
 }
 
 /// A subject that keeps another one waiting, for people.

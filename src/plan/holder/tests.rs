@@ -82,6 +82,8 @@ fn a_remote_id_belongs_to_one_living_subject() {
     assert_eq!(taking(&Holder { known, ..gone(None) }, false, false), Taking::Free);
     assert_eq!(taking(&Holder { known, ..gone(None) }, true, false), Taking::Again);
     assert_eq!(taking(&Holder { known, ..renamed(None) }, true, false), Taking::Again);
+    let comes_back = Holder { known, ..renamed(Some(Place::Running)) };
+    assert_eq!(taking(&comes_back, false, false), Taking::Again, "its run was told the remote id");
 }
 
 #[test]
@@ -159,7 +161,7 @@ proptest! {
     /// never built upon.
     #[test]
     fn nothing_is_built_on_what_is_being_removed(other in holder(), since: bool, moves_on: bool) {
-        let removing = other.scope.deleted && other.is_running();
+        let removing = (other.scope.deleted || !other.known.present) && other.is_running();
         if removing || since && !other.known.present {
             prop_assert_eq!(taking(&other, since, moves_on), Taking::Again);
         }

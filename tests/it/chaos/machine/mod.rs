@@ -51,6 +51,19 @@ fn who_came_back_before_the_first_run_is_provisioned_in_the_end() {
     world.judge().unwrap();
 }
 
+/// Found by the test above: the one that came back was told the name that it had
+/// had, while the other one took it.
+#[test]
+fn who_comes_back_does_not_remove_who_took_the_name() {
+    use Command::{Claim, Rename, Write};
+    let mut world = World::new(Model::default());
+    let left = [Write(1, true), Claim, Write(0, false), Write(1, false), Rename(1, 2)];
+    for command in left.into_iter().chain([Write(2, true), Write(1, true)]) {
+        world.step(command).unwrap();
+    }
+    world.judge().unwrap();
+}
+
 #[test]
 fn postgresql_does_what_the_model_does() {
     let (db, number) = (TestDb::new_blocking(), std::cell::Cell::new(0));
