@@ -99,9 +99,10 @@ impl Holder {
 
     /// The target may hold a name that the subject has not had since `given_up`.
     /// What runs now does not bring it back once it was taken away: versions never
-    /// go back.
+    /// go back. Whatever is there of one that is deleted goes by its last name.
     pub fn may_hold(&self, given_up: i64) -> bool {
-        (self.is_running() || self.known.present) && self.taken_version < given_up
+        let is_last = self.scope.deleted && given_up >= self.scope.version;
+        (self.is_running() || self.known.present) && (is_last || self.taken_version < given_up)
     }
 
     /// What keeps a name, given up with the version `given_up`, from being free;

@@ -58,6 +58,14 @@ fn what_runs_may_leave_something() {
     assert_eq!(Holder { known, ..gone(Some(Place::Due)) }.undone(4), None, "it never was there");
 }
 
+/// A removal whose end nobody stored is run again, by the last name.
+#[test]
+fn what_is_deleted_and_may_be_there_again_holds_its_last_name() {
+    let again = Holder { taken_version: 4, ..gone(Some(Place::Due)) };
+    assert_eq!(again.undone(4), Some(Undone::Due));
+    assert_eq!(again.undone(3), None, "an earlier name is not there any more");
+}
+
 #[test]
 fn a_rename_goes_first_while_it_is_about_to_run() {
     assert_eq!(renamed(Some(Place::Due)).undone(4), Some(Undone::Renaming));
