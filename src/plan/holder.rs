@@ -99,9 +99,10 @@ impl Holder {
 
     /// The target may hold a name that the subject has not had since `given_up`.
     /// What runs now does not bring it back once it was taken away: versions never
-    /// go back.
+    /// go back. Whatever is there of one that is deleted goes by its last name.
     pub fn may_hold(&self, given_up: i64) -> bool {
-        (self.is_running() || self.known.present) && self.taken_version < given_up
+        let is_last = self.scope.deleted && given_up >= self.scope.version;
+        (self.is_running() || self.known.present) && (is_last || self.taken_version < given_up)
     }
 
     /// What keeps a name, given up with the version `given_up`, from being free;
@@ -176,11 +177,14 @@ pub enum Taking {
 /// another name by now, that its run for it is to come, and that the remote id is
 /// the name that it gave up.
 pub fn taking(other: &Holder, since: bool, moves_on: bool) -> Taking {
+    let gives_up = !other.known.present || other.scope.deleted || moves_on;
     let removed_since = since && !other.known.present;
-    if removed_since || other.is_running() && (other.scope.deleted || moves_on) {
-        return Taking::Again;
+    match gives_up {
+        // What runs was told the remote id, and may remove what is there.
+        true if removed_since || other.is_running() => Taking::Again,
+        true => Taking::Free,
+        false => Taking::Refused,
     }
-    if !other.known.present || other.scope.deleted || moves_on { Taking::Free } else { Taking::Refused }
 }
 
 /// A subject that keeps another one waiting, for people.

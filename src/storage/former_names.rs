@@ -117,10 +117,10 @@ pub fn forget(connection: &mut PgConnection, target: TargetId) -> Result<(), DbE
          t AS MATERIALIZED (SELECT id FROM targets JOIN here USING (store_id) WHERE deleted_at IS NULL), \
          free AS MATERIALIZED (SELECT f.ctid AS place FROM former_names f \
             WHERE f.store_id = (SELECT store_id FROM here) AND f.since < now() - interval '1 minute' \
-                AND NOT EXISTS (SELECT FROM t JOIN provision_state st ON st.target_id = t.id \
-                    AND st.subject_id = f.subject_id AND st.present AND st.taken_version < f.version) \
-                AND NOT EXISTS (SELECT FROM t JOIN pending p ON p.target_id = t.id \
-                    AND p.subject_id = f.subject_id AND p.owner IS NOT NULL) \
+                AND NOT EXISTS (SELECT FROM t JOIN subjects s ON s.id = f.subject_id \
+                    JOIN provision_state st ON st.target_id = t.id AND st.subject_id = f.subject_id AND st.present \
+                    WHERE st.taken_version < f.version OR s.deleted_at IS NOT NULL) \
+                AND NOT EXISTS (SELECT FROM t JOIN pending p ON p.target_id = t.id AND p.subject_id = f.subject_id) \
             FOR UPDATE SKIP LOCKED) \
          DELETE FROM former_names f USING free WHERE f.ctid = free.place",
     )

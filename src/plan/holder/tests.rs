@@ -58,6 +58,14 @@ fn what_runs_may_leave_something() {
     assert_eq!(Holder { known, ..gone(Some(Place::Due)) }.undone(4), None, "it never was there");
 }
 
+/// A removal whose end nobody stored is run again, by the last name.
+#[test]
+fn what_is_deleted_and_may_be_there_again_holds_its_last_name() {
+    let again = Holder { taken_version: 4, ..gone(Some(Place::Due)) };
+    assert_eq!(again.undone(4), Some(Undone::Due));
+    assert_eq!(again.undone(3), None, "an earlier name is not there any more");
+}
+
 #[test]
 fn a_rename_goes_first_while_it_is_about_to_run() {
     assert_eq!(renamed(Some(Place::Due)).undone(4), Some(Undone::Renaming));
@@ -82,6 +90,8 @@ fn a_remote_id_belongs_to_one_living_subject() {
     assert_eq!(taking(&Holder { known, ..gone(None) }, false, false), Taking::Free);
     assert_eq!(taking(&Holder { known, ..gone(None) }, true, false), Taking::Again);
     assert_eq!(taking(&Holder { known, ..renamed(None) }, true, false), Taking::Again);
+    let comes_back = Holder { known, ..renamed(Some(Place::Running)) };
+    assert_eq!(taking(&comes_back, false, false), Taking::Again, "its run was told the remote id");
 }
 
 #[test]
@@ -159,7 +169,7 @@ proptest! {
     /// never built upon.
     #[test]
     fn nothing_is_built_on_what_is_being_removed(other in holder(), since: bool, moves_on: bool) {
-        let removing = other.scope.deleted && other.is_running();
+        let removing = (other.scope.deleted || !other.known.present) && other.is_running();
         if removing || since && !other.known.present {
             prop_assert_eq!(taking(&other, since, moves_on), Taking::Again);
         }

@@ -10,7 +10,7 @@ mod world;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseResult, TestRng, TestRunner};
 
-use self::command::{Command, WHO, command};
+use self::command::{Command, End, WHO, command};
 use self::model::Model;
 use self::real::Real;
 use self::world::{Queue, World};
@@ -46,6 +46,31 @@ fn who_came_back_before_the_first_run_is_provisioned_in_the_end() {
     use Command::{Claim, Force, Write};
     let mut world = World::new(Model::default());
     for command in [Write(1, true), Write(1, false), Write(1, true), Claim, Force] {
+        world.step(command).unwrap();
+    }
+    world.judge().unwrap();
+}
+
+/// Found by the test above: the one that came back was told the name that it had
+/// had, while the other one took it.
+#[test]
+fn who_comes_back_does_not_remove_who_took_the_name() {
+    use Command::{Claim, Rename, Write};
+    let mut world = World::new(Model::default());
+    let left = [Write(1, true), Claim, Write(0, false), Write(1, false), Rename(1, 2)];
+    for command in left.into_iter().chain([Write(2, true), Write(1, true)]) {
+        world.step(command).unwrap();
+    }
+    world.judge().unwrap();
+}
+
+/// Found by the test above: a removal whose end was lost ran by its name alone.
+#[test]
+fn who_takes_a_name_waits_for_a_removal_that_nobody_knows_the_end_of() {
+    use Command::{Claim, Delete, Die, Finish, Force, Write};
+    let mut world = World::new(Model::default());
+    let lost = [Write(2, false), Write(0, true), Delete(0), Claim, Die(false), Claim, Force];
+    for command in lost.into_iter().chain([Finish(0, End::Done), Claim, Write(1, true), Die(false)]) {
         world.step(command).unwrap();
     }
     world.judge().unwrap();
