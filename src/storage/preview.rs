@@ -16,8 +16,8 @@ use crate::domain::subject::Subject;
 
 /// How many subjects a preview shows.
 const SAMPLE: usize = 20;
-/// Comparisons that a preview makes: some seconds' worth.
-const MOST_COMPARISONS: u64 = 2_000_000;
+/// Comparisons that a preview makes: a second's worth.
+const MOST_COMPARISONS: u64 = 500_000;
 /// Standard deviations of what is stated: 99 of 100 samples lie within.
 const DEVIATIONS: f64 = 2.576;
 

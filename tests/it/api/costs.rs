@@ -128,7 +128,9 @@ fn long_filter() -> String {
 
 #[tokio::test]
 async fn a_long_filter_is_judged_on_a_part_with_a_margin() {
-    let api = TestApi::start().await.with_store().await;
+    // However slow the machine is.
+    let limits = ApiLimits { longest_read: Duration::from_secs(600), ..ApiLimits::default() };
+    let api = TestApi::with_caps(limits).await.with_store().await;
     let target = "INSERT INTO targets (store_id, name) SELECT id, 'crm' FROM stores RETURNING id AS count";
     let path = format!("/targets/{}/filter/preview", count(&api.db, target));
     let accounts = "INSERT INTO subjects (store_id, kind, user_name, display_name, status, attributes) \
@@ -139,7 +141,7 @@ async fn a_long_filter_is_judged_on_a_part_with_a_margin() {
 
     let part = api.post(&path, json!({ "filter": long_filter() })).await.expect(200);
     let (judged, margin) = (part["judged"].as_i64().unwrap(), part["margin"].as_i64().unwrap());
-    assert!((5_000..10_000).contains(&judged), "{judged}");
+    assert!((1_500..2_500).contains(&judged), "{judged}");
     assert!((1..1_000).contains(&margin), "{margin}");
     assert!((part["total"].as_i64().unwrap() - 10_000).abs() <= margin, "{part}");
     assert!((part["entering"].as_i64().unwrap() - 10_000).abs() <= margin, "{part}");
