@@ -32,7 +32,7 @@ pub async fn run(command: CanaryCommand, as_json: bool) -> Result<(), Failure> {
 
 fn tell(canary: &Value, name: &TargetName, as_json: bool) {
     if as_json {
-        say_json(&canary);
+        say_json(canary);
     } else if canary.is_null() {
         say(&format!("no version was ever on trial at {}", name.target));
     } else {

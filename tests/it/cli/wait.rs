@@ -116,7 +116,7 @@ async fn resume_does_not_break_what_the_system_asked_for() {
         app.until("a hold".into(), async || {
             let status = app.get(&path(&target, "/status")).await;
             let held = &status["breaker"]["heldUntil"];
-            if held.is_string() && status["running"] == 0 { Ok(held.clone()) } else { Err(status) }
+            if held.is_string() && status["engine"]["leased"] == 0 { Ok(held.clone()) } else { Err(status) }
         })
         .await
     };

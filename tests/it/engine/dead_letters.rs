@@ -162,7 +162,7 @@ async fn retries_at_a_quarantined_target_wait_in_the_queue() {
     let eve = app.account(&store, "eve", json!({})).await;
     app.until("the quarantine".into(), async || {
         let status = app.get(&format!("/targets/{}/status", target.id)).await;
-        let quiet = status["breaker"]["state"] == "open" && status["running"] == 0;
+        let quiet = status["breaker"]["state"] == "open" && status["engine"]["leased"] == 0;
         if quiet { Ok(()) } else { Err(status) }
     })
     .await;
