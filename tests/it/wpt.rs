@@ -216,7 +216,7 @@ areas! {
     high_resolution_time: "hr-time", 6;
     microtasks: "html/webappapis/microtask-queuing", 5;
     piping: "streams/piping", 182;
-    readable_streams: "streams/readable-streams", 279;
+    readable_streams: "streams/readable-streams", 278;
     structured_clone: "html/webappapis/structured-clone", 104;
     timers: "html/webappapis/timers", 8;
     transform_streams: "streams/transform-streams", 114;

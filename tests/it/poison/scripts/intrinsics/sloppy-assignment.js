@@ -1,7 +1,11 @@
 // end: returned "function"
 module.exports = (ctx) => {
   if (!ctx.harm) return typeof fetch === "function" && typeof Promise === "function" ? "innocent" : "patched";
-  fetch = 1;
+  try {
+    fetch = 1;
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+  }
   Promise = 1;
   undefined = 1;
   return typeof fetch;
