@@ -1,6 +1,7 @@
 // Keeps the users of a SCIM 2.0 server (RFC 7643, RFC 7644) equal to the accounts
 // of a store. The connection has the property `baseUrl` (the address that `/Users`
-// is appended to) and the secret `token` (a bearer token).
+// is appended to) and the secret `token` (a bearer token), which `secretHosts` lets
+// go to the host of that address.
 
 const USER = 'urn:ietf:params:scim:schemas:core:2.0:User';
 const ENTERPRISE = 'urn:ietf:params:scim:schemas:extension:enterprise:2.0:User';

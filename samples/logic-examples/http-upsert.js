@@ -3,6 +3,7 @@
 //
 // connection.properties: { "url": "https://api.example.org" }
 // connection.secrets:    { "token": "…" }
+// connection.secretHosts: { "token": ["api.example.org"] }
 
 /**
  * @typedef {import("provisiond").Context<{

@@ -3,6 +3,7 @@
 //
 // connection.properties: { "url": "https://mail.example.org/api" }
 // connection.secrets:    { "password": "…" }
+// connection.secretHosts: { "password": ["mail.example.org"] }
 
 /**
  * @typedef {import("provisiond").Logic<{

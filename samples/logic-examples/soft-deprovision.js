@@ -6,6 +6,7 @@
 //
 // connection.properties: { "url": "https://scim.example.org/v2" }
 // connection.secrets:    { "token": "…" }
+// connection.secretHosts: { "token": ["scim.example.org"] }
 
 /**
  * @typedef {{ connection: { url: string }, metadata: { suspendedAt?: string } }} Shapes

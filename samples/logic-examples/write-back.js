@@ -4,6 +4,7 @@
 //
 // connection.properties: { "url": "https://hr.example.org" }
 // connection.secrets:    { "key": "…" }
+// connection.secretHosts: { "key": ["hr.example.org"] }
 
 import { log } from "provisiond";
 

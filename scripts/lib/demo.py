@@ -146,7 +146,11 @@ class Demo:
             # Demos within an hour remove more together than passes unasked.
             "guard": {"percent": 100},
             "egressAllow": [self.egress],
-            "connection": {"properties": {"baseUrl": self.scim.base}, "secrets": {"token": self.scim.token}},
+            "connection": {
+                "properties": {"baseUrl": self.scim.base},
+                "secrets": {"token": self.scim.token},
+                "secretHosts": {"token": [self.scim.base]},
+            },
         }
 
     def import_people(self):

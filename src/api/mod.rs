@@ -6,6 +6,7 @@
 
 pub mod accounts;
 pub mod containers;
+mod dry_runs;
 mod endpoint;
 pub mod health;
 mod held;
@@ -53,6 +54,7 @@ pub fn endpoints() -> Vec<Endpoint> {
     endpoints.extend(held::endpoints());
     endpoints.extend(runs::endpoints());
     endpoints.extend(replay::endpoints());
+    endpoints.extend(dry_runs::endpoints());
     endpoints.extend(provisions::endpoints());
     endpoints.extend(openapi::endpoints());
     endpoints
@@ -64,7 +66,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
     let scope = endpoint::register(endpoints(), web::scope(PREFIX))
         .default_service(web::to(guard::no_such_path))
         .wrap(from_fn(authenticate))
-        .wrap(from_fn(guard::catch_panics));
+        .wrap(from_fn(guard::catch_panics))
+        .wrap(from_fn(guard::keep_private));
     config.service(scope).configure(health::configure).default_service(web::to(guard::no_such_path));
 }
 

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::targets::{AnswerBody, ChoiceBody, logic_to_run, problem, script};
+use super::targets::{AnswerBody, ChoiceBody, asker, logic_to_run, problem, script};
 use super::turns::Making;
 use super::{ApiState, Endpoint, EngineState, runs};
 use crate::domain::ids::{RunId, TargetId};
@@ -30,7 +30,7 @@ struct ReplayBody {
 }
 
 async fn replay(
-    _: Authorized<Editor>,
+    editor: Authorized<Editor>,
     state: web::Data<ApiState>,
     engine: web::Data<EngineState>,
     making: Making,
@@ -53,7 +53,8 @@ async fn replay(
     let (run, kept, target) = found.await?;
     let logic = logic_to_run(&state, &engine, &making, target.id, target.logic_version, choice).await?;
     let origin = logic.origin;
-    let ready = engine.trials.replay(run, kept, logic, script).await;
+    let trials = engine.trials.asked_by(asker(&editor));
+    let ready = trials.replay(run, kept, logic, script).await;
     let ready = ready.map_err(|error| problem(error, Some(origin)))?;
     Ok(slow::json(async move {
         let mut answer = ready.run().await;

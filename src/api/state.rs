@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::ids::TargetId;
+use crate::egress::Ceiling;
 use crate::engine::EngineHandle;
 use crate::engine::trial::Trials;
 use crate::http::Problem;
@@ -118,4 +119,6 @@ pub struct EngineState {
     pub sealer: Arc<Sealer>,
     /// Targets that this instance may have.
     pub most_targets: i64,
+    /// What no target may reach.
+    pub ceiling: Arc<Ceiling>,
 }

@@ -1,8 +1,8 @@
 //! What every start needs: data directory, database, schema, first token.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::AppError;
 use crate::config::Config;
 use crate::domain::encoding;
 use crate::security::{MasterKey, Role, Sealer, Token};
-use crate::storage::embedded::EmbeddedPostgres;
+use crate::storage::embedded::{EmbeddedPostgres, make_data_dir};
 use crate::storage::tokens::{Name, NewToken, TokenStoreError};
 use crate::storage::{Connection, connect, migrate as schema, runs, tokens};
 
@@ -56,14 +56,16 @@ fn share_database(config: &Config) -> Result<Database, AppError> {
 }
 
 fn lock(data_dir: &Path) -> Result<File, AppError> {
-    std::fs::create_dir_all(data_dir).map_err(|error| file("make", data_dir, error))?;
+    make_data_dir(data_dir).map_err(|error| file("make", data_dir, error))?;
     let path = data_dir.join("lock");
     let lock = OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
+        .mode(0o600)
         .open(&path)
         .map_err(|error| file("open", &path, error))?;
+    lock.set_permissions(Permissions::from_mode(0o600)).map_err(|error| file("close", &path, error))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(_) => Err(AppError::InUse(data_dir.display().to_string())),

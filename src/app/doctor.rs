@@ -8,7 +8,7 @@ use crate::js::sandbox::{Attempt, InForce, Mechanism};
 use crate::js::{self, AttemptEnd, HostProgram};
 use crate::logic::bundle;
 use crate::storage::connect;
-use crate::storage::embedded::EmbeddedPostgres;
+use crate::storage::embedded::{EmbeddedPostgres, make_data_dir};
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ fn finding<E: std::fmt::Display>(what: impl Into<String>, result: Result<(), E>)
 pub fn doctor(config: &Config) -> Vec<Finding> {
     let data_dir = &config.server.data_dir;
     let mut findings = vec![
-        finding(format!("data directory {}", data_dir.display()), std::fs::create_dir_all(data_dir)),
+        finding(format!("data directory {}", data_dir.display()), make_data_dir(data_dir)),
         finding("master key", sealer(config).map(drop)),
         finding("database", database(config)),
     ];

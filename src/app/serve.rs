@@ -1,5 +1,6 @@
 //! `provisiond serve`
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::dev::ServerHandle;
@@ -10,7 +11,7 @@ use super::bootstrap::{Database, file, first_token, node_name, own_database, pre
 use super::{AppError, descriptors, sandbox};
 use crate::api::{self, ApiLimits, ApiState, EngineState};
 use crate::config::{Config, Sandbox};
-use crate::egress::Egress;
+use crate::egress::{Ceiling, Egress};
 use crate::engine::trial::Trials;
 use crate::engine::{self, Deps, EngineHandle, Settings};
 use crate::http::BodyLimit;
@@ -27,6 +28,7 @@ use crate::storage::{Db, connect};
 pub fn serve(config: &Config) -> Result<(), AppError> {
     observe::start_logging();
     descriptors::raise();
+    hide_memory();
     actix_web::rt::System::new().block_on(async {
         // Before anything is started: a signal that comes early must still find
         // somebody who stops it again.
@@ -42,6 +44,28 @@ pub fn serve(config: &Config) -> Result<(), AppError> {
         log::info!("stopped");
         served
     })
+}
+
+/// Secrets lie in its memory: no core dump has it, and no other process of its
+/// user can read it.
+fn hide_memory() {
+    if let Err(error) = nix::sys::prctl::set_dumpable(false) {
+        log::warn!("the daemon's memory may end in a core dump: {error}");
+    }
+}
+
+/// Says so when tokens go over a network that others may listen to.
+fn warn_of_plain_http(address: SocketAddr) {
+    if is_beyond_this_machine(address) {
+        log::warn!(
+            "the API is plain HTTP and listens beyond this machine ({address}): tokens and personal data can \
+             be read on the way; let it listen on loopback, behind a proxy that speaks TLS"
+        );
+    }
+}
+
+fn is_beyond_this_machine(address: SocketAddr) -> bool {
+    !address.ip().to_canonical().is_loopback()
 }
 
 /// Database, schema and first token.
@@ -84,9 +108,11 @@ async fn run(config: &Config, db: Db, signals: Signals) -> Result<(), AppError> 
     let program = host_program(config)?;
     sandbox::check(&program, config.security.sandbox).await?;
     let sealer = sealer(config)?;
+    let egress = Egress::new().below(ceiling(config)?);
+    let ceiling = egress.ceiling().clone();
     let deps = Deps {
         db: db.clone(),
-        egress: Arc::new(Egress::new()),
+        egress: Arc::new(egress),
         program: program.clone(),
         sealer: sealer.clone(),
         settings: Arc::new(Settings {
@@ -116,8 +142,9 @@ async fn run(config: &Config, db: Db, signals: Signals) -> Result<(), AppError> 
         limits: api_limits(config),
         reads: api::reads(config.database.api_connections),
     };
+    let makers = api::makers();
     let wiring =
-        EngineState { engine: engine.clone(), trials, workshop, makers: api::makers(), sealer, most_targets };
+        EngineState { engine: engine.clone(), trials, workshop, makers, sealer, most_targets, ceiling };
     let server = start_server(listener, state, wiring, config)?;
     let handle = server.handle();
     let stopping = tokio::spawn(stop_on_signal(signals, engine, handle, config.server.drain));
@@ -132,6 +159,12 @@ pub(super) fn host_program(config: &Config) -> Result<HostProgram, AppError> {
     let program = HostProgram::current();
     let program = program.map_err(|error| AppError::System(format!("no executable: {error}")))?;
     Ok(HostProgram { confined: config.security.sandbox != Sandbox::Off, ..program })
+}
+
+/// What no target may reach.
+fn ceiling(config: &Config) -> Result<Ceiling, AppError> {
+    let egress = &config.egress;
+    Ceiling::parse(&egress.allow, &egress.deny).map_err(|error| AppError::System(error.to_string()))
 }
 
 fn api_limits(config: &Config) -> ApiLimits {
@@ -156,7 +189,9 @@ fn listen(config: &Config) -> Result<std::net::TcpListener, AppError> {
     let address = &config.server.listen;
     let fail = |error| AppError::Listen { address: address.to_string(), error };
     let listener = std::net::TcpListener::bind(address).map_err(fail)?;
-    let url = format!("http://{}", listener.local_addr().map_err(fail)?);
+    let bound = listener.local_addr().map_err(fail)?;
+    warn_of_plain_http(bound);
+    let url = format!("http://{bound}");
     let path = config.server.data_dir.join("address");
     std::fs::write(&path, format!("{url}\n")).map_err(|error| file("write", &path, error))?;
     log::info!("listening on {url}");
@@ -200,4 +235,31 @@ async fn stop_on_signal(
     log::info!("{}: draining", signals.received().await);
     engine.shutdown(drain).await;
     server.stop(true).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_needs_no_tls() {
+        for (address, beyond) in [
+            ("127.0.0.1:8470", false),
+            ("127.8.8.8:1", false),
+            ("[::1]:8470", false),
+            ("[::ffff:127.0.0.1]:1", false),
+            ("0.0.0.0:8470", true),
+            ("[::]:8470", true),
+            ("10.0.0.1:8470", true),
+        ] {
+            assert_eq!(is_beyond_this_machine(address.parse().unwrap()), beyond, "{address}");
+        }
+    }
+
+    #[test]
+    fn the_daemons_memory_is_nobody_elses() {
+        hide_memory();
+        assert_eq!(nix::sys::prctl::get_dumpable(), Ok(false));
+        nix::sys::prctl::set_dumpable(true).unwrap();
+    }
 }

@@ -10,6 +10,7 @@
 //! a default in force. Errors name the key, where it stands and the rule.
 
 mod database;
+mod egress;
 mod engine;
 mod error;
 mod limits;
@@ -23,6 +24,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use database::DatabaseConfig;
+pub use egress::EgressConfig;
 pub use engine::EngineConfig;
 pub use error::{ConfigError, Origin};
 pub use limits::LimitsConfig;
@@ -40,6 +42,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// How the engine works.
     pub engine: EngineConfig,
+    /// What no target may reach.
+    pub egress: EgressConfig,
     /// What it refuses to exceed.
     pub limits: LimitsConfig,
     /// Where packages for logic come from.
@@ -58,8 +62,8 @@ pub struct Overrides {
 }
 
 /// All keys, for the check of what is known.
-const KEYS: [&[&str]; 6] =
-    [server::KEYS, database::KEYS, engine::KEYS, limits::KEYS, packages::KEYS, security::KEYS];
+const KEYS: [&[&str]; 7] =
+    [server::KEYS, database::KEYS, engine::KEYS, egress::KEYS, limits::KEYS, packages::KEYS, security::KEYS];
 
 impl Config {
     /// Reads the layers. Apart from `file`, and files that the environment
@@ -84,6 +88,7 @@ impl Config {
             server: ServerConfig::read(&settings, env)?,
             database: DatabaseConfig::read(&settings)?,
             engine: EngineConfig::read(&settings)?,
+            egress: EgressConfig::read(&settings)?,
             limits: LimitsConfig::read(&settings)?,
             packages: PackagesConfig::read(&settings)?,
             security: SecurityConfig::read(&settings)?,

@@ -176,10 +176,12 @@ fn unknown(key: String, origin: Origin) -> ConfigError {
     ConfigError::Unknown { key, origin, known }
 }
 
-/// Any scalar as text; the rule of the key says whether it will do.
+/// Any scalar as text, and a list as its members with commas between them; the
+/// rule of the key says whether it will do.
 fn text_of(value: Value) -> String {
     match value {
         Value::String(text) => text,
+        Value::Array(members) => members.into_iter().map(text_of).collect::<Vec<_>>().join(","),
         other => other.to_string(),
     }
 }

@@ -70,6 +70,26 @@ fn limits_of_connections_are_bounded_themselves() {
 }
 
 #[test]
+fn lists_are_arrays_or_texts_with_commas() {
+    let lists = |config: Config| (config.egress.allow, config.egress.deny);
+    assert_eq!(lists(from_env(&[]).unwrap()), (vec![], vec![]));
+    let file = "[egress]\nallow = [\"*.corp.example\", \"10.0.0.0/8:636\"]\ndeny = \"127.0.0.1\"\n";
+    let expected =
+        (vec!["*.corp.example".to_owned(), "10.0.0.0/8:636".to_owned()], vec!["127.0.0.1".to_owned()]);
+    assert_eq!(lists(from_file(file).unwrap()), expected);
+    let variables = [
+        ("PROVISIOND_EGRESS_ALLOW", "*.corp.example, 10.0.0.0/8:636"),
+        ("PROVISIOND_EGRESS_DENY", "127.0.0.1"),
+    ];
+    assert_eq!(lists(from_env(&variables).unwrap()), expected);
+    let error = from_file("[egress]\ndeny = \"a.example,,b.example\"\n").unwrap_err();
+    assert!(
+        error.contains("egress.deny in provisiond.toml: must be hosts, addresses or networks"),
+        "{error}"
+    );
+}
+
+#[test]
 fn the_sandbox_is_one_of_three_words() {
     let config = from_env(&[("PROVISIOND_SECURITY_SANDBOX", "required")]).unwrap();
     assert_eq!(config.security.sandbox, Sandbox::Required);
@@ -129,7 +149,8 @@ fn unknown_keys_are_refused() {
         from_file("[engine]\nrunAgain = \"10s\"\n").unwrap_err(),
         "engine.runAgain in provisiond.toml: there is no such key; there are engine.node, engine.runAgainFloor, engine.pollInterval, engine.breakerProbe, engine.breakerProbeLongest"
     );
-    let sections = "there are the sections [server], [database], [engine], [limits], [packages], [security]";
+    let sections =
+        "there are the sections [server], [database], [engine], [egress], [limits], [packages], [security]";
     for text in ["[motor]\n", "[motor]\nx = 1\n", "listen = 1\n", "server = 1\n"] {
         assert!(from_file(text).unwrap_err().ends_with(sections), "{text}");
     }

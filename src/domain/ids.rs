@@ -73,6 +73,11 @@ id!(
     SweepId
 );
 
+id!(
+    /// Logic that was tried.
+    DryRunId
+);
+
 /// A run. The log is partitioned and indexed by target, so the id names the
 /// target too: on the wire `<target>.<number>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -150,9 +150,12 @@ pub struct TargetSettings {
     pub config: Map<String, Value>,
     /// Handed to logic as `ctx.connection`.
     pub connection: Map<String, Value>,
-    /// Where each secret may go, in the words of `egress_allow`; one without an
-    /// entry goes wherever the target may go.
+    /// Where each secret may go, in the words of `egress_allow`, with `http://` in
+    /// front for plain HTTP; one without an entry goes nowhere.
     pub secret_hosts: BTreeMap<String, Vec<String>>,
+    /// Entries of `egress_allow` that somebody saved who may open what is not
+    /// public; the others open public addresses only.
+    pub egress_inside: Vec<String>,
     /// What a run may use up.
     pub limits: Limits,
     /// Who shares a host process.
@@ -179,6 +182,7 @@ impl TargetSettings {
             config: Map::new(),
             connection: Map::new(),
             secret_hosts: BTreeMap::new(),
+            egress_inside: Vec::new(),
             limits: Limits::default(),
             isolation: Isolation::Shared,
             retry: RetryPolicy::default(),

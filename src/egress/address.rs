@@ -22,7 +22,8 @@ pub(super) fn is_public(address: IpAddr) -> bool {
 
 /// Addresses that no host name has any business with: unspecified, link-local
 /// (the metadata services of clouds live there), multicast, broadcast. A name
-/// in an allow list does not open them; a network does.
+/// in an allow list does not open them; a network does, where the operator's
+/// ceiling lists them.
 pub(super) fn is_never_named(address: IpAddr) -> bool {
     match canonical(address) {
         IpAddr::V4(v4) => {
@@ -32,13 +33,21 @@ pub(super) fn is_never_named(address: IpAddr) -> bool {
             v6.is_unspecified()
                 || v6.is_unicast_link_local()
                 || v6.is_multicast()
-                || v6 == AWS_METADATA
+                || is_cloud_service_v6(v6)
                 || embedded(v6).is_some_and(|v4| is_never_named(v4.into()))
         }
     }
 }
 
-const AWS_METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+/// What clouds put at addresses of private networks: all of AWS's own network
+/// (metadata `::254`, credentials of containers `::23`), the metadata of Google
+/// Cloud and of Scaleway.
+fn is_cloud_service_v6(v6: Ipv6Addr) -> bool {
+    matches!(
+        v6.segments(),
+        [0xfd00, 0xec2, ..] | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254] | [0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42]
+    )
+}
 
 /// Services that clouds put at ordinary addresses: Azure's WireServer, the
 /// metadata of Alibaba Cloud and of Oracle Cloud.
@@ -187,8 +196,15 @@ mod tests {
             "fe80::1",
             "ff02::1",
             "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd20:ce::254",
+            "fd00:42::42",
+            "169.254.170.2",
+            "100.100.100.200",
+            "192.0.0.192",
             "::ffff:169.254.169.254",
             "64:ff9b::a9fe:a9fe",
+            "2002:a9fe:a9fe::",
         ];
         assert_eq!(all(&never, is_never_named), Vec::<String>::new());
         let fine = ["127.0.0.1", "10.0.0.1", "::1", "fd00::1", "8.8.8.8"];

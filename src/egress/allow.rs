@@ -1,9 +1,11 @@
 //! Where a target's logic may connect to.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::address::{canonical, is_never_named, is_public};
 use super::allow_entry::Entry;
+use super::ceiling::Ceiling;
 
 /// An entry that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,10 +18,11 @@ pub struct AllowListError {
 }
 
 /// A target's `egressAllow`. Empty, it allows public addresses; otherwise
-/// exactly what it names.
+/// exactly what it names. Either way, nothing beyond the instance's [`Ceiling`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AllowList {
     entries: Vec<Entry>,
+    ceiling: Arc<Ceiling>,
 }
 
 /// A host and port that a policy does not allow.
@@ -36,6 +39,22 @@ pub(super) enum Refused {
         "`{host}` is refused: {address} is a link-local, metadata, multicast or unspecified address, which a name in `egressAllow` does not open; add \"{address}\" if you really mean it"
     )]
     NeverNamed { host: String, address: IpAddr },
+    /// Whoever added the entry may open public addresses only.
+    #[error(
+        "`{host}` is refused: {address} is not a public address, and the entry in `egressAllow` of the target was added by an editor, whose entries open public addresses only; somebody with the role `secretsAdmin` has to save `egressAllow` to allow it"
+    )]
+    NotVouchedFor { host: String, address: IpAddr },
+    /// Above the ceiling, and special.
+    #[error(
+        "`{host}` is refused: {address} is a link-local, metadata, multicast or unspecified address, which only `egress.allow` in the configuration of the instance opens"
+    )]
+    Special { host: String, address: IpAddr },
+    /// Above the ceiling.
+    #[error("`{host}` is refused: it is outside of `egress.allow` in the configuration of the instance")]
+    Beyond { host: String },
+    /// Above the ceiling, by its own entry.
+    #[error("`{host}` is refused: `egress.deny` in the configuration of the instance names it")]
+    Denied { host: String },
 }
 
 fn entry(host: &str, address: &IpAddr, port: u16) -> String {
@@ -63,24 +82,55 @@ impl AllowList {
         let read = |(index, text): (usize, &String)| {
             Entry::parse(text.trim()).map_err(|message| AllowListError { index, message })
         };
-        Ok(Self { entries: entries.iter().enumerate().map(read).collect::<Result<_, _>>()? })
+        let entries = entries.iter().enumerate().map(read).collect::<Result<_, _>>()?;
+        Ok(Self { entries, ceiling: Arc::default() })
     }
 
-    /// Whether only public addresses are allowed, but all of these.
-    pub fn is_public_only(&self) -> bool {
-        self.entries.is_empty()
+    /// The same, held below a ceiling.
+    #[must_use]
+    pub fn below(self, ceiling: &Arc<Ceiling>) -> Self {
+        Self { ceiling: ceiling.clone(), ..self }
+    }
+
+    /// The same, but only entries that `vouched` has as well open addresses that
+    /// are not public.
+    #[must_use]
+    pub fn inside_only_by(mut self, entries: &[String], vouched: &[String]) -> Self {
+        for (entry, text) in self.entries.iter_mut().zip(entries) {
+            entry.inside = vouched.contains(text);
+        }
+        self
+    }
+
+    /// The first entry of these that an editor may not add, with the reason:
+    /// plainly more than public addresses.
+    pub fn plainly_inside(entries: &[String]) -> Option<&String> {
+        let is_inside =
+            |text: &&String| Entry::parse(text.trim()).is_ok_and(|entry| entry.is_plainly_inside());
+        entries.iter().find(is_inside)
+    }
+
+    /// Entries that could never be used below its ceiling, by number.
+    pub fn beyond_ceiling(&self) -> Vec<AllowListError> {
+        let beyond = |(index, entry): (usize, &Entry)| {
+            let rule = self.ceiling.refuses(entry)?;
+            Some(AllowListError { index, message: rule.to_owned() })
+        };
+        self.entries.iter().enumerate().filter_map(beyond).collect()
     }
 
     /// `port` when an entry names it, otherwise 0. Ports of one class are
     /// treated alike, so that a decision can be made without knowing the port
     /// itself: a DNS resolver is not told it.
     pub(super) fn port_class(&self, port: u16) -> u16 {
-        if self.entries.iter().any(|entry| entry.port == Some(port)) { port } else { 0 }
+        let is_named = self.entries.iter().any(|entry| entry.port == Some(port));
+        if is_named || self.ceiling.names_port(port) { port } else { 0 }
     }
 
     /// Whether it is worth resolving the name: no name that is not listed is
     /// told to a DNS server, unless the list has a network it might be in.
     pub(super) fn check_name(&self, host: &str, port: u16) -> Result<(), Refused> {
+        self.ceiling.check_name(host, port)?;
         let possible =
             |entry: &Entry| entry.for_port(port) && (entry.names(host) || entry.network().is_some());
         if self.entries.is_empty() || self.entries.iter().any(possible) {
@@ -94,19 +144,24 @@ impl AllowList {
     /// connected to at a port of this class.
     pub(super) fn check_address(&self, host: &str, address: IpAddr, port: u16) -> Result<(), Refused> {
         let address = canonical(address);
+        self.ceiling.check_address(host, address, port)?;
         if self.entries.is_empty() {
             let refused = || Refused::NotPublic { host: host.to_owned(), address, port };
             return is_public(address).then_some(()).ok_or_else(refused);
         }
-        let mut here = self.entries.iter().filter(|entry| entry.for_port(port));
-        if here.clone().any(|entry| entry.holds(address)) {
+        let here = || self.entries.iter().filter(|entry| entry.for_port(port));
+        let opens = |entry: &&Entry| entry.inside || is_public(address);
+        let (holds, names) = (|entry: &&Entry| entry.holds(address), |entry: &&Entry| entry.names(host));
+        if here().filter(opens).any(|entry| holds(&entry)) {
             Ok(())
-        } else if !here.any(|entry| entry.names(host)) {
+        } else if !here().any(|entry| names(&entry) || holds(&entry)) {
             Err(Refused::NotListed { host: host.to_owned(), port })
         } else if is_never_named(address) {
             Err(Refused::NeverNamed { host: host.to_owned(), address })
-        } else {
+        } else if here().filter(opens).any(|entry| names(&entry)) {
             Ok(())
+        } else {
+            Err(Refused::NotVouchedFor { host: host.to_owned(), address })
         }
     }
 }
@@ -171,6 +226,49 @@ mod tests {
         assert!(list(&["a.example"]).check_name("b.example", 0).is_err());
         assert!(list(&["a.example", "10.0.0.0/8"]).check_name("b.example", 0).is_ok());
         assert!(list(&["10.0.0.0/8:636"]).check_name("b.example", 0).is_err());
+    }
+
+    #[test]
+    fn what_an_editor_added_opens_public_addresses_only() {
+        let texts: Vec<String> =
+            ["a.example", "b.example", "0.0.0.0/1"].map(str::to_owned).into_iter().collect();
+        let list = AllowList::parse(&texts).unwrap().inside_only_by(&texts, &texts[..1]);
+        assert!(allows(&list, "a.example", "10.0.0.1", 443));
+        assert!(allows(&list, "b.example", "200.8.8.8", 443));
+        assert!(allows(&list, "c.example", "8.8.8.8", 443));
+        for (host, address) in
+            [("b.example", "127.0.0.1"), ("b.example", "fd00::1"), ("c.example", "10.0.0.1")]
+        {
+            let refused = list.check_address(host, address.parse().unwrap(), 443).unwrap_err();
+            assert!(
+                matches!(refused, Refused::NotVouchedFor { .. } | Refused::NotListed { .. }),
+                "{refused}"
+            );
+        }
+        for (entries, plain) in [
+            (&["a.example", "8.8.8.8", "localhost:80"][..], Some("localhost:80")),
+            (&["127.0.0.1"], Some("127.0.0.1")),
+            (&["10.0.0.0/8:636"], Some("10.0.0.0/8:636")),
+            (&["0.0.0.0/0"], Some("0.0.0.0/0")),
+            (&["[::1]:80"], Some("[::1]:80")),
+            (&["*.localhost"], Some("*.localhost")),
+            (&["8.8.8.0/24", "*.example.org"], None),
+        ] {
+            let texts: Vec<String> = entries.iter().map(ToString::to_string).collect();
+            assert_eq!(AllowList::plainly_inside(&texts).map(String::as_str), plain, "{entries:?}");
+        }
+    }
+
+    #[test]
+    fn no_list_goes_beyond_the_ceiling() {
+        let ceiling = Arc::new(Ceiling::parse(&[], &["10.9.0.0/16:25".to_owned()]).unwrap());
+        let list = list(&["10.0.0.0/8", "169.254.0.0/16"]).below(&ceiling);
+        assert!(allows(&list, "10.9.0.1", "10.9.0.1", 443));
+        assert!(!allows(&list, "10.9.0.1", "10.9.0.1", 25));
+        assert!(!allows(&list, "169.254.169.254", "169.254.169.254", 80));
+        let beyond = list.beyond_ceiling();
+        assert_eq!(beyond.len(), 1);
+        assert_eq!(beyond[0].index, 1);
     }
 
     #[test]

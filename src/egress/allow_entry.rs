@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use url::Host;
 
-use super::address::canonical;
+use super::address::{canonical, is_never_named, is_public};
 
 /// A place, and the port it is limited to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(super) struct Entry {
     place: Place,
     /// Any port when absent.
     pub(super) port: Option<u16>,
+    /// Also opens addresses that are not public.
+    pub(super) inside: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,17 +37,42 @@ impl Entry {
             return Err(format!("`{text}` is a URL; write its host alone, such as \"scim.example.org\""));
         }
         if let Ok(network) = parse_network(text) {
-            return Ok(Self { place: Place::Network(network), port: None });
+            return Ok(Self::new(Place::Network(network), None));
         }
         let (place, port) = split_port(text)?;
         if let Some(inner) = place.strip_prefix('[') {
             let inner = inner.strip_suffix(']').ok_or_else(|| format!("`{text}` has an unclosed `[`"))?;
-            return Ok(Self { place: Place::Network(parse_network(inner)?), port });
+            return Ok(Self::new(Place::Network(parse_network(inner)?), port));
         }
         if place.contains(['/', ':']) {
-            return Ok(Self { place: Place::Network(parse_network(place)?), port });
+            return Ok(Self::new(Place::Network(parse_network(place)?), port));
         }
-        Ok(Self { place: parse_name(place)?, port })
+        Ok(Self::new(parse_name(place)?, port))
+    }
+
+    fn new(place: Place, port: Option<u16>) -> Self {
+        Self { place, port, inside: true }
+    }
+
+    /// Whether it is plain that it names what is not public. What a name
+    /// resolves to is seen when it is resolved.
+    pub(super) fn is_plainly_inside(&self) -> bool {
+        match &self.place {
+            Place::Name(name) => name == "localhost" || name.ends_with(".localhost"),
+            Place::Below(suffix) => suffix.ends_with(".localhost"),
+            Place::Network(network) => !is_public(network.network()) || !is_public(network.broadcast()),
+        }
+    }
+
+    /// Whether all of it are addresses that no host name has any business with.
+    /// A network that holds others beside them does not mean them.
+    pub(super) fn means_special(&self) -> bool {
+        self.network().is_some_and(|network| {
+            let least = if network.addr().is_ipv4() { 8 } else { 10 };
+            network.prefix_len() >= least
+                && is_never_named(network.network())
+                && is_never_named(network.broadcast())
+        })
     }
 
     /// Whether it counts for this port.
@@ -61,6 +88,24 @@ impl Entry {
             Place::Below(suffix) => host.len() > suffix.len() && host.ends_with(suffix.as_str()),
             Place::Network(_) => false,
         }
+    }
+
+    /// Whether something of `other` may lie in it.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        let ports = self.port.is_none() || other.port.is_none() || self.port == other.port;
+        let places = match (&self.place, &other.place) {
+            (Place::Network(own), Place::Network(other)) => own.contains(other) || other.contains(own),
+            // A name may resolve into any network.
+            (Place::Network(_), _) | (_, Place::Network(_)) => true,
+            (Place::Name(own), Place::Name(other)) => own == other,
+            (Place::Below(suffix), Place::Name(name)) | (Place::Name(name), Place::Below(suffix)) => {
+                name.ends_with(suffix.as_str())
+            }
+            (Place::Below(own), Place::Below(other)) => {
+                own.ends_with(other.as_str()) || other.ends_with(own.as_str())
+            }
+        };
+        ports && places
     }
 
     /// Whether it allows the address by a network.

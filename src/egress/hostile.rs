@@ -37,8 +37,9 @@ pub fn answer(said: &[u8]) {
     let logged = POLICY.redact(text);
     assert!(!logged.contains(SECRET));
     let bodies = [Format::Form, Format::Multipart, Format::Xml, Format::GraphQl, Format::Other];
-    let shown = bodies.map(|format| hide::body(&logged, format));
-    for shown in shown.into_iter().chain([hide::url(&logged)]) {
+    let mut seen = hide::Seen::default();
+    let shown = bodies.map(|format| hide::body(&logged, format, &mut seen));
+    for shown in shown.into_iter().chain([hide::url(&logged, &mut seen)]) {
         // Hiding takes credentials out and adds no other text.
         assert!(shown.len() <= logged.len() + 10 * shown.matches("[hidden]").count());
     }

@@ -1,7 +1,7 @@
 //! The only way out. Logic has no network of its own: what it asks for with
 //! `fetch` is done here, by the rules of its target.
 //!
-//! - **Where to**: an [`AllowList`], enforced where names become addresses and
+//! - **Where to**: an [`AllowList`] below the instance's [`Ceiling`], enforced where names become addresses and
 //!   again at each redirect, so that neither a redirect nor a name that changes
 //!   its mind reaches the inside of a network.
 //! - **How much**: [`EgressLimits`] on time, size and number, checked while
@@ -19,6 +19,7 @@
 mod address;
 mod allow;
 mod allow_entry;
+mod ceiling;
 mod coding;
 mod deadline;
 mod dialer;
@@ -49,19 +50,22 @@ mod transcript;
 use std::sync::Arc;
 
 pub use allow::{AllowList, AllowListError};
+pub use ceiling::{Ceiling, CeilingError};
 pub use dialer::{Looking, Lookup, SystemLookup};
 pub use dry_run::{DryRun, Script, ScriptedAnswer, is_read};
 pub use failures::Failure;
+pub use hide::{Hider, Seen};
 pub use policy::{EgressLimits, TargetPolicy};
 pub use replay::{Difference, DifferenceKind, Replay};
 pub use rest::{Rest, StoredRest};
-pub use secret_hosts::{SecretHosts, SecretHostsError};
+pub use secret_hosts::{SecretHosts, SecretHostsError, entry_of_url};
 pub use session::Session;
 
 /// The daemon's way out, one for all targets.
 #[derive(Clone)]
 pub struct Egress {
     lookup: Arc<dyn Lookup>,
+    ceiling: Arc<Ceiling>,
 }
 
 impl Egress {
@@ -72,7 +76,19 @@ impl Egress {
 
     /// With another one: for tests, and for a resolver with a cache.
     pub fn with_lookup(lookup: Arc<dyn Lookup>) -> Self {
-        Self { lookup }
+        Self { lookup, ceiling: Arc::default() }
+    }
+
+    /// The same, held below a ceiling.
+    #[must_use]
+    pub fn below(self, ceiling: Ceiling) -> Self {
+        Self { ceiling: Arc::new(ceiling), ..self }
+    }
+
+    /// What no target's [`AllowList`] goes beyond: the list is to be held
+    /// [below](AllowList::below) it.
+    pub fn ceiling(&self) -> &Arc<Ceiling> {
+        &self.ceiling
     }
 
     /// Begins a run. Runs that share a policy share its connections.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 
 use super::failures::{Asked, Failure, Said};
-use super::hide::Format;
+use super::hide::{Format, Seen};
 use super::policy::TargetPolicy;
 use super::response::said;
 use super::rest::{LONGEST, Long, LongBodies};
@@ -70,7 +70,9 @@ impl Recording {
     pub(super) fn answered(&mut self, response: &FetchResponse, policy: &Arc<TargetPolicy>) {
         let said = said(response);
         self.transcript.note(self.asked, said);
-        let headers = shown_headers(response.headers.iter(), policy);
+        let mut seen = Seen::default();
+        let headers = shown_headers(response.headers.iter(), policy, &mut seen);
+        self.transcript.note_credentials(seen);
         self.answer = Some(Answer {
             shown: ExchangeResponse { status: response.status, headers, body: None },
             format: Format::of(&response.headers),
@@ -111,7 +113,9 @@ impl Recording {
         let answer = self.answer.take();
         let failed = error.as_ref().map(|error| (error.class, error.retry_after));
         let failure = failed.or_else(|| answer.as_ref()?.failure);
-        let (response, long) = answer.map(Answer::finished).unzip();
+        let mut seen = Seen::default();
+        let (response, long) = answer.map(|answer| answer.finished(&mut seen)).unzip();
+        self.transcript.note_credentials(seen);
         let exchange = Exchange {
             at_ms: millis(self.transcript.when(self.began)),
             duration_ms: millis(self.began.elapsed()),
@@ -142,12 +146,12 @@ impl Drop for Recording {
 
 impl Answer {
     /// As the log shows it, and what it does not show of it.
-    fn finished(self) -> (ExchangeResponse, Option<Long>) {
+    fn finished(self, seen: &mut Seen) -> (ExchangeResponse, Option<Long>) {
         let Self { mut shown, format, mut start, body, policy, .. } = self;
         if !body.whole {
             start.truncate(without_part_of_character(&start));
         }
-        shown.body = shown_body(&start, body, format, &policy);
+        shown.body = shown_body(&start, body, format, (&policy, seen));
         (shown, Long::of(&start, body, format))
     }
 }

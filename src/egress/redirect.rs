@@ -5,7 +5,7 @@ use reqwest::header::{HeaderMap, HeaderName, LOCATION};
 use reqwest::{Method, StatusCode, Url};
 
 use super::failure::permanent;
-use super::hide::is_credential_header;
+use super::hide::{Seen, is_credential_header};
 use super::policy::TargetPolicy;
 use super::request::{Outgoing, check_secrets, check_url};
 use super::response::decoded;
@@ -60,7 +60,7 @@ pub(super) fn follow(
     policy: &TargetPolicy,
 ) -> Result<(), HostCallError> {
     let Answer { status, mut to, mode } = answer;
-    let shown_to = kept(&shown_url(to.as_str(), policy));
+    let shown_to = kept(&shown_url(to.as_str(), policy, &mut Seen::default()));
     if let Some(refused) = unasked(outgoing.method.as_str(), status, mode, &shown_to) {
         return Err(refused);
     }
@@ -122,11 +122,12 @@ pub(super) fn still_has(outgoing: &Outgoing, name: &str) -> bool {
 mod tests {
     use super::*;
     use crate::domain::host_call::{FetchRequest, Redirect};
-    use crate::egress::AllowList;
+    use crate::egress::{AllowList, SecretHosts};
     use crate::security::NamedSecret;
 
     fn policy() -> TargetPolicy {
-        TargetPolicy::new(AllowList::default(), vec![NamedSecret::new("token", "hunter22")])
+        let policy = TargetPolicy::new(AllowList::default(), vec![NamedSecret::new("token", "hunter22")]);
+        policy.with_secret_hosts(SecretHosts::of("token", &["a.example", "b.example"]))
     }
 
     fn outgoing(method: &str, policy: &TargetPolicy, body: &str) -> Outgoing {
@@ -217,7 +218,7 @@ mod tests {
         let error = followed("GET", 302, "http://a.example/?k=hunter22").unwrap_err();
         assert!(
             error.starts_with(
-                "a redirect was not followed: secrets are not sent over plain http to `a.example`"
+                "a redirect was not followed: secret `token` is not sent to `a.example:80` over plain http"
             ),
             "{error}"
         );

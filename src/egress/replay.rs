@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::dry_run::{Script, is_read};
 use super::failure::permanent;
 use super::failures::Failure;
+use super::hide::{Hider, Seen};
 use super::recorded::Body;
 use super::redirect;
 use super::rest::{Rest, StoredRest};
@@ -120,6 +121,11 @@ impl Replay {
     /// As [`Session::take`].
     pub fn take(&self) -> (Vec<Exchange>, Rest) {
         self.inner.session.take()
+    }
+
+    /// As [`Session::hider`].
+    pub fn hider(&self, more: Seen, names: &[&str]) -> Option<Arc<Hider>> {
+        self.inner.session.hider(more, names)
     }
 
     /// As [`Session::failure`].

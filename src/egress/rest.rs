@@ -3,11 +3,12 @@
 //! runs are ever written.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::hide::Format;
+use super::hide::{Format, Hider, Seen};
 use super::policy::TargetPolicy;
 use super::shown::{BODY_KEPT, Received, shown_text, text_start};
 
@@ -48,9 +49,8 @@ impl Long {
     /// Empty for one that is lost, or is no text.
     fn write(&self, policy: &TargetPolicy) -> String {
         match self {
-            Self::Whole(body, format) => {
-                text_start(body, LONGEST).map_or_else(String::new, |text| shown_text(text, *format, policy))
-            }
+            Self::Whole(body, format) => text_start(body, LONGEST)
+                .map_or_else(String::new, |text| shown_text(text, *format, policy, &mut Seen::default())),
             Self::Lost => String::new(),
         }
     }
@@ -88,6 +88,8 @@ impl LongBodies {
 pub struct Rest {
     pub(super) bodies: Vec<LongBodies>,
     pub(super) left_out: usize,
+    /// Hides the credentials that the run has seen.
+    pub(super) hider: Option<Arc<Hider>>,
 }
 
 /// A [`Rest`] as it is stored, with secrets removed.
@@ -117,7 +119,11 @@ impl Rest {
 
     /// What to store, with secrets removed as in the log.
     pub fn store(&self, policy: &TargetPolicy) -> StoredRest {
-        let written = |long: &Option<Long>| long.as_ref().map(|long| long.write(policy));
+        let hide = |text: String| match &self.hider {
+            Some(hider) => hider.text(&text).into_owned(),
+            None => text,
+        };
+        let written = |long: &Option<Long>| long.as_ref().map(|long| hide(long.write(policy)));
         let bodies = self.bodies.iter().enumerate().filter(|(_, bodies)| !bodies.is_empty());
         let stored = |(place, bodies): (usize, &LongBodies)| {
             (place, StoredBodies { request: written(&bodies.request), response: written(&bodies.response) })
@@ -151,7 +157,7 @@ mod tests {
         let policy = TargetPolicy::new(AllowList::default(), vec![NamedSecret::new("token", "hunter22")]);
         let text = format!("{}{}", "x".repeat(BODY_KEPT), policy.handles()["token"]);
         let bodies = LongBodies { request: long(text.into_bytes()), response: long(vec![b'x'; LONGEST + 1]) };
-        let rest = Rest { bodies: vec![LongBodies::default(), bodies], left_out: 3 };
+        let rest = Rest { bodies: vec![LongBodies::default(), bodies], left_out: 3, hider: None };
         let json = serde_json::to_string(&rest.store(&policy)).unwrap();
         let stored: StoredRest = serde_json::from_str(&json).unwrap();
         assert_eq!((stored.left_out, stored.request(0)), (3, None));

@@ -1,9 +1,9 @@
-//! Where each secret may go, beside where the target may go at all.
+//! Where each secret may go, beside where the target may go at all: nowhere,
+//! unless it is said.
 
 use std::collections::BTreeMap;
 
 use reqwest::Url;
-use url::Host;
 
 use super::allow_entry::Entry;
 use super::handles::Used;
@@ -22,25 +22,55 @@ pub struct SecretHostsError {
 }
 
 /// A target's `connection.secretHosts`. A secret that it does not name goes
-/// wherever the target may go.
+/// nowhere.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SecretHosts {
-    rules: BTreeMap<String, Vec<Entry>>,
+    rules: BTreeMap<String, Vec<Host>>,
 }
 
-/// A secret on its way to a place that is not its own.
+/// Where a secret may go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Host {
+    entry: Entry,
+    /// Also without TLS: the entry begins with `http://`.
+    plain: bool,
+}
+
+/// What an entry begins with that allows plain HTTP.
+const PLAIN: &str = "http://";
+
+/// A secret on its way to a place that is not its own. `entry` would allow it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "secret `{secret}` is not sent to `{place}`: `connection.secretHosts.{secret}` of the target does not name it; add \"{place}\" to allow it"
-)]
-pub(super) struct NotItsHost {
-    secret: String,
-    place: String,
+pub(super) enum NotItsHost {
+    #[error(
+        "secret `{secret}` is not sent to `{place}`: it may go nowhere yet; somebody with the role `secretsAdmin` has to say where it may go: `connection.secretHosts` of the target: {{\"{secret}\": [\"{entry}\"]}}"
+    )]
+    NoHosts { secret: String, place: String, entry: String },
+    #[error(
+        "secret `{secret}` is not sent to `{place}`: `connection.secretHosts.{secret}` of the target does not name it; add \"{entry}\" to allow it"
+    )]
+    NotNamed { secret: String, place: String, entry: String },
+    #[error(
+        "secret `{secret}` is not sent to `{place}` over plain http: use https, or write \"{entry}\" in `connection.secretHosts.{secret}` of the target"
+    )]
+    Plain { secret: String, place: String, entry: String },
+}
+
+/// The entry of a secret that lets it go where a URL goes: its host, its port,
+/// and that it is plain HTTP. `None` for what is no such URL.
+pub fn entry_of_url(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    url.has_host().then(|| entry_of(&url))
+}
+
+fn entry_of(url: &Url) -> String {
+    format!("{}{}", if url.scheme() == "http" { PLAIN } else { "" }, authority(url))
 }
 
 impl SecretHosts {
-    /// Reads entries like those of `egressAllow`. An address or a network counts
-    /// for URLs that name an address themselves, not for what a name resolves to.
+    /// Reads entries like those of `egressAllow`, of which one that begins with
+    /// `http://` does without TLS. An address or a network counts for URLs that
+    /// name an address themselves, not for what a name resolves to.
     ///
     /// # Errors
     ///
@@ -49,7 +79,7 @@ impl SecretHosts {
         let read = |(secret, entries): (&String, &Vec<String>)| {
             let entry = |(index, text): (usize, &String)| {
                 let error = |message| SecretHostsError { secret: secret.clone(), index, message };
-                Entry::parse(text.trim()).map_err(error)
+                Host::parse(text.trim()).map_err(error)
             };
             let entries = entries.iter().enumerate().map(entry).collect::<Result<_, _>>()?;
             Ok((secret.clone(), entries))
@@ -57,23 +87,53 @@ impl SecretHosts {
         Ok(Self { rules: rules.iter().map(read).collect::<Result<_, _>>()? })
     }
 
-    /// Whether all these secrets may go to the URL's host and port.
-    pub(super) fn check(&self, secrets: &Used, url: &Url) -> Result<(), NotItsHost> {
-        match secrets.iter().find(|secret| !self.allows(secret, url)) {
-            Some(secret) => Err(NotItsHost { secret: secret.clone(), place: authority(url) }),
-            None => Ok(()),
-        }
+    /// Of one secret: for tests.
+    ///
+    /// # Panics
+    ///
+    /// When an entry cannot be read.
+    #[cfg(test)]
+    pub(super) fn of(secret: &str, entries: &[&str]) -> Self {
+        let entries = entries.iter().map(ToString::to_string).collect();
+        Self::parse(&BTreeMap::from([(secret.to_owned(), entries)])).unwrap()
     }
 
-    fn allows(&self, secret: &str, url: &Url) -> bool {
-        let Some(entries) = self.rules.get(secret) else { return true };
+    /// Whether all these secrets may go to the URL's host and port.
+    pub(super) fn check(&self, secrets: &Used, url: &Url) -> Result<(), NotItsHost> {
+        secrets.iter().try_for_each(|secret| self.check_one(secret, url))
+    }
+
+    fn check_one(&self, secret: &str, url: &Url) -> Result<(), NotItsHost> {
+        let (place, entry) = (authority(url), entry_of(url));
+        let secret = secret.to_owned();
+        let Some(hosts) = self.rules.get(&secret) else {
+            return Err(NotItsHost::NoHosts { secret, place, entry });
+        };
+        let mut here = hosts.iter().filter(|host| host.is_at(url)).peekable();
+        if here.peek().is_none() {
+            return Err(NotItsHost::NotNamed { secret, place, entry });
+        }
+        let allowed = url.scheme() == "https" || here.any(|host| host.plain);
+        if allowed { Ok(()) } else { Err(NotItsHost::Plain { secret, place, entry }) }
+    }
+}
+
+impl Host {
+    fn parse(text: &str) -> Result<Self, String> {
+        let plain = text.get(..PLAIN.len()).is_some_and(|start| start.eq_ignore_ascii_case(PLAIN));
+        let place = if plain { &text[PLAIN.len()..] } else { text };
+        Ok(Self { entry: Entry::parse(place.strip_suffix('/').filter(|_| plain).unwrap_or(place))?, plain })
+    }
+
+    fn is_at(&self, url: &Url) -> bool {
         let port = url.port_or_known_default().unwrap_or_default();
-        entries.iter().filter(|entry| entry.for_port(port)).any(|entry| match url.host() {
-            Some(Host::Domain(name)) => entry.names(name),
-            Some(Host::Ipv4(address)) => entry.holds(address.into()),
-            Some(Host::Ipv6(address)) => entry.holds(address.into()),
-            None => false,
-        })
+        self.entry.for_port(port)
+            && match url.host() {
+                Some(url::Host::Domain(name)) => self.entry.names(name),
+                Some(url::Host::Ipv4(address)) => self.entry.holds(address.into()),
+                Some(url::Host::Ipv6(address)) => self.entry.holds(address.into()),
+                None => false,
+            }
     }
 }
 
@@ -82,8 +142,7 @@ mod tests {
     use super::*;
 
     fn rules(entries: &[&str]) -> SecretHosts {
-        let entries = entries.iter().map(ToString::to_string).collect();
-        SecretHosts::parse(&BTreeMap::from([("token".to_owned(), entries)])).unwrap()
+        SecretHosts::of("token", entries)
     }
 
     fn check(hosts: &SecretHosts, secret: &str, url: &str) -> Result<(), String> {
@@ -93,18 +152,32 @@ mod tests {
 
     #[test]
     fn a_secret_goes_to_its_own_hosts_only() {
-        let hosts = rules(&["api.example.org", "*.example.org:8443", "10.0.0.0/8", "[fd00::1]:636"]);
+        let hosts = rules(&[
+            "api.example.org",
+            "*.example.org:8443",
+            "10.0.0.0/8",
+            "[fd00::1]:636",
+            "http://plain.example",
+            "HTTP://10.0.0.1:8080/",
+        ]);
         for url in [
             "https://api.example.org/",
-            "http://API.example.org:99/",
+            "https://API.example.org:99/",
             "https://a.example.org:8443/",
-            "http://10.1.2.3/",
-            "http://[::ffff:10.1.2.3]/",
+            "https://10.1.2.3/",
+            "https://[::ffff:10.1.2.3]/",
             "https://[fd00::1]:636/",
+            "https://plain.example/",
+            "http://plain.example/",
+            "http://plain.example:8080/",
+            "http://10.0.0.1:8080/",
         ] {
             assert_eq!(check(&hosts, "token", url), Ok(()), "{url}");
         }
         for url in [
+            "http://api.example.org/",
+            "http://10.0.0.1/",
+            "http://10.1.2.3:8080/",
             "https://example.org/",
             "https://a.example.org/",
             "https://evil.example/",
@@ -114,7 +187,7 @@ mod tests {
         ] {
             assert!(check(&hosts, "token", url).is_err(), "{url}");
         }
-        assert_eq!(check(&hosts, "other", "https://evil.example/"), Ok(()), "it has no rule");
+        assert!(check(&hosts, "other", "https://api.example.org/").is_err(), "it has no hosts");
     }
 
     #[test]
@@ -124,6 +197,34 @@ mod tests {
             refused,
             "secret `token` is not sent to `evil.example:443`: `connection.secretHosts.token` of the target does not name it; add \"evil.example:443\" to allow it"
         );
+        let refused = check(&rules(&[]), "other", "http://a.example/").unwrap_err();
+        assert_eq!(
+            refused,
+            "secret `other` is not sent to `a.example:80`: it may go nowhere yet; somebody with the role `secretsAdmin` has to say where it may go: `connection.secretHosts` of the target: {\"other\": [\"http://a.example:80\"]}"
+        );
+        let refused = check(&rules(&["a.example"]), "token", "http://a.example:81/").unwrap_err();
+        assert_eq!(
+            refused,
+            "secret `token` is not sent to `a.example:81` over plain http: use https, or write \"http://a.example:81\" in `connection.secretHosts.token` of the target"
+        );
+    }
+
+    #[test]
+    fn an_entry_of_a_url_allows_it() {
+        for (url, entry) in [
+            ("https://API.example.org/v1", Some("api.example.org:443")),
+            ("http://127.0.0.1:8880/scim", Some("http://127.0.0.1:8880")),
+            ("http://[::1]/", Some("http://[::1]:80")),
+            ("https://bücher.example", Some("xn--bcher-kva.example:443")),
+            ("ldap://a.example", None),
+            ("a.example", None),
+            ("", None),
+        ] {
+            assert_eq!(entry_of_url(url).as_deref(), entry, "{url}");
+            if let Some(entry) = entry {
+                assert_eq!(check(&rules(&[entry]), "token", url), Ok(()), "{url}");
+            }
+        }
     }
 
     #[test]

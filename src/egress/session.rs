@@ -13,7 +13,7 @@ use super::deadline::{Deadline, share_of};
 use super::dialer::Lookup;
 use super::failure::{self, permanent, transient};
 use super::failures::{Asked, Failure};
-use super::hide::Format;
+use super::hide::{Format, Hider, Seen};
 use super::incoming::Incoming;
 use super::policy::TargetPolicy;
 use super::redirect;
@@ -115,6 +115,13 @@ impl Session {
         self.inner.transcript.left_out()
     }
 
+    /// What hides the credentials that the run has seen, and `more`, wherever
+    /// else they turn up; `names` of the account are none. It is also what
+    /// [`Session::take`] hides. `None` when there is nothing to hide.
+    pub fn hider(&self, more: Seen, names: &[&str]) -> Option<Arc<Hider>> {
+        self.inner.transcript.hider(more, names)
+    }
+
     /// The class of the worst exchange that was not made good by the same request
     /// again, and the longest wait that was asked for; else those of the latest
     /// exchange, `None` when that was no failure.
@@ -162,14 +169,25 @@ impl Session {
 
     /// A URL as the log shows it.
     pub(super) fn shown_url(&self, url: &str) -> String {
-        shown_url(url, &self.inner.policy)
+        let mut seen = self.inner.transcript.credentials();
+        let shown = shown_url(url, &self.inner.policy, &mut seen);
+        without(shown, seen)
     }
 
     /// The body of a request as a recording has it: not cut.
     pub(super) fn shown_body(&self, request: &FetchRequest) -> Option<String> {
         let body = request.body.as_deref().filter(|body| !body.is_empty())?;
         let text = text_start(body, body.len())?;
-        Some(shown_text(text, Format::of(&request.headers), &self.inner.policy))
+        let mut seen = self.inner.transcript.credentials();
+        let shown = shown_text(text, Format::of(&request.headers), &self.inner.policy, &mut seen);
+        Some(without(shown, seen))
+    }
+}
+
+fn without(text: String, seen: Seen) -> String {
+    match seen.hider(&[]) {
+        Some(hider) => hider.text(&text).into_owned(),
+        None => text,
     }
 }
 
@@ -300,9 +318,9 @@ impl Inner {
 
     /// The request of the next hop as the log shows it.
     fn show_hop(&self, shown: &mut Shown, outgoing: &Outgoing) {
-        let Shown { request: shown, long } = shown;
+        let Shown { request: shown, long, seen } = shown;
         shown.method = outgoing.method.to_string();
-        shown.url = kept(&shown_url(outgoing.url.as_str(), &self.policy));
+        shown.url = kept(&shown_url(outgoing.url.as_str(), &self.policy, seen));
         shown.headers.retain(|(name, _)| redirect::still_has(outgoing, name));
         if outgoing.body.is_none() {
             shown.body = None;
@@ -313,7 +331,7 @@ impl Inner {
     /// Writes down a redirect that was not followed.
     fn refuse_hop(&self, asked: Asked, mut shown: Shown, to: &Url, error: HostCallError) -> HostCallError {
         let error = self.policy.clean(error);
-        shown.request.url = kept(&shown_url(to.as_str(), &self.policy));
+        shown.request.url = kept(&shown_url(to.as_str(), &self.policy, &mut shown.seen));
         shown.request.headers.clear();
         shown.request.body = None;
         shown.long = None;

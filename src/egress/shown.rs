@@ -1,7 +1,7 @@
 //! What the log shows of requests and answers: text without secrets and other
 //! credentials, up to its limits.
 
-use super::hide::{self, Format};
+use super::hide::{self, Format, Seen};
 use super::policy::TargetPolicy;
 use super::request::is_forbidden;
 use super::rest::Long;
@@ -21,6 +21,8 @@ const HEAD_KEPT: usize = 8192;
 pub(super) struct Shown {
     pub request: ExchangeRequest,
     pub long: Option<Long>,
+    /// The credentials in it.
+    pub seen: Seen,
 }
 
 #[cfg(test)]
@@ -28,7 +30,8 @@ impl Shown {
     /// A request without a body.
     pub fn get(url: &str) -> Self {
         let (method, url) = ("GET".to_owned(), url.to_owned());
-        Self { request: ExchangeRequest { method, url, headers: Vec::new(), body: None }, long: None }
+        let request = ExchangeRequest { method, url, headers: Vec::new(), body: None };
+        Self { request, long: None, seen: Seen::default() }
     }
 }
 
@@ -58,25 +61,29 @@ impl std::fmt::Display for Received {
 pub(super) fn shown_request(request: &FetchRequest, policy: &TargetPolicy) -> Shown {
     let format = Format::of(&request.headers);
     let body = request.body.as_ref().map(|body| (body, Received::whole(body)));
+    let mut seen = Seen::default();
+    let headers = request.headers.iter().filter(|(name, _)| !is_forbidden(name));
     let shown = ExchangeRequest {
         method: kept(&policy.redact(&request.method)),
-        url: kept(&shown_url(&request.url, policy)),
-        headers: shown_headers(request.headers.iter().filter(|(name, _)| !is_forbidden(name)), policy),
-        body: body.and_then(|(body, received)| shown_body(body, received, format, policy)),
+        url: kept(&shown_url(&request.url, policy, &mut seen)),
+        headers: shown_headers(headers, policy, &mut seen),
+        body: body.and_then(|(body, received)| shown_body(body, received, format, (policy, &mut seen))),
     };
-    Shown { request: shown, long: body.and_then(|(body, received)| Long::of(body, received, format)) }
+    let long = body.and_then(|(body, received)| Long::of(body, received, format));
+    Shown { request: shown, long, seen }
 }
 
 pub(super) fn shown_headers<'a>(
     headers: impl Iterator<Item = &'a (String, String)>,
     policy: &TargetPolicy,
+    seen: &mut Seen,
 ) -> Vec<(String, String)> {
     let shown = |(name, value): &(String, String)| {
         let labelled = policy.handles.label_header(value);
         let value = policy.hide.redact(&labelled);
         let shown_name = policy.hide_in_names.redact(name);
         let value = policy.handles.label(&value);
-        (kept(&policy.handles.label(&shown_name)), kept(&hide::header(name, &value)))
+        (kept(&policy.handles.label(&shown_name)), kept(&hide::header(name, &value, seen)))
     };
     let mut left = HEAD_KEPT;
     let fits = |(name, value): &(String, String)| {
@@ -103,7 +110,7 @@ pub(super) fn shown_body(
     body: &[u8],
     received: Received,
     format: Format,
-    policy: &TargetPolicy,
+    (policy, seen): (&TargetPolicy, &mut Seen),
 ) -> Option<String> {
     if body.is_empty() {
         return None;
@@ -113,7 +120,7 @@ pub(super) fn shown_body(
     // something before it is a credential. What was hidden makes room: not for
     // a secret that is cut itself.
     let more = text_start(body, BODY_KEPT + LONGEST_SECRET).unwrap_or(text);
-    let mut shown = shown_text(more, format, policy);
+    let mut shown = shown_text(more, format, policy, seen);
     if text.len() < received.bytes || !received.whole {
         let unsure = if more.len() < body.len() { LONGEST_SECRET } else { 0 };
         let certain = shown.len().saturating_sub(unsure).min(BODY_KEPT);
@@ -124,13 +131,13 @@ pub(super) fn shown_body(
 }
 
 /// A body's text without secrets and other credentials.
-pub(super) fn shown_text(text: &str, format: Format, policy: &TargetPolicy) -> String {
-    hide::body(&policy.redact(text), format)
+pub(super) fn shown_text(text: &str, format: Format, policy: &TargetPolicy, seen: &mut Seen) -> String {
+    hide::body(&policy.redact(text), format, seen)
 }
 
 /// A URL likewise.
-pub(super) fn shown_url(url: &str, policy: &TargetPolicy) -> String {
-    hide::url(&policy.redact(url))
+pub(super) fn shown_url(url: &str, policy: &TargetPolicy, seen: &mut Seen) -> String {
+    hide::url(&policy.redact(url), seen)
 }
 
 /// The first `limit` bytes, less the part of a character at the end; `None`
@@ -155,7 +162,7 @@ mod tests {
     use crate::security::NamedSecret;
 
     fn shown(body: &[u8]) -> Option<String> {
-        shown_body(body, Received::whole(body), Format::Other, &policy())
+        shown_body(body, Received::whole(body), Format::Other, (&policy(), &mut Seen::default()))
     }
 
     fn policy() -> TargetPolicy {
@@ -211,7 +218,10 @@ mod tests {
         assert_eq!(shown.url, "https://a.example/?k=hello&access_token=[hidden]");
         assert_eq!(shown.body.as_deref(), Some("<a><password>[hidden]</password></a>"));
         let location = [field("location", "/next?token=P")];
-        assert_eq!(shown_headers(location.iter(), &policy()), [field("location", "/next?token=[hidden]")]);
+        assert_eq!(
+            shown_headers(location.iter(), &policy(), &mut Seen::default()),
+            [field("location", "/next?token=[hidden]")]
+        );
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! What a run said to the outside and what it heard, as the log keeps it.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::failures::{Asked, Failure, Failures, Said};
+use super::hide::{Hider, Seen};
 use super::recording::Recording;
 use super::rest::{LongBodies, Rest};
 use super::shown::Shown;
@@ -30,6 +32,12 @@ struct State {
     failures: Failures,
     /// The run has ended: what is given up from now on says nothing of it.
     is_over: bool,
+    /// Credentials in requests and answers, and others that are known.
+    seen: Seen,
+    /// What is none of them.
+    names: Vec<String>,
+    /// What hides them, and how many there were then.
+    hider: Option<(usize, Arc<Hider>)>,
 }
 
 /// An exchange, and what the log does not show of it.
@@ -45,7 +53,8 @@ impl Transcript {
 
     /// Begins an exchange. It is written down when it finishes, or as abandoned
     /// when the run ends before it does.
-    pub(super) fn begin(self: &Arc<Self>, asked: Asked, request: Shown) -> Recording {
+    pub(super) fn begin(self: &Arc<Self>, asked: Asked, mut request: Shown) -> Recording {
+        self.note_credentials(std::mem::take(&mut request.seen));
         Recording::new(self.clone(), asked, request)
     }
 
@@ -67,8 +76,36 @@ impl Transcript {
         let mut noted = std::mem::take(&mut state.first);
         noted.extend(std::mem::take(&mut state.latest));
         state.long = 0;
-        let (exchanges, bodies) = noted.into_iter().map(|noted| (noted.exchange, noted.long)).unzip();
-        (exchanges, Rest { bodies, left_out: state.left_out })
+        let hider = state.hider();
+        let (mut exchanges, bodies): (Vec<_>, _) =
+            noted.into_iter().map(|noted| (noted.exchange, noted.long)).unzip();
+        if let Some(hider) = &hider {
+            exchanges.iter_mut().for_each(|exchange| hide(exchange, hider));
+        }
+        (exchanges, Rest { bodies, left_out: state.left_out, hider })
+    }
+
+    /// Keeps credentials in mind.
+    pub(super) fn note_credentials(&self, seen: Seen) {
+        if !seen.is_empty() {
+            self.state().seen.extend(seen);
+        }
+    }
+
+    /// The credentials that were seen so far.
+    pub(super) fn credentials(&self) -> Seen {
+        self.state().seen.clone()
+    }
+
+    /// What hides them, and `more`, in everything that is kept of the run;
+    /// `names` of the account are none. `None` when there is nothing to hide.
+    pub(super) fn hider(&self, more: Seen, names: &[&str]) -> Option<Arc<Hider>> {
+        let mut state = self.state();
+        state.seen.extend(more);
+        if !state.seen.is_empty() {
+            state.names = names.iter().map(ToString::to_string).collect();
+        }
+        state.hider()
     }
 
     /// How many were not kept.
@@ -108,7 +145,35 @@ impl Transcript {
     }
 }
 
+/// Takes credentials out of an exchange, wherever they are.
+fn hide(exchange: &mut Exchange, hider: &Hider) {
+    let texts = [Some(&mut exchange.request.url), exchange.request.body.as_mut(), exchange.error.as_mut()];
+    let response = exchange.response.as_mut();
+    let (headers, body) = response.map(|response| (&mut response.headers, response.body.as_mut())).unzip();
+    let headers = exchange.request.headers.iter_mut().chain(headers.into_iter().flatten());
+    let texts = texts.into_iter().flatten().chain(body.flatten());
+    for text in texts.chain(headers.map(|(_, value)| value)) {
+        if let Cow::Owned(hidden) = hider.text(text) {
+            *text = hidden;
+        }
+    }
+}
+
 impl State {
+    fn hider(&mut self) -> Option<Arc<Hider>> {
+        if self.seen.is_empty() {
+            return None;
+        }
+        let known = self.hider.as_ref().filter(|(count, _)| *count == self.seen.len());
+        if let Some((_, hider)) = known {
+            return Some(hider.clone());
+        }
+        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        let hider = Arc::new(self.seen.clone().hider(&names)?);
+        self.hider = Some((self.seen.len(), hider.clone()));
+        Some(hider)
+    }
+
     fn add(&mut self, exchange: Exchange, long: LongBodies) {
         if self.first.len() == KEPT_EACH && self.latest.len() == KEPT_EACH {
             let oldest = self.latest.pop_front();

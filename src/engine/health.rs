@@ -62,6 +62,11 @@ impl Health {
         self.breaker().view()
     }
 
+    /// The reason of its view, for the daemon's log.
+    pub fn log_line(&self) -> Option<String> {
+        self.breaker().log_line()
+    }
+
     /// A run starts.
     pub fn start(self: &Arc<Self>) -> Watch {
         Watch { health: self.clone(), ticket: self.breaker().start() }

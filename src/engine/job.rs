@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::context::context;
 use super::dead_letter::fingerprint_of;
-use super::redacted::redacted;
+use super::redacted::{credentials, names, redacted};
 use super::runtime::Runtime;
 use crate::domain::host_call::{ConsoleLine, Exchange};
 use crate::domain::ids::{SubjectId, TargetId};
@@ -199,7 +199,9 @@ pub async fn run(runtime: &Runtime, egress: &Egress, job: &Job, worker: usize, j
     };
     let (end, console) = match end {
         Ok(end) => {
-            let RunEnd { outcome, console } = redacted(end, &runtime.around.egress);
+            let (more, names) = (credentials(&job.claimed, Some(&end)), names(&job.claimed));
+            let hider = session.hider(more, &names);
+            let RunEnd { outcome, console } = redacted(end, &runtime.around.egress, hider.as_deref());
             (ending(outcome, job.reason, session.failure()), console)
         }
         Err(error) => (start_failed(&error), Vec::new()),

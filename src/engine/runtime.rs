@@ -15,6 +15,7 @@ use crate::js::Code;
 use crate::plan::breaker::Saved;
 use crate::plan::{GuardPolicy, Links, Node};
 use crate::storage::claim::Edition;
+use crate::storage::targets::SealedSecret;
 use crate::storage::{Connection, Db, DbError, Pool, breakers, canaries, logic, targets};
 
 /// Everything that a run needs and that does not depend on the subject.
@@ -52,7 +53,7 @@ struct Stored {
     target: Target,
     main: (i32, Code),
     canary: Option<(i64, Canary, Code)>,
-    secrets: BTreeMap<String, Vec<u8>>,
+    secrets: BTreeMap<String, SealedSecret>,
     breaker: Option<Saved>,
     links: Links,
 }

@@ -247,7 +247,7 @@ async fn upkeep(deps: Deps) -> Result<(), DbError> {
             let today = Utc::now().date_naive();
             runs::make_partitions(connection, today)?;
             canaries::forget_ended(connection)?;
-            for (table, days) in [(runs::RUNS, days), (runs::REPLAYS, replay_days)] {
+            for (table, days) in [(runs::RUNS, days), (runs::REPLAYS, replay_days), (runs::DRY_RUNS, days)] {
                 let Some(from) = today.checked_sub_days(Days::new(u64::from(days))) else { continue };
                 let dropped = runs::drop_partitions(connection, table, from)?;
                 if !dropped.is_empty() {

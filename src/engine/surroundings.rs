@@ -13,6 +13,7 @@ use crate::domain::target::Target;
 use crate::egress::{AllowList, SecretHosts, TargetPolicy};
 use crate::plan::Policy;
 use crate::security::NamedSecret;
+use crate::storage::targets::SealedSecret;
 
 /// Settings, rules and secrets of a target, ready to be used.
 pub struct Surroundings {
@@ -36,7 +37,7 @@ impl Surroundings {
     pub fn new(
         deps: &Deps,
         target: Target,
-        secrets: &BTreeMap<String, Vec<u8>>,
+        secrets: &BTreeMap<String, SealedSecret>,
         egress: Option<Arc<TargetPolicy>>,
     ) -> Result<Self, RuntimeError> {
         let egress = match egress {
@@ -67,11 +68,13 @@ fn bad(what: &str, error: impl std::fmt::Display) -> RuntimeError {
 fn policy(
     deps: &Deps,
     target: &Target,
-    secrets: &BTreeMap<String, Vec<u8>>,
+    secrets: &BTreeMap<String, SealedSecret>,
 ) -> Result<TargetPolicy, RuntimeError> {
-    let allow = AllowList::parse(&target.settings.egress_allow);
-    let allow = allow.map_err(|error| bad("`egressAllow`", error))?;
-    let hosts = SecretHosts::parse(&target.settings.secret_hosts);
+    let settings = &target.settings;
+    let allow = AllowList::parse(&settings.egress_allow).map_err(|error| bad("`egressAllow`", error))?;
+    let allow = allow.inside_only_by(&settings.egress_allow, &settings.egress_inside);
+    let allow = allow.below(deps.egress.ceiling());
+    let hosts = SecretHosts::parse(&settings.secret_hosts);
     let hosts = hosts.map_err(|error| bad("`connection.secretHosts`", error))?;
     Ok(TargetPolicy::new(allow, open_secrets(deps, target, secrets)?).with_secret_hosts(hosts))
 }
@@ -79,13 +82,11 @@ fn policy(
 fn open_secrets(
     deps: &Deps,
     target: &Target,
-    secrets: &BTreeMap<String, Vec<u8>>,
+    secrets: &BTreeMap<String, SealedSecret>,
 ) -> Result<Vec<NamedSecret>, RuntimeError> {
-    let owner = format!("target:{}", target.id);
-    let open = |(name, sealed): (&String, &Vec<u8>)| {
-        let value = deps
-            .sealer
-            .open(&owner, name, sealed)
+    let open = |(name, sealed): (&String, &SealedSecret)| {
+        let value = sealed
+            .open(&deps.sealer, target.id, name)
             .map_err(|error| RuntimeError::Bad(format!("secret `{name}`: {error}")))?;
         Ok(NamedSecret { name: name.clone(), value })
     };

@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::ALLOW;
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse};
 use futures_util::FutureExt as _;
@@ -30,6 +30,25 @@ pub async fn catch_panics<B: MessageBody>(
         }
     }
 }
+
+/// Middleware: what is answered is for its caller alone, and is what it says.
+///
+/// # Errors
+/// What the handler says; its answer is a problem, which has these headers, too.
+pub async fn keep_private<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let mut response = next.call(request).await?;
+    for (name, value) in PRIVATE {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    Ok(response)
+}
+
+/// The headers of every answer: kept by nobody, and never taken for another type.
+pub(super) const PRIVATE: [(HeaderName, &str); 2] =
+    [(CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
 
 /// Handler of paths that nothing is at.
 ///

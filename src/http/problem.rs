@@ -180,6 +180,9 @@ impl ResponseError for Problem {
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         response.insert_header((header::CONTENT_TYPE, "application/problem+json"));
+        for header in super::guard::PRIVATE {
+            response.insert_header(header);
+        }
         for header in &self.0.headers {
             response.insert_header(header.clone());
         }
@@ -251,6 +254,7 @@ impl From<TargetError> for Problem {
         match error {
             TargetError::NotFound => Self::new(Kind::NotFound, error.to_string()),
             TargetError::NameTaken(_) => taken("name", error.to_string()),
+            TargetError::Sealing(error) => Self::internal(error),
             TargetError::VersionMismatch(_) => Self::new(Kind::VersionMismatch, error.to_string()),
             TargetError::Dependency(DependencyError::Db(error)) => error.into(),
             TargetError::Dependency(error) => {

@@ -32,6 +32,7 @@ use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{self, SockType, sockopt};
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
 pub use attempt::Attempt;
 pub use calls::Profile;
@@ -58,11 +59,29 @@ pub(super) fn take_socket() -> io::Result<UnixStream> {
 pub(super) fn enter(socket: &UnixStream) -> io::Result<()> {
     let kept = u32::try_from(socket.as_raw_fd()).map_err(io::Error::other)?;
     close_all_but(kept)?;
+    become_nobody();
     give_up()?;
     setrlimit(Resource::RLIMIT_NOFILE, MAX_DESCRIPTORS, MAX_DESCRIPTORS)?;
     // RLIMIT_NPROC counts every process of the user, the daemon's and
     // PostgreSQL's among them: no figure would be safe.
     Ok(())
+}
+
+/// The user and group that own nothing, on every Linux.
+const NOBODY: u32 = 65_534;
+
+/// A host of a daemon that is root is nobody: what its user may do, it may not.
+/// Not where that user does not exist, as in a container that knows root alone;
+/// there it is root without any capability. Before [`give_up`]: the kernel forgets
+/// the signal of the parent's death when a process changes its user.
+fn become_nobody() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let (user, group) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+    _ = setgroups(&[]);
+    _ = setresgid(group, group, group);
+    _ = setresuid(user, user, user);
 }
 
 /// A process that has no files and no network any more, and still may ask.

@@ -10,7 +10,7 @@ const SHORTEST_BASE64: usize = 6;
 const SHORTEST_BODY: usize = 16;
 
 /// `value` itself and what encodings make of it, without duplicates.
-pub(super) fn forms_of(value: &str) -> Vec<String> {
+pub(crate) fn forms_of(value: &str) -> Vec<String> {
     let mut forms = vec![value.to_owned()];
     forms.extend(percent_forms(value));
     forms.extend(json_forms(value));

@@ -18,6 +18,6 @@ pub use master_key::{MasterKey, MasterKeyError};
 pub use parts::Parts;
 pub use redact::Redactor;
 pub use role::Role;
-pub use sealing::{Sealer, SealingError};
+pub use sealing::{Place, Sealer, SealingError};
 pub use secret::{NamedSecret, Secret};
 pub use token::{Token, TokenError};

@@ -6,7 +6,7 @@
 //! has nonces long enough to be drawn at random.
 //!
 //! ```text
-//! 1  format version, 1
+//! 1  format: 2, or 1 of secrets from before they had versions
 //! 8  id of the master key
 //! 24 nonce ┐
 //! 48 data key and tag, under the master key
@@ -14,9 +14,10 @@
 //! n+16 secret and tag, under the data key
 //! ```
 //!
-//! Both layers authenticate the version and `owner|name`, with the length of
-//! the owner in front so that no two pairs read the same: a sealed secret that
-//! is copied to another row does not open.
+//! Both layers authenticate the format, which version of the secret it is, and
+//! `owner|name`, with the length of the owner in front so that no two pairs read
+//! the same: a sealed secret that is copied to another row, or a former value
+//! that is put in place of a later one, does not open.
 
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -25,7 +26,10 @@ use zeroize::Zeroizing;
 
 use super::{MasterKey, Secret};
 
-const VERSION: u8 = 1;
+/// What is made.
+const FORMAT: u8 = 2;
+/// What was made before secrets had versions, which is version 0.
+const UNVERSIONED: u8 = 1;
 const KEY_ID: usize = 8;
 const NONCE: usize = 24;
 const WRAPPED: usize = 32 + 16;
@@ -75,26 +79,26 @@ impl Sealer {
         self
     }
 
-    /// Seals a secret of `owner` (such as `target:7`) called `name`.
+    /// Seals a secret for its place.
     ///
     /// # Errors
     ///
     /// [`SealingError::TooLarge`] only.
-    pub fn seal(&self, owner: &str, name: &str, plain: &Secret) -> Result<Vec<u8>, SealingError> {
-        let bound = bound_to(owner, name);
+    pub fn seal(&self, place: Place<'_>, plain: &Secret) -> Result<Vec<u8>, SealingError> {
+        let bound = place.bound(FORMAT);
         let data_key = MasterKey::generate();
-        let mut sealed = self.wrap(&bound, data_key.bytes())?;
+        let mut sealed = self.wrap((FORMAT, &bound), data_key.bytes())?;
         encrypt(&mut sealed, data_key.bytes(), &bound, plain.expose().as_bytes())?;
         Ok(sealed)
     }
 
-    /// Opens what was sealed for the same owner and name.
+    /// Opens what was sealed for the same place.
     ///
     /// # Errors
     ///
     /// When the bytes are damaged, belong elsewhere or need another master key.
-    pub fn open(&self, owner: &str, name: &str, sealed: &[u8]) -> Result<Secret, SealingError> {
-        let bound = bound_to(owner, name);
+    pub fn open(&self, place: Place<'_>, sealed: &[u8]) -> Result<Secret, SealingError> {
+        let bound = place.bound(format_of(place, sealed)?);
         let data_key = self.unwrap_key(&bound, sealed)?;
         let plain = decrypt(&sealed[HEADER..], &data_key, &bound)?;
         Secret::from_bytes(plain).ok_or(SealingError::Refused)
@@ -110,27 +114,26 @@ impl Sealer {
     /// # Errors
     ///
     /// Those of [`Sealer::open`].
-    pub fn rewrap(&self, owner: &str, name: &str, sealed: &[u8]) -> Result<Vec<u8>, SealingError> {
-        let bound = bound_to(owner, name);
+    pub fn rewrap(&self, place: Place<'_>, sealed: &[u8]) -> Result<Vec<u8>, SealingError> {
+        let format = format_of(place, sealed)?;
+        let bound = place.bound(format);
         let data_key = self.unwrap_key(&bound, sealed)?;
-        let mut again = self.wrap(&bound, &data_key)?;
+        let mut again = self.wrap((format, &bound), &data_key)?;
         again.extend_from_slice(&sealed[HEADER..]);
         Ok(again)
     }
 
-    fn wrap(&self, bound: &[u8], data_key: &[u8; 32]) -> Result<Vec<u8>, SealingError> {
+    fn wrap(&self, (format, bound): (u8, &[u8]), data_key: &[u8; 32]) -> Result<Vec<u8>, SealingError> {
         let mut sealed = Vec::with_capacity(HEADER + NONCE + 64);
-        sealed.push(VERSION);
+        sealed.push(format);
         sealed.extend_from_slice(&self.current.id());
         encrypt(&mut sealed, self.current.bytes(), bound, data_key)?;
         Ok(sealed)
     }
 
     fn unwrap_key(&self, bound: &[u8], sealed: &[u8]) -> Result<Zeroizing<[u8; 32]>, SealingError> {
-        match sealed.first() {
-            Some(&VERSION) if sealed.len() >= HEADER + NONCE + 16 => {}
-            Some(&VERSION) | None => return Err(SealingError::TooShort),
-            Some(&other) => return Err(SealingError::UnknownFormat(other)),
+        if sealed.len() < HEADER + NONCE + 16 {
+            return Err(SealingError::TooShort);
         }
         let mut id = [0; KEY_ID];
         id.copy_from_slice(&sealed[1..1 + KEY_ID]);
@@ -143,8 +146,38 @@ impl Sealer {
     }
 }
 
-fn bound_to(owner: &str, name: &str) -> Vec<u8> {
-    format!("{VERSION}|{}|{owner}|{name}", owner.len()).into_bytes()
+/// Where a sealed secret belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// Whose it is, such as `target:7`.
+    pub owner: &'a str,
+    /// What it is called.
+    pub name: &'a str,
+    /// Which of its values it is, from 1; 0 for one from before they were counted.
+    pub version: i64,
+}
+
+impl Place<'_> {
+    fn bound(&self, format: u8) -> Vec<u8> {
+        let Self { owner, name, version } = self;
+        let text = match format {
+            UNVERSIONED => format!("{format}|{}|{owner}|{name}", owner.len()),
+            _ => format!("{format}|{version}|{}|{owner}|{name}", owner.len()),
+        };
+        text.into_bytes()
+    }
+}
+
+/// The format of a sealed secret, which must be one that its version can have: a
+/// value of before is not taken for a later one.
+fn format_of(place: Place<'_>, sealed: &[u8]) -> Result<u8, SealingError> {
+    match sealed.first() {
+        None => Err(SealingError::TooShort),
+        Some(&FORMAT) if place.version > 0 => Ok(FORMAT),
+        Some(&UNVERSIONED) if place.version == 0 => Ok(UNVERSIONED),
+        Some(&(FORMAT | UNVERSIONED)) => Err(SealingError::Refused),
+        Some(&other) => Err(SealingError::UnknownFormat(other)),
+    }
 }
 
 /// Appends the nonce and the ciphertext.
@@ -171,28 +204,62 @@ fn decrypt(sealed: &[u8], key: &[u8; 32], bound: &[u8]) -> Result<Vec<u8>, Seali
 mod tests {
     use super::*;
 
+    const TOKEN: Place<'_> = Place { owner: "target:1", name: "token", version: 1 };
+
+    fn place<'a>(owner: &'a str, name: &'a str) -> Place<'a> {
+        Place { owner, name, version: 1 }
+    }
+
     fn sealed() -> (Sealer, Vec<u8>) {
         let sealer = Sealer::new(MasterKey::generate());
-        let sealed = sealer.seal("target:1", "token", &Secret::new("hunter2")).unwrap();
+        let sealed = sealer.seal(TOKEN, &Secret::new("hunter2")).unwrap();
         (sealer, sealed)
+    }
+
+    /// As releases did that knew no versions.
+    fn sealed_before(sealer: &Sealer) -> Vec<u8> {
+        let bound = TOKEN.bound(UNVERSIONED);
+        let key = MasterKey::generate();
+        let mut sealed = sealer.wrap((UNVERSIONED, &bound), key.bytes()).unwrap();
+        encrypt(&mut sealed, key.bytes(), &bound, b"hunter2").unwrap();
+        sealed
+    }
+
+    #[test]
+    fn is_bound_to_its_version() {
+        let (sealer, sealed) = sealed();
+        for version in [0, 2, -1] {
+            assert_eq!(sealer.open(Place { version, ..TOKEN }, &sealed), Err(SealingError::Refused));
+        }
+        let before = sealed_before(&sealer);
+        assert_eq!(sealer.open(Place { version: 0, ..TOKEN }, &before), Ok(Secret::new("hunter2")));
+        for version in [1, 2] {
+            assert_eq!(sealer.open(Place { version, ..TOKEN }, &before), Err(SealingError::Refused));
+        }
+        let rotating = Sealer::new(MasterKey::generate()).with_former(sealer.current.clone());
+        let again = rotating.rewrap(Place { version: 0, ..TOKEN }, &before).unwrap();
+        assert_eq!(rotating.open(Place { version: 0, ..TOKEN }, &again), Ok(Secret::new("hunter2")));
     }
 
     #[test]
     fn opens_what_it_sealed() {
         let (sealer, sealed) = sealed();
-        assert_eq!(sealer.open("target:1", "token", &sealed), Ok(Secret::new("hunter2")));
+        assert_eq!(sealer.open(TOKEN, &sealed), Ok(Secret::new("hunter2")));
         assert!(!sealed.windows(7).any(|window| window == b"hunter2"));
-        assert_eq!(sealer.open("", "", &sealer.seal("", "", &Secret::new("")).unwrap()), Ok(Secret::new("")));
+        assert_eq!(
+            sealer.open(place("", ""), &sealer.seal(place("", ""), &Secret::new("")).unwrap()),
+            Ok(Secret::new(""))
+        );
     }
 
     #[test]
     fn is_bound_to_owner_and_name() {
         let (sealer, sealed) = sealed();
         for (owner, name) in [("target:2", "token"), ("target:1", "other"), ("target:1|token", "")] {
-            assert_eq!(sealer.open(owner, name, &sealed), Err(SealingError::Refused));
+            assert_eq!(sealer.open(place(owner, name), &sealed), Err(SealingError::Refused));
         }
-        let odd = sealer.seal("a|b", "c", &Secret::new("x")).unwrap();
-        assert_eq!(sealer.open("a", "b|c", &odd), Err(SealingError::Refused));
+        let odd = sealer.seal(place("a|b", "c"), &Secret::new("x")).unwrap();
+        assert_eq!(sealer.open(place("a", "b|c"), &odd), Err(SealingError::Refused));
     }
 
     #[test]
@@ -201,8 +268,8 @@ mod tests {
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[at] ^= 1;
-            assert!(sealer.open("target:1", "token", &changed).is_err(), "byte {at}");
-            assert!(sealer.open("target:1", "token", &sealed[..at]).is_err(), "cut at {at}");
+            assert!(sealer.open(TOKEN, &changed).is_err(), "byte {at}");
+            assert!(sealer.open(TOKEN, &sealed[..at]).is_err(), "cut at {at}");
         }
     }
 
@@ -211,17 +278,17 @@ mod tests {
         let (old, sealed) = sealed();
         let rotating = Sealer::new(MasterKey::generate()).with_former(old.current.clone());
         assert!(rotating.needs_rewrap(&sealed));
-        let again = rotating.rewrap("target:1", "token", &sealed).unwrap();
+        let again = rotating.rewrap(TOKEN, &sealed).unwrap();
         assert!(!rotating.needs_rewrap(&again));
-        assert!(matches!(old.open("target:1", "token", &again), Err(SealingError::UnknownKey(_))));
+        assert!(matches!(old.open(TOKEN, &again), Err(SealingError::UnknownKey(_))));
         let done = Sealer::new(rotating.current);
-        assert_eq!(done.open("target:1", "token", &again), Ok(Secret::new("hunter2")));
+        assert_eq!(done.open(TOKEN, &again), Ok(Secret::new("hunter2")));
     }
 
     #[test]
     fn errors_say_what_to_do() {
         let (_, sealed) = sealed();
-        let error = Sealer::new(MasterKey::generate()).open("target:1", "token", &sealed).unwrap_err();
+        let error = Sealer::new(MasterKey::generate()).open(TOKEN, &sealed).unwrap_err();
         assert!(error.to_string().ends_with("give that key as well"), "{error}");
         assert_eq!(
             sealer_error(&[9; 200]),
@@ -230,6 +297,6 @@ mod tests {
     }
 
     fn sealer_error(sealed: &[u8]) -> String {
-        Sealer::new(MasterKey::generate()).open("", "", sealed).unwrap_err().to_string()
+        Sealer::new(MasterKey::generate()).open(TOKEN, sealed).unwrap_err().to_string()
     }
 }

@@ -6,7 +6,9 @@ mod pool;
 use std::time::{Duration, Instant};
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel::{Connection as _, PgConnection};
+use diesel::{Connection as _, ConnectionError, PgConnection};
+
+use super::words;
 
 use self::look::Look;
 use self::pool::{ConnectionPool, Session, pool};
@@ -233,10 +235,23 @@ impl<E: From<DbError>> Undone<E> {
     }
 }
 
+/// A failure to connect, told without parts of the URL.
+fn told(error: ConnectionError, url: &str) -> ConnectionError {
+    match error {
+        ConnectionError::BadConnection(message) => {
+            ConnectionError::BadConnection(words::without_parts_of(url, &message))
+        }
+        ConnectionError::InvalidConnectionUrl(message) => {
+            ConnectionError::InvalidConnectionUrl(words::without_parts_of(url, &message))
+        }
+        other => other,
+    }
+}
+
 /// A connection outside the pools, for the start and for commands.
 pub fn connect(url: &str) -> Result<PgConnection, DbError> {
     let mut connection = <PgConnection as diesel::Connection>::establish(url)
-        .map_err(|error| DbError::Unavailable(error.to_string()))?;
+        .map_err(|error| DbError::Unavailable(told(error, url).to_string()))?;
     match (Session { engine: false }).set(&mut connection) {
         Ok(()) => Ok(connection),
         Err(error) => Err(DbError::Unavailable(error.to_string())),

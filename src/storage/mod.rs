@@ -10,6 +10,7 @@ mod db;
 pub mod dead_letters;
 pub mod dependencies;
 pub mod doubts;
+pub mod dry_runs;
 pub mod embedded;
 pub mod filter_sql;
 pub mod former_names;
@@ -33,6 +34,7 @@ pub mod replays;
 pub mod runs;
 #[allow(missing_docs)]
 pub mod schema;
+mod secrets;
 pub mod state;
 pub mod stores;
 pub mod subject_list;
@@ -42,6 +44,7 @@ pub mod sweeps;
 pub mod targets;
 pub mod tokens;
 pub mod trial;
+mod words;
 mod write_back;
 
 pub use db::{AUTH_CONNECTIONS, Db, DbError, Pool, connect};

@@ -115,12 +115,15 @@ pub fn find(connection: &mut PgConnection, id: RunId) -> Result<Option<Run>, DbE
 /// began before midnight and for a clock that was set back.
 const AHEAD: std::ops::RangeInclusive<i64> = -2..=7;
 
-/// What is partitioned by day: the log, and what replays need beside it.
-const DAILY: [&str; 2] = [RUNS, REPLAYS];
+/// What is partitioned by day: the log, what replays need beside it, and what was
+/// tried.
+const DAILY: [&str; 3] = [RUNS, REPLAYS, DRY_RUNS];
 /// The execution log.
 pub const RUNS: &str = "runs";
 /// What replays of failed runs need beside it.
 pub const REPLAYS: &str = "run_replays";
+/// What was tried.
+pub const DRY_RUNS: &str = "dry_runs";
 
 /// Makes the partitions around `today`; those that exist stay.
 pub fn make_partitions(connection: &mut PgConnection, today: NaiveDate) -> Result<(), DbError> {

@@ -1,6 +1,28 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
+    dry_runs (target_id, id, started_at) {
+        id -> Int8,
+        started_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
+        target_id -> Int8,
+        kind -> Text,
+        state -> Text,
+        token_id -> Nullable<Int8>,
+        token_name -> Text,
+        logic -> Text,
+        code_hash -> Text,
+        code -> Nullable<Text>,
+        subject_id -> Nullable<Int8>,
+        run_id -> Nullable<Text>,
+        runs -> Int8,
+        hosts -> Array<Nullable<Text>>,
+        exchange_count -> Int8,
+        exchanges -> Jsonb,
+    }
+}
+
+diesel::table! {
     former_names (store_id, field, name, subject_id) {
         store_id -> Int8,
         field -> Text,
@@ -291,6 +313,7 @@ diesel::table! {
     target_secrets (target_id, name) {
         target_id -> Int8,
         name -> Text,
+        version -> Int8,
         sealed -> Bytea,
         updated_at -> Timestamptz,
     }
@@ -331,6 +354,7 @@ diesel::table! {
         guard_percent -> Nullable<Int4>,
         isolation -> Text,
         secret_hosts -> Jsonb,
+        egress_inside -> Array<Nullable<Text>>,
     }
 }
 
@@ -359,6 +383,7 @@ diesel::joinable!(target_secrets -> targets (target_id));
 diesel::joinable!(targets -> stores (store_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
+    dry_runs,
     former_names,
     guard_released,
     held,

@@ -1,7 +1,5 @@
 //! Targets: settings, life cycle, secrets, and which node serves which.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
 use diesel::dsl::now;
 use diesel::prelude::*;
@@ -12,12 +10,14 @@ use super::DbError;
 use super::dependencies::{self, DependencyError};
 use super::gate;
 use super::queue::lock_store_exclusive;
-use super::schema::{target_secrets, targets};
+use super::schema::targets;
+pub use super::secrets::{NewSecrets, SealedSecret, save_secrets, secrets};
 use super::subject_row::object;
 use super::sweeps::{self, SweepKind};
 use crate::domain::ids::{StoreId, TargetId};
 use crate::domain::status::{Trigger, UnknownWord};
 use crate::domain::target::{GuardSettings, Limits, RetryPolicy, Target, TargetSettings};
+use crate::security::SealingError;
 
 /// Why a target was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,9 @@ pub enum TargetError {
     /// Enabling needs published logic.
     #[error("the target has no published logic: publish some, then enable it")]
     NoLogic,
+    /// A secret could not be sealed.
+    #[error(transparent)]
+    Sealing(#[from] SealingError),
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -78,6 +81,7 @@ struct TargetRow {
     config: Value,
     connection: Value,
     secret_hosts: Value,
+    egress_inside: Vec<Option<String>>,
     cpu_limit_ms: i32,
     wall_limit_ms: i32,
     heap_limit_mib: i32,
@@ -112,6 +116,7 @@ impl TargetRow {
             connection: object(self.connection),
             secret_hosts: serde_json::from_value(self.secret_hosts)
                 .map_err(|error| DbError::Corrupt(format!("secret_hosts: {error}")))?,
+            egress_inside: self.egress_inside.into_iter().flatten().collect(),
             limits: Limits {
                 cpu_ms: self.cpu_limit_ms.unsigned_abs(),
                 wall_ms: self.wall_limit_ms.unsigned_abs(),
@@ -157,6 +162,7 @@ struct SettingsRow<'a> {
     config: Value,
     connection: Value,
     secret_hosts: Value,
+    egress_inside: &'a [String],
     cpu_limit_ms: i32,
     wall_limit_ms: i32,
     heap_limit_mib: i32,
@@ -182,6 +188,7 @@ fn settings_row(settings: &TargetSettings) -> SettingsRow<'_> {
         config: Value::Object(settings.config.clone()),
         connection: Value::Object(settings.connection.clone()),
         secret_hosts: serde_json::json!(settings.secret_hosts),
+        egress_inside: &settings.egress_inside,
         cpu_limit_ms: int(settings.limits.cpu_ms),
         wall_limit_ms: int(settings.limits.wall_ms),
         heap_limit_mib: int(settings.limits.heap_mib),
@@ -193,9 +200,6 @@ fn settings_row(settings: &TargetSettings) -> SettingsRow<'_> {
         isolation: settings.isolation.as_str(),
     }
 }
-
-/// A sealed secret by name; `None` removes it.
-pub type SealedSecrets = BTreeMap<String, Option<Vec<u8>>>;
 
 /// Makes a target. `most` is how many an instance may have.
 pub fn create(
@@ -270,7 +274,7 @@ pub fn update<E: From<TargetError>>(
     connection: &mut PgConnection,
     id: TargetId,
     if_match: Option<&[i64]>,
-    secrets: &SealedSecrets,
+    secrets: Option<&NewSecrets<'_>>,
     edit: impl FnOnce(&mut TargetSettings) -> Result<(), E>,
 ) -> Result<Target, E> {
     let store = find(connection, id)?.store;
@@ -293,15 +297,18 @@ fn save(
     connection: &mut PgConnection,
     before: &Target,
     settings: &TargetSettings,
-    secrets: &SealedSecrets,
+    secrets: Option<&NewSecrets<'_>>,
 ) -> Result<Target, TargetError> {
-    if settings == &before.settings && secrets.is_empty() {
+    let secrets = secrets.filter(|secrets| !secrets.values.is_empty());
+    if settings == &before.settings && secrets.is_none() {
         return Ok(before.clone());
     }
     if settings.is_served() && before.logic_version.is_none() {
         return Err(TargetError::NoLogic);
     }
-    save_secrets(connection, before.id, secrets)?;
+    if let Some(secrets) = secrets {
+        save_secrets(connection, before.id, secrets)?;
+    }
     let row: TargetRow = diesel::update(targets::table.find(before.id.0))
         .set((settings_row(settings), targets::version.eq(before.version + 1), targets::updated_at.eq(now)))
         .returning(TargetRow::as_returning())
@@ -326,43 +333,6 @@ fn sweep_after(connection: &mut PgConnection, before: &Target, after: &Target) -
         sweeps::start(connection, after, SweepKind::Reconcile, Trigger::FilterChanged)?;
     }
     Ok(())
-}
-
-/// Stores, replaces and removes sealed secrets.
-pub fn save_secrets(
-    connection: &mut PgConnection,
-    target: TargetId,
-    secrets: &SealedSecrets,
-) -> Result<(), DbError> {
-    for (name, sealed) in secrets {
-        let Some(sealed) = sealed else {
-            diesel::delete(target_secrets::table.find((target.0, name))).execute(connection)?;
-            continue;
-        };
-        diesel::insert_into(target_secrets::table)
-            .values((
-                target_secrets::target_id.eq(target.0),
-                target_secrets::name.eq(name),
-                target_secrets::sealed.eq(sealed),
-            ))
-            .on_conflict((target_secrets::target_id, target_secrets::name))
-            .do_update()
-            .set((target_secrets::sealed.eq(sealed), target_secrets::updated_at.eq(now)))
-            .execute(connection)?;
-    }
-    Ok(())
-}
-
-/// The sealed secrets of a target by name.
-pub fn secrets(
-    connection: &mut PgConnection,
-    target: TargetId,
-) -> Result<BTreeMap<String, Vec<u8>>, DbError> {
-    let rows: Vec<(String, Vec<u8>)> = target_secrets::table
-        .filter(target_secrets::target_id.eq(target.0))
-        .select((target_secrets::name, target_secrets::sealed))
-        .load(connection)?;
-    Ok(rows.into_iter().collect())
 }
 
 /// Holds or frees the work of a target. Freeing it gives a quarantined target

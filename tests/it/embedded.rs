@@ -79,6 +79,10 @@ fn it_is_durable_and_nobody_else_can_reach_it() {
     }
     let socket = std::fs::metadata(data_dir.join("postgres-socket")).unwrap();
     assert_eq!(socket.permissions().mode() & 0o777, 0o700);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    // PostgreSQL's user passes through root's directory.
+    assert_eq!(mode(&data_dir), if is_root() { 0o710 } else { 0o700 });
+    assert_eq!(mode(&data_dir.join("lock")), 0o600);
     let server = std::fs::metadata(format!("/proc/{}", postmaster(&data_dir))).unwrap();
     assert_eq!(server.uid(), socket.uid());
     assert_ne!(server.uid(), 0);
@@ -88,6 +92,50 @@ fn it_is_durable_and_nobody_else_can_reach_it() {
         let mut psql = Command::new("psql");
         psql.arg(postgres.url()).args(["-c", "SELECT 1"]).uid(65_534).gid(65_534);
         assert!(!psql.output().unwrap().status.success());
+    }
+}
+
+#[test]
+fn the_daemons_role_is_no_superuser() {
+    let place = open_directory();
+    let data_dir = place.path().join("data");
+    let postgres = EmbeddedPostgres::start(&data_dir).unwrap();
+    let is_superuser = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user";
+    assert_eq!(ask(&postgres.url(), is_superuser), "false");
+    for refused in [
+        "COPY (SELECT 1) TO PROGRAM 'true'",
+        "SELECT pg_read_file('/etc/passwd')",
+        "ALTER SYSTEM SET jit = on",
+    ] {
+        let error = diesel::sql_query(refused).execute(&mut connect(&postgres.url())).unwrap_err();
+        let error = error.to_string();
+        let told = error.contains("permission denied") || error.contains("must be superuser");
+        assert!(told, "{refused}: {error}");
+    }
+
+    // A cluster of before, in which it is one, and whose objects are its own.
+    let superuser = postgres.url().replace("user=provisiond", "user=postgres");
+    let mut connection = connect(&superuser);
+    for statement in [
+        "ALTER ROLE provisiond SUPERUSER",
+        "CREATE TABLE kept (id bigint GENERATED ALWAYS AS IDENTITY, n int NOT NULL)",
+        "CREATE SEQUENCE counted",
+        "INSERT INTO kept (n) VALUES (7)",
+        "ALTER TABLE kept OWNER TO provisiond",
+    ] {
+        diesel::sql_query(statement).execute(&mut connection).unwrap();
+    }
+    drop(connection);
+    postgres.stop();
+    for _ in 0..2 {
+        let postgres = EmbeddedPostgres::start(&data_dir).unwrap();
+        assert_eq!(ask(&postgres.url(), is_superuser), "false");
+        assert_eq!(ask(&postgres.url(), "SELECT sum(n) FROM kept"), "7");
+        diesel::sql_query("ALTER TABLE kept ADD COLUMN IF NOT EXISTS more int")
+            .execute(&mut connect(&postgres.url()))
+            .unwrap();
+        assert_eq!(ask(&postgres.url(), "SELECT nextval('counted') > 0"), "true");
+        postgres.stop();
     }
 }
 

@@ -76,8 +76,8 @@ pub struct TargetBody {
 pub struct ConnectionBody {
     /// Visible to logic and to readers of the API.
     pub properties: Map<String, Value>,
-    /// Where each secret may go, like `egressAllow`; a secret that is not here
-    /// goes wherever the target may go.
+    /// Where each secret may go, like `egressAllow`, with `http://` in front for
+    /// plain HTTP; a secret that is not here goes nowhere.
     pub secret_hosts: BTreeMap<String, Vec<String>>,
     /// Write-only: a string sets, `null` removes.
     #[serde(skip_serializing)]
@@ -138,6 +138,7 @@ impl TargetBody {
             config: self.config,
             connection: self.connection.properties,
             secret_hosts: self.connection.secret_hosts,
+            egress_inside: Vec::new(),
             limits: self.limits,
             isolation: self.isolation,
             retry: self.retry,

@@ -109,7 +109,7 @@ async fn built(
     let dependencies = unsaved.dependencies.or_else(of_draft).unwrap_or_default();
     let source = Source::new(&unsaved.code, unsaved.language, dependencies);
     let code = build(engine, &source, lock.as_ref()).await?;
-    Ok(Logic { code, origin: Origin::Unsaved })
+    Ok(Logic { code, origin: Origin::Unsaved, written: Some(unsaved.code) })
 }
 
 fn stored(
@@ -122,7 +122,8 @@ fn stored(
         Choice::Draft | Choice::Default => match logic::draft(connection, target)? {
             Some(draft) => {
                 let id = draft.artefact.ok_or_else(|| none("the draft is not validated yet: validate it"))?;
-                return Ok(Logic { code: code(connection, &id)?, origin: Origin::Draft });
+                let code = code(connection, &id)?;
+                return Ok(Logic { code, origin: Origin::Draft, written: Some(draft.code) });
             }
             None if *choice == Choice::Draft => return Err(none("there is no draft: save some logic first")),
             None => published,
@@ -134,7 +135,8 @@ fn stored(
     let found = logic::version(connection, target, number)?;
     let version =
         found.ok_or_else(|| Problem::new(Kind::NotFound, format!("there is no version {number}")))?;
-    Ok(Logic { code: code(connection, &version.artefact)?, origin: Origin::Version(number) })
+    let code = code(connection, &version.artefact)?;
+    Ok(Logic { code, origin: Origin::Version(number), written: None })
 }
 
 fn code(connection: &mut Connection, artefact: &str) -> Result<Code, Problem> {

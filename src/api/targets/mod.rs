@@ -10,6 +10,7 @@ mod secrets;
 mod status;
 mod trial;
 mod trial_body;
+mod walls;
 
 use std::collections::BTreeMap;
 
@@ -18,10 +19,8 @@ use serde_json::Value;
 
 use body::{PlainSecrets, TargetBody, TargetView};
 pub(super) use logic_to_run::{ChoiceBody, logic_to_run};
-pub(super) use trial::problem;
+pub(super) use trial::{asker, problem};
 pub(super) use trial_body::{AnswerBody, script};
-
-use secrets::{may_set, seal};
 
 use super::{ApiState, Endpoint, EngineState};
 use crate::domain::encoding;
@@ -33,6 +32,7 @@ use crate::http::auth::{Editor, Viewer};
 use crate::http::etag::etag;
 use crate::http::path::{Id, Path};
 use crate::http::{Authorized, IfMatch, JsonBody, Kind, Problem, json};
+use crate::storage::targets::NewSecrets;
 use crate::storage::{Connection, stores, targets};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -89,14 +89,24 @@ async fn create(
         let rule = "cannot be true on creation: publish logic first, then enable the target";
         return Err(Problem::validation(vec![FieldError::new("enabled", rule)]));
     }
-    may_set(&editor, !secrets.is_empty() || !settings.secret_hosts.is_empty())?;
+    let change = walls::Change {
+        role: editor.caller.role,
+        ceiling: &engine.ceiling,
+        before: None,
+        secrets: &secrets,
+        properties: Some(&settings.connection),
+        says_egress: true,
+    };
+    let settings = change.settings(settings.clone())?;
     let (sealer, most) = (engine.sealer.clone(), engine.most_targets);
     let target = state
         .change(move |connection| {
             let store = stores::find(connection, &store)?;
             let warnings = preview::warnings(connection, store.id, &settings.filter)?;
             let target = targets::create(connection, store.id, &settings, most)?;
-            targets::save_secrets(connection, target.id, &seal(&sealer, target.id, &secrets)?)?;
+            let values = secrets::values_of(&secrets);
+            let new = NewSecrets { sealer: &sealer, values: &values };
+            targets::save_secrets(connection, target.id, &new)?;
             secrets::judge(connection, target.id, &settings.secret_hosts)?;
             view(connection, &target).map(|view| (target, view.with(warnings)))
         })
@@ -131,21 +141,27 @@ async fn change(
     if_match: IfMatch,
     JsonBody(patch): JsonBody<Value>,
 ) -> Result<HttpResponse, Problem> {
-    let sealer = engine.sealer.clone();
+    let (sealer, ceiling) = (engine.sealer.clone(), engine.ceiling.clone());
     let changed = state
         .change(move |connection| {
             let before = targets::find(connection, id)?;
             let (settings, plain) = patched(&before.settings, &patch)?;
-            may_set(&editor, !plain.is_empty())?;
             let warnings = preview::warnings(connection, before.store, &settings.filter)?;
-            let sealed = seal(&sealer, id, &plain)?;
+            let values = secrets::values_of(&plain);
+            let new = NewSecrets { sealer: &sealer, values: &values };
             let mut judged = !plain.is_empty();
             let target =
-                targets::update::<Problem>(connection, id, if_match.versions(), &sealed, |settings| {
-                    let after = patched(settings, &patch)?.0;
-                    let moved = after.secret_hosts != settings.secret_hosts;
-                    may_set(&editor, moved)?;
-                    judged |= moved;
+                targets::update::<Problem>(connection, id, if_match.versions(), Some(&new), |settings| {
+                    let change = walls::Change {
+                        role: editor.caller.role,
+                        ceiling: &ceiling,
+                        before: Some(settings),
+                        secrets: &plain,
+                        properties: patch.pointer("/connection/properties").and_then(Value::as_object),
+                        says_egress: patch.get("egressAllow").is_some(),
+                    };
+                    let after = change.settings(patched(settings, &patch)?.0)?;
+                    judged |= after.secret_hosts != settings.secret_hosts;
                     *settings = after;
                     Ok(())
                 })?;

@@ -1,49 +1,24 @@
-//! The secrets of a target on their way in: sealed, by who may, and judged
-//! together with where they may go.
+//! The secrets of a target on their way in, judged together with where they may
+//! go.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::body::{MAX_SECRETS, PlainSecrets};
 use crate::domain::ids::TargetId;
 use crate::domain::subject::FieldError;
-use crate::http::auth::Editor;
-use crate::http::{Authorized, Kind, Problem};
-use crate::security::{Role, Sealer, Secret};
+use crate::http::Problem;
+use crate::security::Secret;
 use crate::storage::Connection;
-use crate::storage::targets::{self, SealedSecrets};
+use crate::storage::targets;
 
-pub(super) fn seal(
-    sealer: &Sealer,
-    target: TargetId,
-    secrets: &PlainSecrets,
-) -> Result<SealedSecrets, Problem> {
-    let owner = format!("target:{target}");
-    let seal_one = |(name, value): (&String, &Option<String>)| {
-        let sealed = match value {
-            Some(value) => {
-                Some(sealer.seal(&owner, name, &Secret::new(value.clone())).map_err(Problem::internal)?)
-            }
-            None => None,
-        };
-        Ok((name.clone(), sealed))
-    };
-    secrets.iter().map(seal_one).collect()
-}
-
-/// Setting secrets, and where they may go, needs a role of its own.
-pub(super) fn may_set(editor: &Authorized<Editor>, touches_secrets: bool) -> Result<(), Problem> {
-    let (needed, role) = (Role::SecretsAdmin, editor.caller.role);
-    if !touches_secrets || role.allows(needed) {
-        return Ok(());
-    }
-    let detail =
-        format!("the role `{needed}` is needed to set secrets and where they may go, the token has `{role}`");
-    Err(Problem::new(Kind::Forbidden, detail))
+/// What is to be stored of them; `None` removes one.
+pub(super) fn values_of(secrets: &PlainSecrets) -> BTreeMap<String, Option<Secret>> {
+    secrets.iter().map(|(name, value)| (name.clone(), value.clone().map(Secret::new))).collect()
 }
 
 /// Judges what a request leaves behind, secrets and their hosts together: hosts
-/// of a name that no secret has protect nothing, and the secret that was meant
-/// goes wherever the target may go.
+/// of a name that no secret has are a slip, and the secret that was meant goes
+/// nowhere.
 pub(super) fn judge(
     connection: &mut Connection,
     target: TargetId,

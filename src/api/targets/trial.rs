@@ -10,7 +10,7 @@ use super::{ApiState, Endpoint, EngineState};
 use crate::api::turns::Making;
 use crate::domain::ids::TargetId;
 use crate::domain::subject::FieldError;
-use crate::engine::trial::{CohortRun, Logic, Origin, PlanId, Size, TrialError, Wish};
+use crate::engine::trial::{Asker, CohortRun, Logic, Origin, PlanId, Size, TrialError, Trials, Wish};
 use crate::http::auth::{Editor, Viewer};
 use crate::http::path::{Id, Path};
 use crate::http::{Authorized, JsonBody, Kind, Problem, slow};
@@ -27,7 +27,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 async fn test(
-    _: Authorized<Editor>,
+    editor: Authorized<Editor>,
     state: web::Data<ApiState>,
     engine: web::Data<EngineState>,
     making: Making,
@@ -36,15 +36,16 @@ async fn test(
 ) -> Result<HttpResponse, Problem> {
     let Trial { asked, choice, wish } = body.read(None).map_err(Problem::validation)?;
     let (logic, published) = logics(&state, &engine, &making, id, choice).await?;
+    let trials = engine.trials.asked_by(asker(&editor));
     match asked {
         Asked::One(who) => {
             let origin = logic.origin;
-            let ready = engine.trials.dry_run(id, logic, who, wish).await;
+            let ready = trials.dry_run(id, logic, who, wish).await;
             let ready = ready.map_err(|error| problem(error, Some(origin)))?;
             Ok(slow::json(ready.run()))
         }
         Asked::Many(size) => {
-            let cohort = cohort(&engine, id, logic, published, size, wish).await?;
+            let cohort = cohort(&trials, id, (logic, published), size, wish).await?;
             match size {
                 Size::Sample(_) => Ok(slow::json(cohort.run())),
                 Size::All => begin(&engine, id, cohort),
@@ -55,7 +56,7 @@ async fn test(
 
 /// Lets a plan go on in the background: for all, unless a sample is wanted.
 async fn begin_plan(
-    _: Authorized<Editor>,
+    editor: Authorized<Editor>,
     state: web::Data<ApiState>,
     engine: web::Data<EngineState>,
     making: Making,
@@ -68,7 +69,8 @@ async fn begin_plan(
         return Err(Problem::validation(vec![FieldError::new("accountId", rule)]));
     };
     let (logic, published) = logics(&state, &engine, &making, id, choice).await?;
-    let cohort = cohort(&engine, id, logic, published, size, wish).await?;
+    let trials = engine.trials.asked_by(asker(&editor));
+    let cohort = cohort(&trials, id, (logic, published), size, wish).await?;
     begin(&engine, id, cohort)
 }
 
@@ -122,16 +124,20 @@ async fn logics(
     Ok((logic, published))
 }
 
+/// Whose doings are written down.
+pub(in crate::api) fn asker(editor: &Authorized<Editor>) -> Asker {
+    Asker { token: editor.caller.token, name: editor.caller.name.clone() }
+}
+
 async fn cohort(
-    engine: &EngineState,
+    trials: &Trials,
     id: TargetId,
-    logic: Logic,
-    published: Option<Logic>,
+    (logic, published): (Logic, Option<Logic>),
     size: Size,
     wish: Wish,
 ) -> Result<CohortRun, Problem> {
     let origin = logic.origin;
-    let cohort = engine.trials.cohort(id, logic, published, size, wish).await;
+    let cohort = trials.cohort(id, logic, published, size, wish).await;
     cohort.map_err(|error| problem(error, Some(origin)))
 }
 

@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::hide::{Hider, Seen};
 use super::session::Session;
 use super::{Rest, failures::Failure};
 use crate::domain::host_call::{
@@ -77,6 +78,11 @@ impl DryRun {
             exchange.effect.get_or_insert(Handling::Sent);
         }
         (exchanges, rest)
+    }
+
+    /// As [`Session::hider`].
+    pub fn hider(&self, more: Seen, names: &[&str]) -> Option<Arc<Hider>> {
+        self.inner.session.hider(more, names)
     }
 
     /// As [`Session::failure`]; an answer that was made up fails as well.

@@ -2,20 +2,20 @@
 
 use url::form_urlencoded;
 
-use super::{hidden, is_credential_key};
+use super::{Seen, hidden, is_credential_key};
 
 /// A form without credentials.
-pub(super) fn fields(text: &str) -> String {
-    without(text, is_credential_key)
+pub(super) fn fields(text: &str, seen: &mut Seen) -> String {
+    without(text, is_credential_key, seen)
 }
 
 /// A URL without credentials in its query and its fragment, where some services
 /// hand tokens over.
-pub(in crate::egress) fn url(text: &str) -> String {
+pub(in crate::egress) fn url(text: &str, seen: &mut Seen) -> String {
     let (start, fragment) = text.split_once('#').map_or((text, None), |(a, b)| (a, Some(b)));
     let (path, query) = start.split_once('?').map_or((start, None), |(a, b)| (a, Some(b)));
-    let shown = |mark, part: Option<&str>| {
-        part.map(|part| format!("{mark}{}", without(part, is_credential_parameter))).unwrap_or_default()
+    let mut shown = |mark, part: Option<&str>| {
+        part.map(|part| format!("{mark}{}", without(part, is_credential_parameter, seen))).unwrap_or_default()
     };
     format!("{path}{}{}", shown('?', query), shown('#', fragment))
 }
@@ -25,9 +25,15 @@ fn is_credential_parameter(key: &str) -> bool {
     is_credential_key(key) || key == "sig" || key.to_ascii_lowercase().ends_with("signature")
 }
 
-fn without(text: &str, is_credential: fn(&str) -> bool) -> String {
+fn without(text: &str, is_credential: fn(&str) -> bool, seen: &mut Seen) -> String {
     let field = |field: &str| match field.split_once('=') {
-        Some((key, value)) if is_credential(&decoded(key)) => format!("{key}={}", hidden(value)),
+        Some((key, value)) if is_credential(&decoded(key)) => {
+            let shown = hidden(&decoded(key), value, seen);
+            if shown != value {
+                seen.note(&decoded(key), &decoded(value));
+            }
+            format!("{key}={shown}")
+        }
         _ => field.to_owned(),
     };
     text.split('&').map(field).collect::<Vec<_>>().join("&")
@@ -40,6 +46,24 @@ fn decoded(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn fields(text: &str) -> String {
+        super::fields(text, &mut Seen::default())
+    }
+
+    fn url(text: &str) -> String {
+        super::url(text, &mut Seen::default())
+    }
+
+    #[test]
+    fn what_is_hidden_is_kept_in_mind() {
+        let mut seen = Seen::default();
+        super::fields("password=Tr0ub4%26dor&user=somebody-else", &mut seen);
+        super::url("/a?access_token=token-0001#id_token=token-0002", &mut seen);
+        let hider = seen.hider(&[]).unwrap();
+        let text = "Tr0ub4&dor token-0001 token-0002 somebody-else";
+        assert_eq!(hider.text(text), "[hidden] [hidden] [hidden] somebody-else");
+    }
 
     #[test]
     fn credentials_in_forms_are_hidden() {

@@ -2,12 +2,13 @@
 
 use apollo_parser::{Lexer, TokenKind};
 
+use super::Seen;
 use super::tokens::{Kind, Token, without};
 
 /// The document without credentials: the values of such arguments and input
 /// fields, and such variables' defaults.
-pub(super) fn arguments(text: &str) -> String {
-    without(text, &tokens(text), |_, _| None)
+pub(super) fn arguments(text: &str, seen: &mut Seen) -> String {
+    without(text, &tokens(text), seen, |_, _, _| None)
 }
 
 /// What the lexer does not understand is a string: it may be one that was cut
@@ -49,6 +50,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn arguments(text: &str) -> String {
+        super::arguments(text, &mut Seen::default())
+    }
 
     #[test]
     fn credentials_in_arguments_are_hidden() {

@@ -1,24 +1,24 @@
 //! JSON, and texts that look like it.
 
-use super::graphql;
 use super::tokens::{Kind, Token, inner, unescaped, without};
+use super::{Seen, graphql};
 
 /// The text without credentials: each string and number that is the value of
 /// such a member, or lies in it. It keeps its structure.
-pub(super) fn members(text: &str) -> String {
-    without(text, &tokens(text), in_string)
+pub(super) fn members(text: &str, seen: &mut Seen) -> String {
+    without(text, &tokens(text), seen, in_string)
 }
 
 /// A string that is JSON or a GraphQL document (the member that GraphQL over
 /// HTTP puts one in), without the credentials in it; `None` when it has none.
-fn in_string(value: &Token, key: Option<&Token>) -> Option<String> {
+fn in_string(value: &Token, key: Option<&Token>, seen: &mut Seen) -> Option<String> {
     let is_query = key.is_some_and(|key| key.text == "\"query\"");
     // Most strings are neither, and need not be read for it.
     if !is_query && !inner(value).trim_start().starts_with(['{', '[', '\\']) {
         return None;
     }
     let text = unescaped(value);
-    let shown = if is_query { graphql::arguments(&text) } else { members(&text) };
+    let shown = if is_query { graphql::arguments(&text, seen) } else { members(&text, seen) };
     (shown != text).then(|| serde_json::Value::from(shown).to_string())
 }
 
@@ -64,6 +64,21 @@ mod tests {
 
     use super::super::HIDDEN;
     use super::*;
+
+    fn members(text: &str) -> String {
+        super::members(text, &mut Seen::default())
+    }
+
+    #[test]
+    fn what_is_hidden_is_kept_in_mind() {
+        let mut seen = Seen::default();
+        let text = r#"{"password":"Tr0ub\"4dor","n":{"tokens":["token-0001",12345678]},"b":"other-0002",
+            "body":"{\"path\":\"password\",\"value\":\"inner-0003\"}","query":"{ a(pin: \"47110815\") }"}"#;
+        super::members(text, &mut seen);
+        let hider = seen.hider(&[]).unwrap();
+        let text = "Tr0ub\"4dor token-0001 12345678 inner-0003 47110815 other-0002";
+        assert_eq!(hider.text(text), "[hidden] [hidden] [hidden] [hidden] [hidden] other-0002");
+    }
 
     #[test]
     fn whatever_a_credential_is_it_is_hidden() {

@@ -4,18 +4,27 @@
 //! field, of an element.
 //!
 //! What is looked at may be cut anywhere. A labelled secret says enough and stays.
+//! What was hidden is kept in mind ([`Seen`]), to be hidden wherever else it is.
 
 mod form;
 mod graphql;
 mod json;
 mod multipart;
+mod names;
+mod seen;
 mod tokens;
 mod xml;
 
 use std::borrow::Cow;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::handles::Landing;
 pub(super) use form::url;
+pub(super) use names::is_credential_header;
+use names::is_credential_key;
+pub use seen::{Hider, Seen};
 
 const HIDDEN: &str = "[hidden]";
 const LABEL: &str = "[secret:";
@@ -59,73 +68,76 @@ impl Format {
     }
 }
 
-/// Header fields whose value is a credential.
-pub(super) fn is_credential_header(name: &str) -> bool {
-    matches!(name, "authorization" | "proxy-authorization" | "cookie" | "set-cookie")
-        || ["token", "secret", "api-key", "apikey"].iter().any(|word| name.contains(word))
-}
-
-/// Members, fields and elements whose value is a credential. Tokens that say
-/// where a list goes on are none.
-fn is_credential_key(key: &str) -> bool {
-    const ENDS: [&str; 14] = [
-        "password",
-        "passwordconfirmation",
-        "passwd",
-        "pwd",
-        "passphrase",
-        "secret",
-        "secrettext",
-        "token",
-        "assertion",
-        "apikey",
-        "accesskey",
-        "secretkey",
-        "privatekey",
-        "credential",
-    ];
-    const OF_LISTS: [&str; 5] = ["pagetoken", "nexttoken", "skiptoken", "synctoken", "continuationtoken"];
-    let letters = key.chars().filter(|c| c.is_alphanumeric()).map(|c| c.to_ascii_lowercase());
-    let word: String = letters.collect();
-    let ends = |ends: &[&str]| ends.iter().any(|end| word.ends_with(end));
-    ends(&ENDS) && !ends(&OF_LISTS)
-}
-
 /// The value of a header field as the log shows it. The scheme of
 /// `Authorization` stays, and so does an address, but for its credentials.
-pub(super) fn header<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
+pub(super) fn header<'a>(name: &str, value: &'a str, seen: &mut Seen) -> Cow<'a, str> {
     if matches!(name, "location" | "content-location" | "referer") {
-        return url(value).into();
+        return url(value, seen).into();
     }
     if !is_credential_header(name) || value.contains(LABEL) {
         return value.into();
     }
+    note_header(name, value, seen);
     match value.split_once(' ') {
         Some((scheme, _)) if name.ends_with("authorization") => format!("{scheme} {HIDDEN}").into(),
         _ => HIDDEN.into(),
     }
 }
 
+/// Keeps in mind what is a credential in such a header field.
+fn note_header(name: &str, value: &str, seen: &mut Seen) {
+    match (name, value.split_once(' ')) {
+        // The first pair is the cookie, the others are about it.
+        ("set-cookie", _) => note_pairs(value.split(';').take(1), seen),
+        ("cookie", _) => note_pairs(value.split(';'), seen),
+        (_, Some((scheme, credentials))) if name.ends_with("authorization") => {
+            seen.note("token", credentials);
+            let decoded =
+                STANDARD.decode(credentials.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            if let Some((_, password)) = decoded.as_deref().and_then(|text| text.split_once(':')) {
+                if scheme.eq_ignore_ascii_case("basic") {
+                    seen.note("password", password);
+                }
+            }
+        }
+        _ => seen.note(name, value),
+    }
+}
+
+fn note_pairs<'a>(pairs: impl Iterator<Item = &'a str>, seen: &mut Seen) {
+    for (_, value) in pairs.filter_map(|pair| pair.split_once('=')) {
+        seen.note("cookie", value);
+    }
+}
+
 /// A body as the log shows it.
-pub(super) fn body(text: &str, format: Format) -> String {
+pub(super) fn body(text: &str, format: Format, seen: &mut Seen) -> String {
     match format {
-        Format::Form => form::fields(text),
-        Format::Multipart => multipart::parts(text),
-        Format::Xml => xml::elements(text),
-        Format::GraphQl => graphql::arguments(text),
-        Format::Other if text.trim_start().starts_with("<?xml") => xml::elements(text),
-        Format::Other => json::members(text),
+        Format::Form => form::fields(text, seen),
+        Format::Multipart => multipart::parts(text, seen),
+        Format::Xml => xml::elements(text, seen),
+        Format::GraphQl => graphql::arguments(text, seen),
+        Format::Other if text.trim_start().starts_with("<?xml") => xml::elements(text, seen),
+        Format::Other => json::members(text, seen),
     }
 }
 
 /// What the log shows of a credential.
-fn hidden(value: &str) -> &str {
-    if value.trim_start().starts_with(LABEL) { value } else { HIDDEN }
+fn hidden<'a>(key: &str, value: &'a str, seen: &mut Seen) -> &'a str {
+    if value.trim_start().starts_with(LABEL) {
+        return value;
+    }
+    seen.note(key, value);
+    HIDDEN
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn header<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
+        super::header(name, value, &mut Seen::default())
+    }
 
     #[test]
     fn headers_show_their_scheme_only() {
@@ -138,23 +150,23 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_known_by_their_names() {
-        for key in [
-            "password",
-            "newPassword",
-            "user[password]",
-            "password_confirmation",
-            "urn:ietf:params:scim:schemas:core:2.0:User:password",
-            "access_token",
-            "clientSecret",
-            "X-Api-Key",
-            "SecretAccessKey",
+    fn what_headers_hide_is_kept_in_mind() {
+        let mut seen = Seen::default();
+        for (name, value) in [
+            ("authorization", "Basic YWRhOmh1bnRlcjIyMg=="),
+            ("set-cookie", "sid=cookie-0001; path=/long-enough-1"),
+            ("cookie", "a=cookie-0002; b=cookie-0003"),
+            ("x-session", "session-0004"),
+            ("x-api-key", "[secret:token]"),
+            ("content-type", "text/long-enough-2"),
         ] {
-            assert!(is_credential_key(key), "{key}");
+            super::header(name, value, &mut seen);
         }
-        for key in ["passwordPolicies", "tokenType", "expires", "nextPageToken", "$skiptoken", ""] {
-            assert!(!is_credential_key(key), "{key}");
-        }
+        let hider = seen.hider(&[]).unwrap();
+        let text = "hunter222 YWRhOmh1bnRlcjIyMg== cookie-0001 cookie-0002 cookie-0003 session-0004";
+        assert_eq!(hider.text(text), ["[hidden]"; 6].join(" "));
+        let other = "/long-enough-1 text/long-enough-2 [secret:token]";
+        assert_eq!(hider.text(other), other);
     }
 
     #[test]
@@ -167,7 +179,7 @@ mod tests {
         assert_eq!(of("application/graphql-response+json"), Format::Other);
         assert_eq!((of("application/scim+json"), Format::of(&[])), (Format::Other, Format::Other));
         assert_eq!(
-            body("<?xml version='1.0'?><pwd>x</pwd>", Format::Other),
+            body("<?xml version='1.0'?><pwd>x</pwd>", Format::Other, &mut Seen::default()),
             "<?xml version='1.0'?><pwd>[hidden]</pwd>"
         );
     }

@@ -1,26 +1,24 @@
 //! Forms in parts (RFC 7578).
 
-use super::{hidden, is_credential_key};
+use super::{Seen, hidden, is_credential_key};
 
 /// A body without what stands in parts that are credentials.
-pub(super) fn parts(text: &str) -> String {
+pub(super) fn parts(text: &str, seen: &mut Seen) -> String {
     // The first line is the delimiter of all parts (RFC 2046 §5.1.1).
     let delimiter = text.lines().next().unwrap_or_default();
     if !delimiter.starts_with("--") || delimiter.len() < 3 {
         return text.to_owned();
     }
-    text.split(delimiter).map(part).collect::<Vec<_>>().join(delimiter)
+    text.split(delimiter).map(|text| part(text, seen)).collect::<Vec<_>>().join(delimiter)
 }
 
-fn part(text: &str) -> String {
+fn part(text: &str, seen: &mut Seen) -> String {
     let ends = ["\r\n\r\n", "\n\n"].into_iter().filter_map(|end| text.find(end).map(|at| at + end.len()));
     let Some(start) = ends.min() else { return text.to_owned() };
     let (head, content) = text.split_at(start);
-    if !name(head).is_some_and(is_credential_key) {
-        return text.to_owned();
-    }
+    let Some(name) = name(head).filter(|name| is_credential_key(name)) else { return text.to_owned() };
     let value = content.trim_end_matches(['\r', '\n']);
-    format!("{head}{}{}", hidden(value), &content[value.len()..])
+    format!("{head}{}{}", hidden(name, value, seen), &content[value.len()..])
 }
 
 fn name(head: &str) -> Option<&str> {
@@ -34,6 +32,10 @@ fn name(head: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parts(text: &str) -> String {
+        super::parts(text, &mut Seen::default())
+    }
 
     #[test]
     fn credentials_in_parts_are_hidden() {

@@ -1,6 +1,6 @@
 //! Texts of names and values, in objects that may lie in each other.
 
-use super::{HIDDEN, LABEL, NAMING, VALUES, is_credential_key};
+use super::{HIDDEN, LABEL, NAMING, Seen, VALUES, is_credential_key};
 
 /// What a part of the text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,16 +28,21 @@ pub(super) struct Token<'a> {
 pub(super) fn without(
     text: &str,
     tokens: &[Token],
-    inside: impl Fn(&Token, Option<&Token>) -> Option<String>,
+    seen: &mut Seen,
+    inside: impl Fn(&Token, Option<&Token>, &mut Seen) -> Option<String>,
 ) -> String {
     let keys = credential_keys(tokens);
     let (mut out, mut copied) = (String::with_capacity(text.len()), 0);
     let (mut place, mut name) = (Place::default(), None);
     for (token, is_key) in tokens.iter().zip(keys) {
         name = is_key.map(|_| token).or(name);
+        place.name(token, is_key);
         let shown = match place.hides(token, is_key) {
-            true => Some(format!("\"{HIDDEN}\"")),
-            false if token.kind == Kind::String && is_key.is_none() => inside(token, name),
+            true => {
+                seen.note(&place.key(name), &unescaped(token));
+                Some(format!("\"{HIDDEN}\""))
+            }
+            false if token.kind == Kind::String && is_key.is_none() => inside(token, name, seen),
             false => None,
         };
         if let Some(shown) = shown {
@@ -58,9 +63,29 @@ struct Place {
     hides_from: Option<usize>,
     /// The name before was that of a credential.
     is_next: bool,
+    /// The latest name of a credential.
+    credential: String,
 }
 
 impl Place {
+    /// Notes the name of a credential.
+    fn name(&mut self, token: &Token, is_key: Option<bool>) {
+        if is_key == Some(true) && self.hides_from.is_none() {
+            self.credential = unescaped(token);
+        }
+    }
+
+    /// By which name a value is a credential. `value` says nothing of itself: what
+    /// its neighbour says it is may be a password.
+    fn key(&self, name: Option<&Token>) -> String {
+        let is_value = name.is_some_and(|name| VALUES.contains(&unescaped(name).as_str()));
+        if is_value && VALUES.contains(&self.credential.as_str()) {
+            "password".into()
+        } else {
+            self.credential.clone()
+        }
+    }
+
     /// Goes on to the next token; whether it is to be hidden.
     fn hides(&mut self, token: &Token, is_key: Option<bool>) -> bool {
         match (token.kind, is_key) {

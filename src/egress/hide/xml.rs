@@ -1,11 +1,12 @@
 //! XML.
 
-use super::{NAMING, VALUES, hidden, is_credential_key};
+use super::{NAMING, Seen, VALUES, hidden, is_credential_key};
 
 /// The text without credentials: what stands in elements and attributes of such
 /// a name. It keeps its structure.
-pub(super) fn elements(text: &str) -> String {
-    let mut reader = Reader { out: String::with_capacity(text.len()), ..Reader::default() };
+pub(super) fn elements(text: &str, seen: &mut Seen) -> String {
+    let out = String::with_capacity(text.len());
+    let mut reader = Reader { out, open: Vec::new(), hides_from: None, names_in: None, seen };
     let mut rest = text;
     while let Some(at) = rest.find('<') {
         reader.text(&rest[..at]);
@@ -17,7 +18,6 @@ pub(super) fn elements(text: &str) -> String {
     reader.out
 }
 
-#[derive(Default)]
 struct Reader<'a> {
     out: String,
     /// The elements that are open.
@@ -27,6 +27,7 @@ struct Reader<'a> {
     /// How many were around an element that says what its neighbour is, as in
     /// `<name>password</name><value>…</value>`.
     names_in: Option<usize>,
+    seen: &'a mut Seen,
 }
 
 impl<'a> Reader<'a> {
@@ -35,8 +36,12 @@ impl<'a> Reader<'a> {
         if names && is_credential_key(text) {
             self.names_in = Some(self.open.len() - 1);
         }
-        let is_shown = self.hides_from.is_none() || text.trim().is_empty();
-        self.out.push_str(if is_shown { text } else { hidden(text) });
+        let hides_from = self.hides_from.filter(|_| !text.trim().is_empty());
+        let shown = match hides_from {
+            Some(from) => hidden(self.open.get(from - 1).copied().unwrap_or_default(), text, self.seen),
+            None => text,
+        };
+        self.out.push_str(shown);
     }
 
     fn markup(&mut self, markup: &'a str) {
@@ -63,7 +68,7 @@ impl<'a> Reader<'a> {
         let mut copied = 0;
         for attribute in attributes.iter().filter(|attribute| attribute.is_credential(is_named)) {
             self.out.push_str(&tag[copied..attribute.start]);
-            self.out.push_str(hidden(attribute.value));
+            self.out.push_str(hidden(attribute.name, attribute.value, self.seen));
             copied = attribute.start + attribute.value.len();
         }
         self.out.push_str(&tag[copied..]);
@@ -144,6 +149,10 @@ fn length_of_markup(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn elements(text: &str) -> String {
+        super::elements(text, &mut Seen::default())
+    }
 
     #[test]
     fn credentials_in_elements_and_attributes_are_hidden() {

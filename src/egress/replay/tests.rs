@@ -1,12 +1,13 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::egress::{AllowList, Egress, ScriptedAnswer, TargetPolicy};
+use crate::egress::{AllowList, Egress, ScriptedAnswer, SecretHosts, TargetPolicy};
 use crate::security::NamedSecret;
 
 fn replay(exchanges: Value, rest: Value) -> (Replay, Arc<TargetPolicy>) {
     let secrets = vec![NamedSecret::new("token", "hunter22")];
-    let policy = Arc::new(TargetPolicy::new(AllowList::default(), secrets));
+    let policy = TargetPolicy::new(AllowList::default(), secrets);
+    let policy = Arc::new(policy.with_secret_hosts(SecretHosts::of("token", &["a.example"])));
     let exchanges = serde_json::from_value(exchanges).unwrap();
     let rest = serde_json::from_value(rest).unwrap();
     let session = Egress::new().session(policy.clone());

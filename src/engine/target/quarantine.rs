@@ -64,7 +64,7 @@ impl TargetSupervisor {
         }
         let Some(saved) = self.health.unsaved(&self.runtime) else { return };
         let (id, name) = (self.runtime.around.target.id, &self.runtime.around.target.settings.name);
-        match self.health.view().reason {
+        match self.health.log_line() {
             Some(reason) => log::warn!("target {id} `{name}`: {reason}"),
             None => log::info!("target {id} `{name}` is well again"),
         }

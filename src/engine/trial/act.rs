@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 
 use super::case::Case;
+use super::record::Record;
 use super::stage::Stage;
 use crate::domain::host_call::{ConsoleLine, Exchange, HostCalls};
-use crate::egress::{DryRun, Failure, Replay, Rest};
+use crate::egress::{DryRun, Failure, Hider, Replay, Rest, Seen};
 use crate::engine::job::{concluded, ending, start_failed};
-use crate::engine::redacted::redacted;
+use crate::engine::redacted::{credentials, names, redacted};
 use crate::engine::surroundings::Surroundings;
 use crate::js::{RunEnd, RunOutcome, RunRequest, StartError};
 use crate::plan::Conclusion;
@@ -22,6 +23,7 @@ const JITTER: f64 = 0.5;
 pub(super) trait Tape: HostCalls {
     fn take(&self) -> (Vec<Exchange>, Rest);
     fn failure(&self) -> Option<Failure>;
+    fn hider(&self, more: Seen, names: &[&str]) -> Option<Arc<Hider>>;
 }
 
 impl Tape for DryRun {
@@ -32,6 +34,10 @@ impl Tape for DryRun {
     fn failure(&self) -> Option<Failure> {
         self.failure()
     }
+
+    fn hider(&self, more: Seen, names: &[&str]) -> Option<Arc<Hider>> {
+        self.hider(more, names)
+    }
 }
 
 impl Tape for Replay {
@@ -41,6 +47,10 @@ impl Tape for Replay {
 
     fn failure(&self) -> Option<Failure> {
         self.failure()
+    }
+
+    fn hider(&self, more: Seen, names: &[&str]) -> Option<Arc<Hider>> {
+        self.hider(more, names)
     }
 }
 
@@ -63,16 +73,22 @@ pub(super) async fn act<T: Tape + 'static>(
     case: &Case,
     context: String,
     around: &Surroundings,
-    tape: Arc<T>,
+    (tape, record): (Arc<T>, &Record),
 ) -> Act {
     let began = Instant::now();
+    record.watch(tape.clone());
+    let claimed = &case.job.claimed;
+    // At once, for a replay to compare what it hides with what was hidden.
+    tape.hider(credentials(claimed, None), &names(claimed));
     let (end, cpu) = perform(stage, context, tape.clone()).await;
     let wall = began.elapsed();
+    let hider = tape.hider(credentials(claimed, end.as_ref().ok()), &names(claimed));
     let (exchanges, rest) = tape.take();
+    record.note(&exchanges, rest.left_out());
     let reason = case.job.reason;
     let (outcome, console, ending) = match end {
         Ok(end) => {
-            let RunEnd { outcome, console } = redacted(end, &around.egress);
+            let RunEnd { outcome, console } = redacted(end, &around.egress, hider.as_deref());
             let ending = ending(outcome.clone(), reason, tape.failure());
             (Some(outcome), console, ending)
         }

@@ -12,10 +12,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::case::{Case, Wish};
 use super::dry_run::rehearse;
 use super::progress::{Progress, State, Tried};
+use super::record::{Record, Trial};
 use super::stage::Stage;
 use super::{Logic, TrialError, Trials};
 use crate::domain::ids::{SubjectId, TargetId};
 use crate::engine::surroundings::Surroundings;
+use crate::storage::dry_runs::Kind;
 use crate::storage::trial::{self, Situation};
 use crate::storage::{DbError, Pool, breakers};
 
@@ -53,6 +55,7 @@ pub struct CohortRun {
     lanes: Mutex<Vec<Lane>>,
     parallel: usize,
     pub(super) progress: Arc<Progress>,
+    record: Record,
     _turns: Vec<OwnedSemaphorePermit>,
 }
 
@@ -85,6 +88,9 @@ impl Trials {
             Ok::<_, DbError>((among, ids))
         });
         let (among, ids) = found.await?;
+        let kind = if size == Size::All { Kind::Plan } else { Kind::Sample };
+        let trial = Trial { target, kind, logic: &draft, account: None, run: None };
+        let record = self.record(trial).await?;
         let (logic, against) = (draft.origin, published.as_ref().map(|logic| logic.origin));
         let progress = Progress::new(logic, against, among.staying + among.leaving);
         let stage = |logic| Stage::new(&self.deps.program, around.target.settings.limits, logic);
@@ -99,6 +105,7 @@ impl Trials {
             parallel: lanes.len(),
             lanes: Mutex::new(lanes),
             progress: Arc::new(progress),
+            record,
             _turns: turns,
         })
     }
@@ -131,6 +138,7 @@ impl CohortRun {
         if tokio::time::timeout(PATIENCE, self.go()).await.is_err() {
             let reason = format!("it took longer than {} s; begin a plan for more", PATIENCE.as_secs());
             self.progress.end(State::Stopped, Some(reason));
+            self.record.finish().await;
         }
         self.progress.json()
     }
@@ -153,6 +161,7 @@ impl CohortRun {
             Ok(()) => self.progress.end(State::Finished, None),
             Err(reason) => self.progress.end(State::Stopped, Some(reason)),
         }
+        self.record.finish().await;
     }
 
     /// The next subjects, and `after` which ones.
@@ -192,7 +201,7 @@ impl CohortRun {
         }
         // There are as many lanes as subjects that are tried at a time.
         let mut lane = self.lanes().pop().ok_or("there is no host left to try accounts in")?;
-        let egress = &self.trials.deps.egress;
+        let egress = (&*self.trials.deps.egress, &self.record);
         let draft = rehearse(&self.around, egress, &mut lane.draft, &case, &self.wish).await;
         let published = match &mut lane.published {
             Some(stage) => Some(rehearse(&self.around, egress, stage, &case, &self.wish).await),

@@ -7,6 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::act::{Act, act};
 use super::case::{Case, Who, Wish};
+use super::record::{Record, Trial};
 use super::report::Report;
 use super::stage::Stage;
 use super::{Logic, TrialError, Trials};
@@ -14,6 +15,7 @@ use crate::domain::ids::TargetId;
 use crate::egress::{DryRun, Egress};
 use crate::engine::context::context;
 use crate::engine::surroundings::Surroundings;
+use crate::storage::dry_runs::Kind;
 use crate::storage::{DbError, Pool, trial};
 
 /// A dry run whose logic is loaded. Dropping it, or its future, ends everything.
@@ -23,6 +25,7 @@ pub struct DryRunReady {
     stage: Stage,
     case: Case,
     wish: Wish,
+    record: Record,
     _turn: OwnedSemaphorePermit,
 }
 
@@ -41,14 +44,21 @@ impl Trials {
         let turn = self.turn()?;
         let around = self.surroundings(target).await?;
         let of = around.target.clone();
+        let account = match who {
+            Who::Account(id) => Some(id),
+            Who::MadeUp(_) => None,
+        };
         let found = self.deps.db.read(Pool::Api, move |connection| match who {
             Who::Account(id) => Ok::<_, DbError>(trial::situations(connection, &of, &[id])?.pop()),
             Who::MadeUp(draft) => trial::made_up(connection, &of, *draft).map(Some),
         });
         let case = Case::of(&around, found.await?.ok_or(TrialError::NoAccount)?, &wish);
+        let trial = Trial { target, kind: Kind::DryRun, logic: &logic, account, run: None };
+        let record = self.record(trial).await?;
         let mut stage = Stage::new(&self.deps.program, around.target.settings.limits, logic);
         stage.open().await?;
-        Ok(DryRunReady { around, egress: self.deps.egress.clone(), stage, case, wish, _turn: turn })
+        let egress = self.deps.egress.clone();
+        Ok(DryRunReady { around, egress, stage, case, wish, record, _turn: turn })
     }
 }
 
@@ -56,19 +66,22 @@ impl DryRunReady {
     /// Runs logic and reports, as JSON.
     pub async fn run(mut self) -> Value {
         let origin = self.stage.logic.origin;
-        if self.case.idle {
+        let report = if self.case.idle {
             Report::not_run(&self.case, origin).json()
         } else {
-            let act = rehearse(&self.around, &self.egress, &mut self.stage, &self.case, &self.wish).await;
+            let way_out = (&*self.egress, &self.record);
+            let act = rehearse(&self.around, way_out, &mut self.stage, &self.case, &self.wish).await;
             Report::of(&self.case, origin, act).json()
-        }
+        };
+        self.record.finish().await;
+        report
     }
 }
 
 /// One run in which reads are sent and writes are not.
 pub(super) async fn rehearse(
     around: &Surroundings,
-    egress: &Egress,
+    (egress, record): (&Egress, &Record),
     stage: &mut Stage,
     case: &Case,
     wish: &Wish,
@@ -79,5 +92,5 @@ pub(super) async fn rehearse(
         log::error!("the context of a dry run cannot be written: {error}");
         "{}".to_owned()
     });
-    act(stage, case, context, around, tape).await
+    act(stage, case, context, around, (tape, record)).await
 }

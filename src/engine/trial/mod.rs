@@ -3,7 +3,8 @@
 //!
 //! Everything goes the way of a real run (the same context, the same rules for
 //! what goes out, the same conclusion), except that nothing is claimed and
-//! nothing is written: the database is read in transactions that cannot. Logic
+//! nothing is written but a record of it: the rest of the database is read in
+//! transactions that cannot write. Logic
 //! runs in hosts of its own, with the limits of its target and behind everything
 //! else that wants CPU, a few at a time for the whole instance.
 //!
@@ -18,6 +19,7 @@
 //! | `judge.rs`, `summary.rs` | what is found of them, and draft beside published |
 //! | `plans.rs` | plans that go on in the background |
 //! | `replay.rs` | a failed run again, offline |
+//! | `record.rs` | what remains of all of it |
 
 mod act;
 mod case;
@@ -27,6 +29,7 @@ mod dry_run;
 mod judge;
 mod plans;
 mod progress;
+mod record;
 mod replay;
 mod report;
 mod stage;
@@ -48,6 +51,7 @@ pub use case::{Previous, Who, Wish};
 pub use cohort::{CohortRun, Size};
 pub use dry_run::DryRunReady;
 pub use plans::{PlanId, PlanView};
+pub use record::Asker;
 pub use replay::ReplayReady;
 pub use report::Origin;
 
@@ -61,6 +65,8 @@ pub struct Logic {
     pub code: Code,
     /// Where it comes from.
     pub origin: Origin,
+    /// What its author wrote; `None` for a published version, which stays.
+    pub written: Option<String>,
 }
 
 /// Why nothing was tried.
@@ -111,12 +117,19 @@ pub struct Trials {
     deps: Deps,
     turns: Arc<Semaphore>,
     plans: Arc<plans::Plans>,
+    by: Option<Asker>,
 }
 
 impl Trials {
     /// Nothing is started before it is asked for.
     pub fn new(deps: Deps) -> Self {
-        Self { deps, turns: Arc::new(Semaphore::new(AT_A_TIME)), plans: Arc::default() }
+        Self { deps, turns: Arc::new(Semaphore::new(AT_A_TIME)), plans: Arc::default(), by: None }
+    }
+
+    /// The same, for somebody whose doings are written down.
+    #[must_use]
+    pub fn asked_by(&self, asker: Asker) -> Self {
+        Self { by: Some(asker), ..self.clone() }
     }
 
     /// A turn, if one is free.

@@ -10,11 +10,12 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::act::act;
 use super::case::{Before, Case};
+use super::record::{Record, Trial};
 use super::report::Report;
 use super::stage::Stage;
 use super::{Logic, TrialError, Trials};
 use crate::domain::host_call::Exchange;
-use crate::domain::ids::{SubjectId, TargetId};
+use crate::domain::ids::{RunId, SubjectId, TargetId};
 use crate::domain::status::{ProvisionStatus, Reason, Trigger};
 use crate::domain::subject::{Subject, SubjectKind, SubjectStatus};
 use crate::egress::{Replay, Script, StoredRest};
@@ -22,6 +23,7 @@ use crate::engine::job::Job;
 use crate::engine::surroundings::Surroundings;
 use crate::plan::{Known, Work};
 use crate::storage::claim::Claimed;
+use crate::storage::dry_runs::Kind;
 use crate::storage::replays::Kept;
 use crate::storage::runs::Run;
 
@@ -70,6 +72,7 @@ pub struct ReplayReady {
     tape: Arc<Replay>,
     run: Run,
     exchanges: Vec<Exchange>,
+    record: Record,
     _turn: OwnedSemaphorePermit,
 }
 
@@ -96,9 +99,14 @@ impl Trials {
         let session = self.deps.egress.session(around.egress.clone());
         let tape = Arc::new(Replay::new(session, exchanges.clone(), &rest, script));
         let case = case(&around, seen, kept.present_before, kept.wanted);
+        let (target, number) = (around.target.id, run.id);
+        let (account, run_id) = (SubjectId(run.subject_id), RunId { target, number }.to_string());
+        let trial =
+            Trial { target, kind: Kind::Replay, logic: &logic, account: Some(account), run: Some(run_id) };
+        let record = self.record(trial).await?;
         let mut stage = Stage::new(&self.deps.program, around.target.settings.limits, logic);
         stage.open().await?;
-        Ok(ReplayReady { around, stage, case, context, tape, run, exchanges, _turn: turn })
+        Ok(ReplayReady { around, stage, case, context, tape, run, exchanges, record, _turn: turn })
     }
 }
 
@@ -150,7 +158,9 @@ fn case(around: &Surroundings, seen: Seen, present: bool, wanted: bool) -> Case 
 impl ReplayReady {
     /// Runs logic and reports both runs side by side, as JSON.
     pub async fn run(mut self) -> Value {
-        let act = act(&mut self.stage, &self.case, self.context, &self.around, self.tape.clone()).await;
+        let way_out = (self.tape.clone(), &self.record);
+        let act = act(&mut self.stage, &self.case, self.context, &self.around, way_out).await;
+        self.record.finish().await;
         let mut differences = Vec::new();
         let status = act.conclusion.status;
         if status.as_str() != self.run.status {

@@ -27,6 +27,16 @@ pub enum Origin {
     Unsaved,
 }
 
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Draft => f.write_str("draft"),
+            Self::Unsaved => f.write_str("unsaved"),
+            Self::Version(number) => number.fmt(f),
+        }
+    }
+}
+
 impl Serialize for Origin {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {

@@ -32,6 +32,13 @@ impl Breaker {
         view
     }
 
+    /// The reason for the daemon's log, which repeats nothing that an external
+    /// system says.
+    pub fn log_line(&self) -> Option<String> {
+        let said_nothing = |cause: &Cause| Cause { message: String::new(), ..cause.clone() };
+        sentence(&self.view(), self.parts().1.map(said_nothing).as_ref())
+    }
+
     fn parts(&self) -> (BreakerState, Option<&Cause>, Option<DateTime<Utc>>) {
         match &self.phase {
             Phase::Closed => (BreakerState::Closed, None, None),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use diesel::PgConnection;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection};
 
-use super::look;
+use super::{look, told};
 
 /// Connections that are open and wait for work.
 pub(super) type ConnectionPool = r2d2::Pool<Manager>;
@@ -23,25 +23,34 @@ pub(super) struct Pooled {
 }
 
 /// Tests connections that rested or failed before they are handed out.
-pub(super) struct Manager(ConnectionManager<PgConnection>);
+pub(super) struct Manager {
+    inner: ConnectionManager<PgConnection>,
+    url: String,
+}
 
 impl r2d2::ManageConnection for Manager {
     type Connection = Pooled;
     type Error = diesel::r2d2::Error;
 
     fn connect(&self) -> Result<Pooled, Self::Error> {
-        Ok(Pooled { inner: self.0.connect()?, good_at: None, backend: 0 })
+        let inner = self.inner.connect().map_err(|error| match error {
+            diesel::r2d2::Error::ConnectionError(error) => {
+                diesel::r2d2::Error::ConnectionError(told(error, &self.url))
+            }
+            other => other,
+        })?;
+        Ok(Pooled { inner, good_at: None, backend: 0 })
     }
 
     fn is_valid(&self, connection: &mut Pooled) -> Result<(), Self::Error> {
         match connection.good_at {
             Some(at) if at.elapsed() < TRUSTED => Ok(()),
-            _ => self.0.is_valid(&mut connection.inner),
+            _ => self.inner.is_valid(&mut connection.inner),
         }
     }
 
     fn has_broken(&self, connection: &mut Pooled) -> bool {
-        self.0.has_broken(&mut connection.inner)
+        self.inner.has_broken(&mut connection.inner)
     }
 }
 
@@ -53,7 +62,7 @@ pub(super) fn pool(url: &str, connections: u32, session: Session) -> ConnectionP
         .connection_timeout(Duration::from_secs(4))
         .connection_customizer(Box::new(session))
         .error_handler(Box::new(LogQuietly))
-        .build_unchecked(Manager(ConnectionManager::new(url)))
+        .build_unchecked(Manager { inner: ConnectionManager::new(url), url: url.to_owned() })
 }
 
 /// Settings of every session: durable commits, no snapshot forgotten open, no

@@ -54,7 +54,7 @@ fn run(
     locale: &str,
 ) -> Result<Outcome, EmbeddedError> {
     let mut initdb = user.command(binaries.initdb());
-    initdb.arg("--pgdata").arg(directory).args(["--username", settings::NAME, "--encoding", "UTF8"]);
+    initdb.arg("--pgdata").arg(directory).args(["--username", settings::SUPERUSER, "--encoding", "UTF8"]);
     initdb.args(["--locale", locale, "--lc-messages", "C", "--data-checksums", "--no-instructions"]);
     initdb.args(["--auth-local", "peer", "--auth-host", "reject"]);
     let output = initdb.output().map_err(EmbeddedError::io("run", &binaries.initdb()))?;

@@ -21,16 +21,40 @@ pub(super) struct Layout {
     root: PathBuf,
 }
 
+/// Makes a data directory that is nobody else's, with what is above it. One that is
+/// there stays as it is, but for what others could do in it: read secrets, or put
+/// another master key in its place.
+///
+/// # Errors
+/// Those of the file system.
+pub fn make_data_dir(data_dir: &Path) -> io::Result<()> {
+    if let Some(parent) = data_dir.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(data_dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        result => return result,
+    }
+    let metadata = std::fs::metadata(data_dir)?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    // A directory that has other things in it may be somebody else's as well.
+    let is_ours = metadata.uid() == nix::unistd::geteuid().as_raw() && data_dir.join("lock").exists();
+    // PostgreSQL's user has to pass through root's.
+    let closed = mode & 0o7710;
+    if closed == mode {
+        return Ok(());
+    }
+    if is_ours {
+        return std::fs::set_permissions(data_dir, std::fs::Permissions::from_mode(closed));
+    }
+    log::warn!("others have a way into the data directory (mode {mode:o}): chmod 700 {}", data_dir.display());
+    Ok(())
+}
+
 impl Layout {
     /// The layout of `data_dir`, which is made if it is missing.
     pub fn create(data_dir: &Path) -> Result<Self, EmbeddedError> {
-        if let Some(parent) = data_dir.parent() {
-            std::fs::create_dir_all(parent).map_err(EmbeddedError::io("make", parent))?;
-        }
-        match DirBuilder::new().mode(0o700).create(data_dir) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            result => result.map_err(EmbeddedError::io("make", data_dir))?,
-        }
+        make_data_dir(data_dir).map_err(EmbeddedError::io("make", data_dir))?;
         let root = data_dir.canonicalize().map_err(EmbeddedError::io("resolve", data_dir))?;
         Ok(Self { root })
     }
@@ -87,8 +111,9 @@ impl Layout {
         let path = self.root.join("lock");
         let failed = || EmbeddedError::io("lock", &path);
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o644);
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let mut file = options.open(&path).map_err(failed())?;
+        file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(failed())?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(self.in_use(&mut file)),
@@ -171,6 +196,31 @@ mod tests {
         let _lock = layout(root.path()).lock().unwrap();
         let message = layout(root.path()).lock().unwrap_err().to_string();
         assert!(message.contains(&format!("in use by process {}", std::process::id())), "{message}");
+    }
+
+    #[test]
+    fn the_directory_and_its_lock_are_nobody_elses() {
+        let root = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        let set = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let data_dir = root.path().join("above/data");
+        make_data_dir(&data_dir).unwrap();
+        assert_eq!(mode(&data_dir), 0o700);
+        // Whatever it is that was there already.
+        set(&data_dir, 0o755);
+        make_data_dir(&data_dir).unwrap();
+        assert_eq!(mode(&data_dir), 0o755, "it may be somebody else's");
+        std::fs::write(data_dir.join("lock"), "").unwrap();
+        set(&data_dir.join("lock"), 0o644);
+        make_data_dir(&data_dir).unwrap();
+        assert_eq!(mode(&data_dir), 0o710);
+        set(&data_dir, 0o710);
+        make_data_dir(&data_dir).unwrap();
+        assert_eq!(mode(&data_dir), 0o710, "PostgreSQL's user may have to pass");
+        let _lock = layout(&data_dir).lock().unwrap();
+        assert_eq!(mode(&data_dir.join("lock")), 0o600);
     }
 
     #[test]

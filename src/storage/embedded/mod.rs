@@ -18,7 +18,8 @@
 //!
 //! PostgreSQL refuses to be root. A daemon that is root runs it as the user
 //! `postgres`, and then never writes inside a directory of that user, so that
-//! this user cannot make root write elsewhere.
+//! this user cannot make root write elsewhere. The daemon's sessions are those of
+//! the role `provisiond`, which owns the database and is no superuser.
 
 mod access;
 mod binaries;
@@ -28,6 +29,7 @@ mod keeper;
 mod layout;
 mod log_file;
 mod postmaster;
+mod role;
 mod server;
 mod settings;
 mod user;
@@ -35,6 +37,7 @@ mod user;
 use std::path::Path;
 
 pub use error::EmbeddedError;
+pub use layout::make_data_dir;
 
 use keeper::Keeper;
 use layout::Layout;

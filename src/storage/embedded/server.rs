@@ -4,8 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use diesel::connection::SimpleConnection;
-use diesel::{Connection, ConnectionError, PgConnection};
+use diesel::ConnectionError;
 
 use super::binaries::Search;
 use super::error::tells_disk_full;
@@ -13,7 +12,7 @@ use super::layout::Layout;
 use super::log_file::LogFile;
 use super::postmaster::{PidFile, Postmaster, clear_leftovers};
 use super::user::ServiceUser;
-use super::{EmbeddedError, access, initdb, settings};
+use super::{EmbeddedError, access, initdb, role, settings};
 
 /// How long a server may take to say anything.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -82,7 +81,7 @@ impl Server {
             if !self.is_alive() {
                 return Err(self.ended());
             }
-            let Err(error) = make_database(&self.socket_directory) else { return Ok(()) };
+            let Err(error) = role::make_ready(&self.socket_directory) else { return Ok(()) };
             let limit = if is_recovering(&error) { RECOVERED_WITHIN } else { READY_WITHIN };
             if started.elapsed() > limit {
                 return Err(self.not_ready(limit, &error));
@@ -135,12 +134,11 @@ impl Server {
 /// The URL of our database behind a socket in `directory`, which has no comma:
 /// libpq would take that for a list of hosts.
 pub(super) fn url(directory: &Path) -> String {
-    url_of(settings::NAME, directory)
+    url_of(settings::NAME, settings::NAME, directory)
 }
 
-fn url_of(database: &str, directory: &Path) -> String {
-    let name = settings::NAME;
-    format!("postgres:///{database}?host={}&port=5432&user={name}&connect_timeout=10", encode(directory))
+pub(super) fn url_of(user: &str, database: &str, directory: &Path) -> String {
+    format!("postgres:///{database}?host={}&port=5432&user={user}&connect_timeout=10", encode(directory))
 }
 
 /// Percent-encodes a path for a URL (RFC 3986 §2.1).
@@ -148,19 +146,6 @@ fn encode(path: &Path) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(byte);
     let encode = |byte: &u8| if plain(byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") };
     path.as_os_str().as_bytes().iter().map(encode).collect()
-}
-
-/// Connects to our database, which is made first when it is missing.
-fn make_database(socket_directory: &Path) -> Result<(), ConnectionError> {
-    match PgConnection::establish(&url(socket_directory)) {
-        Err(ConnectionError::BadConnection(message)) if message.contains("does not exist") => {
-            let create = format!("CREATE DATABASE {}", settings::NAME);
-            PgConnection::establish(&url_of("postgres", socket_directory))?
-                .batch_execute(&create)
-                .map_err(ConnectionError::CouldntSetupConfiguration)
-        }
-        result => result.map(drop),
-    }
 }
 
 /// Whether the server answers that it is not ready yet, rather than nothing.

@@ -32,8 +32,10 @@ logging_collector = off
 log_line_prefix = '%m [%p] '
 ";
 
-/// The role and the database.
+/// The daemon's role and its database.
 pub(super) const NAME: &str = "provisiond";
+/// The role that made the cluster.
+pub(super) const SUPERUSER: &str = "postgres";
 
 /// Writes the files; `postgres.conf` names the others.
 pub(super) fn write(layout: &Layout, socket: &Path, user: &ServiceUser) -> Result<(), EmbeddedError> {
@@ -55,11 +57,12 @@ pub(super) fn write(layout: &Layout, socket: &Path, user: &ServiceUser) -> Resul
     put(&layout.beside(".conf"), &text)
 }
 
-/// Root and the server's own user may be `provisiond`; nobody else gets past
+/// Root and the server's own user may be either role; nobody else gets past
 /// the mode of the socket's directory anyway.
 fn ident_map(user: &str) -> String {
     let name = user.replace('"', "\"\"");
-    format!("# Written by provisiond at every start.\n{NAME} root {NAME}\n{NAME} \"{name}\" {NAME}\n")
+    let may_be = |role: &str| format!("{NAME} root {role}\n{NAME} \"{name}\" {role}\n");
+    format!("# Written by provisiond at every start.\n{}{}", may_be(NAME), may_be(SUPERUSER))
 }
 
 /// A list of one path: the inner quotes keep it in one piece.

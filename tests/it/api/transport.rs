@@ -41,6 +41,19 @@ async fn a_body_over_the_cap_is_refused_announced_or_not() {
     assert_eq!(api.get("/stores").await.expect(200)["items"], json!([]));
 }
 
+/// For its caller alone, and never taken for something else; problems too.
+#[tokio::test]
+async fn answers_are_kept_by_nobody_and_are_what_they_say() {
+    let api = TestApi::start().await;
+    let anonymous = api.send(api.anonymous(Method::GET, "/api/v1/stores")).await;
+    for answer in
+        [api.get("/stores").await, api.get("/nope").await, api.get("/stores/999999").await, anonymous]
+    {
+        let headers = (answer.header("cache-control"), answer.header("x-content-type-options"));
+        assert_eq!(headers, ("no-store", "nosniff"), "{}", answer.status);
+    }
+}
+
 #[tokio::test]
 async fn media_types_are_checked() {
     let api = TestApi::start().await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use provisiond::domain::status::ErrorClass;
-use provisiond::egress::TargetPolicy;
+use provisiond::egress::{Ceiling, Egress, TargetPolicy};
 
 use super::server::{Server, answer};
 use super::{allow, egress, error_of, fetch, get, session};
@@ -17,9 +17,7 @@ async fn every_spelling_of_an_inner_address_is_refused() {
         "0x7f.1",
         "017700000001",
         "127.1",
-        "0",
         "[::1]",
-        "[::]",
         "[::ffff:127.0.0.1]",
         "[::ffff:7f00:1]",
         "[64:ff9b::7f00:1]",
@@ -27,9 +25,6 @@ async fn every_spelling_of_an_inner_address_is_refused() {
         "10.0.0.1",
         "192.168.0.1",
         "100.64.0.1",
-        "169.254.169.254",
-        "[fd00:ec2::254]",
-        "[fe80::1]",
         "127。0。0。1",
         "①②⑦.0.0.1",
     ] {
@@ -38,6 +33,66 @@ async fn every_spelling_of_an_inner_address_is_refused() {
         assert!(error.message.contains("is not a public address; add"), "{host}: {error}");
     }
     assert_eq!(session.failure(), Some((ErrorClass::Permanent, None)));
+}
+
+/// Whatever the target allows: that is for the operator to say.
+#[tokio::test]
+async fn metadata_addresses_are_refused_unless_the_operator_lists_them() {
+    let hosts = [
+        "169.254.169.254",
+        "0xa9fea9fe",
+        "[::ffff:169.254.169.254]",
+        "[64:ff9b::a9fe:a9fe]",
+        "[fd00:ec2::254]",
+        "[fd00:ec2::23]",
+        "[fd20:ce::254]",
+        "[fe80::1]",
+        "100.100.100.200",
+        "0",
+        "[::]",
+    ];
+    let everything = ["0.0.0.0/0", "::/0", "169.254.0.0/16", "fd00:ec2::/32"].map(str::to_owned);
+    for list in [allow(&[]), allow(&everything)] {
+        let session = Egress::new().session(Arc::new(TargetPolicy::new(list, Vec::new())));
+        for host in hosts {
+            let error = error_of(&session, get(format!("http://{host}:1/"))).await;
+            assert_eq!(error.class, ErrorClass::Permanent, "{host}: {error}");
+            assert!(error.message.contains("which only `egress.allow` in the configuration"), "{error}");
+        }
+    }
+    let names = egress(&[("metadata.example", &["169.254.169.254"])]);
+    let policy = TargetPolicy::new(allow(&["metadata.example".to_owned()]), Vec::new());
+    let error = error_of(&names.session(Arc::new(policy)), get("http://metadata.example/")).await;
+    assert!(error.message.contains("which only `egress.allow` in the configuration"), "{error}");
+}
+
+#[tokio::test]
+async fn the_ceiling_holds_whatever_the_target_allows() {
+    let server = Server::start(|_| answer("200 OK", "", "")).await;
+    let inside = ["127.0.0.0/8".to_owned()];
+    for (operator, denied, refusal) in [
+        (
+            vec![],
+            vec!["127.0.0.0/8".to_owned()],
+            "`egress.deny` in the configuration of the instance names it",
+        ),
+        (vec!["10.0.0.0/8".to_owned()], vec![], "it is outside of `egress.allow` in the configuration"),
+    ] {
+        let names = egress(&[("app.example", &["127.0.0.1"])]);
+        let names = names.below(Ceiling::parse(&operator, &denied).unwrap());
+        let list = allow(&inside).below(names.ceiling());
+        let session = names.session(Arc::new(TargetPolicy::new(list, Vec::new())));
+        for url in [server.url("/"), format!("http://app.example:{}/", server.address.port())] {
+            let error = error_of(&session, get(url)).await;
+            assert_eq!(error.class, ErrorClass::Permanent);
+            assert!(error.message.contains(refusal), "{error}");
+        }
+    }
+    assert_eq!(server.connections(), 0);
+    let names = Egress::new().below(Ceiling::parse(&inside, &[]).unwrap());
+    let list = allow(&inside).below(names.ceiling());
+    let session = names.session(Arc::new(TargetPolicy::new(list, Vec::new())));
+    assert_eq!(fetch(&session, get(server.url("/"))).await.unwrap().status, 200);
 }
 
 #[tokio::test]
@@ -66,6 +121,21 @@ async fn a_listed_name_may_be_inside() {
     assert_eq!(&response.body[..], b"hello");
     let error = error_of(&session, get("http://app.example:1/")).await;
     assert!(error.message.contains("`egressAllow` of the target does not name it"), "{error}");
+}
+
+/// An editor, whose names open public addresses only.
+#[tokio::test]
+async fn a_listed_name_that_nobody_vouches_for_may_not_be_inside() {
+    let server = Server::start(|_| answer("200 OK", "", "")).await;
+    let names = egress(&[("app.example", &["127.0.0.1"])]);
+    let entries = ["app.example".to_owned()];
+    let policy = TargetPolicy::new(allow(&entries).inside_only_by(&entries, &[]), Vec::new());
+    let url = format!("http://app.example:{}/", server.address.port());
+    let error = error_of(&names.session(Arc::new(policy)), get(url)).await;
+    assert_eq!(error.class, ErrorClass::Permanent);
+    let reason = "was added by an editor, whose entries open public addresses only";
+    assert!(error.message.contains(reason), "{error}");
+    assert_eq!(server.connections(), 0);
 }
 
 #[tokio::test]

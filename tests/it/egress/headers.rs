@@ -8,7 +8,7 @@ use provisiond::security::NamedSecret;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::server::{Server, answer};
-use super::{allow, error_of, fetch, get, header, session, with_header};
+use super::{allow, error_of, fetch, get, header, plain_hosts, session, with_header};
 
 /// Keeps the bytes of what it got, and answers with a header of these bytes.
 async fn bytewise(value: &'static [u8]) -> (Server, Arc<Mutex<Vec<u8>>>) {
@@ -67,8 +67,8 @@ async fn what_no_byte_stands_for_is_refused() {
 async fn a_secret_beyond_ascii_is_sent_in_utf_8_and_hidden_in_answers() {
     let (server, got) = bytewise("you said clé-privée-€".as_bytes()).await;
     let secrets = vec![NamedSecret::new("key", "clé-privée-€")];
-    let policy =
-        Arc::new(TargetPolicy::with_limits(allow(&[server.entry()]), secrets, EgressLimits::default()));
+    let policy = TargetPolicy::with_limits(allow(&[server.entry()]), secrets, EgressLimits::default());
+    let policy = Arc::new(policy.with_secret_hosts(plain_hosts("key", &[server.entry()])));
     let handle = policy.handles()["key"].clone();
     let session = Egress::new().session(policy);
     let request = with_header(get(server.url("/")), "x-key", &format!("\u{e9} {handle}"));

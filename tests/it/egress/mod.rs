@@ -12,13 +12,15 @@ mod secrets;
 mod server;
 mod streams;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use provisiond::domain::host_call::{FetchRequest, FetchResponse, HostCallError, HostCalls, Redirect};
-use provisiond::egress::{AllowList, Egress, EgressLimits, Looking, Lookup, Session, TargetPolicy};
+use provisiond::egress::{
+    AllowList, Egress, EgressLimits, Looking, Lookup, SecretHosts, Session, TargetPolicy,
+};
 use provisiond::security::NamedSecret;
 
 /// Answers names from a table; the port does not matter to it.
@@ -42,6 +44,12 @@ fn allow(entries: &[String]) -> AllowList {
     AllowList::parse(entries).unwrap()
 }
 
+/// A secret may go to these, without TLS too.
+fn plain_hosts(secret: &str, entries: &[String]) -> SecretHosts {
+    let entries = entries.iter().map(|entry| format!("http://{entry}")).collect();
+    SecretHosts::parse(&BTreeMap::from([(secret.to_owned(), entries)])).unwrap()
+}
+
 /// Limits that make a test short.
 fn quick() -> EgressLimits {
     EgressLimits { request_timeout: Duration::from_millis(400), ..EgressLimits::default() }
@@ -50,7 +58,8 @@ fn quick() -> EgressLimits {
 /// A run that may only talk to `entries`, with secret `token` = `hunter2 &"x"`.
 fn session_with(entries: &[String], limits: EgressLimits) -> (Session, Arc<TargetPolicy>) {
     let secrets = vec![NamedSecret::new("token", SECRET)];
-    let policy = Arc::new(TargetPolicy::with_limits(allow(entries), secrets, limits));
+    let policy = TargetPolicy::with_limits(allow(entries), secrets, limits);
+    let policy = Arc::new(policy.with_secret_hosts(plain_hosts("token", entries)));
     (Egress::new().session(policy.clone()), policy)
 }
 

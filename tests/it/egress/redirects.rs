@@ -17,17 +17,20 @@ async fn redirecting(to: impl Into<String>) -> Server {
 
 #[tokio::test]
 async fn a_redirect_inside_is_refused() {
-    for to in [
-        "http://169.254.169.254/latest/meta-data",
-        "http://[::ffff:169.254.169.254]/",
-        "http://evil.example/",
+    const NOT_NAMED: &str = "`egressAllow` of the target does not name it";
+    const SPECIAL: &str = "a link-local, metadata, multicast or unspecified address";
+    for (to, refusal) in [
+        ("http://169.254.169.254/latest/meta-data", SPECIAL),
+        ("http://[::ffff:169.254.169.254]/", SPECIAL),
+        ("http://10.0.0.1/", NOT_NAMED),
+        ("http://evil.example/", NOT_NAMED),
     ] {
         let server = redirecting(to).await;
         let session = session(&[server.entry()]);
         let error = error_of(&session, get(server.url("/start"))).await;
         assert_eq!(error.class, ErrorClass::Permanent, "{error}");
         assert!(error.message.starts_with("a redirect was not followed: `"), "{error}");
-        assert!(error.message.contains("`egressAllow` of the target does not name it"), "{error}");
+        assert!(error.message.contains(refusal), "{error}");
         let exchanges = session.take_exchanges();
         assert_eq!(exchanges.len(), 2, "the hop and the refusal");
         assert_eq!(exchanges[0].response.as_ref().unwrap().status, 302);

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use provisiond::domain::status::Reason;
 use provisiond::domain::target::Limits;
-use provisiond::egress::{Egress, EgressLimits, Session, TargetPolicy};
+use provisiond::egress::{Egress, EgressLimits, SecretHosts, Session, TargetPolicy};
 use provisiond::js::{HostProgram, JsHost, RunOutcome, RunRequest};
 use provisiond::security::NamedSecret;
 use serde_json::{Value, json};
@@ -137,7 +137,10 @@ async fn run(code: &str, server: &Server, reason: Reason, previous: Value) -> Ru
         NamedSecret::new("privateKey", STANDARD.encode(private_key())),
     ];
     let limits = EgressLimits::default();
-    let policy = Arc::new(TargetPolicy::with_limits(allow(&[server.entry()]), secrets, limits));
+    let hosts = vec![format!("http://{}", server.entry())];
+    let hosts = secrets.iter().map(|secret| (secret.name.clone(), hosts.clone())).collect();
+    let policy = TargetPolicy::with_limits(allow(&[server.entry()]), secrets, limits);
+    let policy = Arc::new(policy.with_secret_hosts(SecretHosts::parse(&hosts).unwrap()));
     let context = context(reason, server, &policy, &previous).to_string();
     let session: Session = Egress::new().session(policy);
     let program = HostProgram::new(env!("CARGO_BIN_EXE_provisiond"));

@@ -1,6 +1,5 @@
 //! Secrets go out as values and come back as handles.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -11,7 +10,7 @@ use provisiond::egress::{Egress, EgressLimits, SecretHosts, Session, TargetPolic
 use provisiond::security::NamedSecret;
 
 use super::server::{Server, answer};
-use super::{SECRET, allow, error_of, fetch, get, header, post, session_with, with_header};
+use super::{SECRET, allow, error_of, fetch, get, header, plain_hosts, post, session_with, with_header};
 
 /// Sends the request to a server that echoes; gives back what the server got,
 /// what logic got and what the log has.
@@ -115,9 +114,8 @@ async fn secrets_do_not_cross_origins() {
 
 /// A run whose secret may go to `hosts` alone, and the handle.
 fn ruled(allowed: &[String], hosts: &[String]) -> (Session, String) {
-    let rules = BTreeMap::from([("token".to_owned(), hosts.to_vec())]);
     let policy = TargetPolicy::new(allow(allowed), vec![NamedSecret::new("token", SECRET)])
-        .with_secret_hosts(SecretHosts::parse(&rules).unwrap());
+        .with_secret_hosts(plain_hosts("token", hosts));
     let policy = Arc::new(policy);
     (Egress::new().session(policy.clone()), policy.handles()["token"].clone())
 }
@@ -138,7 +136,7 @@ async fn a_secret_goes_to_its_own_hosts_only() {
         let error = error_of(&session, request).await;
         assert_eq!(error.class, ErrorClass::Permanent);
         let expected = format!(
-            "secret `token` is not sent to `{0}`: `connection.secretHosts.token` of the target does not name it; add \"{0}\" to allow it",
+            "secret `token` is not sent to `{0}`: `connection.secretHosts.token` of the target does not name it; add \"http://{0}\" to allow it",
             other.entry()
         );
         assert_eq!(error.message, expected);
@@ -215,7 +213,7 @@ async fn echoes_in_names_of_header_fields_are_hidden() {
         let said = echo.clone();
         let server = Server::start(move |_| answer("200 OK", &format!("X-{said}: 1\r\n"), "")).await;
         let policy = TargetPolicy::new(allow(&[server.entry()]), vec![NamedSecret::new("Token", value)]);
-        let policy = Arc::new(policy);
+        let policy = Arc::new(policy.with_secret_hosts(plain_hosts("Token", &[server.entry()])));
         let session = Egress::new().session(policy.clone());
         let handle = &policy.handles()["Token"];
         let response = fetch(&session, get(server.url(&format!("/?{handle}=1")))).await.unwrap();
@@ -241,16 +239,26 @@ async fn an_echo_in_a_redirect_is_hidden() {
     assert!(!log.contains("hunter2") && log.contains("/end?key=[secret:token]"), "{log}");
 }
 
+/// Also where the target may go anywhere.
 #[tokio::test]
-async fn secrets_need_tls_or_a_listed_host() {
-    let (session, policy) = session_with(&[], EgressLimits::default());
-    let handle = &policy.handles()["token"];
-    let error = error_of(&session, with_header(get("http://api.example/"), "x-api", handle)).await;
-    assert_eq!(error.class, ErrorClass::Permanent);
-    assert!(
-        error.message.starts_with("secrets are not sent over plain http to `api.example`; use https"),
-        "{error}"
-    );
+async fn a_secret_goes_nowhere_until_it_has_hosts_and_then_over_tls() {
+    let server = Server::start(|_| answer("200 OK", "", "")).await;
+    for (hosts, message) in [
+        (None, "it may go nowhere yet; somebody with the role `secretsAdmin` has to say"),
+        (Some(vec![]), "`connection.secretHosts.token` of the target does not name it; add \"http://"),
+        (Some(vec![server.entry()]), "over plain http: use https, or write \"http://"),
+    ] {
+        let policy = TargetPolicy::new(allow(&[server.entry()]), vec![NamedSecret::new("token", SECRET)]);
+        let rules = hosts.map(|hosts| ("token".to_owned(), hosts)).into_iter().collect();
+        let policy = Arc::new(policy.with_secret_hosts(SecretHosts::parse(&rules).unwrap()));
+        let handle = policy.handles()["token"].clone();
+        let session = Egress::new().session(policy);
+        let error = error_of(&session, with_header(get(server.url("/")), "x-api", &handle)).await;
+        assert_eq!(error.class, ErrorClass::Permanent);
+        let start = format!("secret `token` is not sent to `{}`", server.entry());
+        assert!(error.message.starts_with(&start) && error.message.contains(message), "{error}");
+    }
+    assert_eq!(server.connections(), 0);
 }
 
 #[tokio::test]

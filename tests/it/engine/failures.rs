@@ -214,7 +214,8 @@ async fn a_secret_that_cannot_be_sent_stops_the_target_until_it_is_set_again() {
         if (!saved.ok) throw new Error(`saving: ${saved.status}`);
         return { status: 'provisioned' };
     }";
-    let secrets = json!({ "connection": { "secrets": { "token": "first\nsecond" } } });
+    let secrets = json!({ "token": "first\nsecond" });
+    let secrets = json!({ "connection": { "properties": { "url": sink.url }, "secrets": secrets } });
     let target = app.target(&store, settings_with("crm", &sink, secrets), code).await;
     let mut people = Vec::new();
     for number in 0..6 {

@@ -40,8 +40,9 @@ impl World {
         let store = stores::create(&mut connection, "people").unwrap().id;
         let config = json!({ "url": sink.url }).as_object().unwrap().clone();
         let retry = RetryPolicy { first_delay_secs: 1, ..RetryPolicy::default() };
-        let egress_allow = vec![sink.address.clone()];
-        let settings = TargetSettings { config, egress_allow, retry, ..TargetSettings::named("crm") };
+        let (egress_allow, egress_inside) = (vec![sink.address.clone()], vec![sink.address.clone()]);
+        let crm = TargetSettings::named("crm");
+        let settings = TargetSettings { config, egress_allow, egress_inside, retry, ..crm };
         let target = queue::enabled_target(&mut connection, store, &settings, RECORD);
         Self { db, store, target }
     }
@@ -194,16 +195,10 @@ impl World {
     /// Changes settings as another node does: nobody here is told.
     fn edit(&self, edit: impl FnOnce(&mut TargetSettings)) {
         let mut connection = self.db.connection();
-        targets::update::<targets::TargetError>(
-            &mut connection,
-            self.target,
-            None,
-            &Default::default(),
-            |settings| {
-                edit(settings);
-                Ok(())
-            },
-        )
+        targets::update::<targets::TargetError>(&mut connection, self.target, None, None, |settings| {
+            edit(settings);
+            Ok(())
+        })
         .unwrap();
     }
 }

@@ -2,6 +2,7 @@
 
 mod breaker;
 mod crash;
+mod credentials;
 mod dead_letters;
 mod dependencies;
 mod failures;
@@ -22,6 +23,7 @@ mod sweeps;
 mod trial;
 mod trial_lanes;
 mod trial_plans;
+mod trial_records;
 mod trial_replay;
 mod triggers;
 mod write_back;

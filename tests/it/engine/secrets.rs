@@ -5,6 +5,8 @@ use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use provisiond::domain::ids::TargetId;
+use provisiond::storage::targets;
 use serde_json::{Value, json};
 
 use super::settings_with;
@@ -112,11 +114,11 @@ async fn where_a_secret_may_go_is_a_setting() {
     let store = app.store("people").await;
     let more = json!({
         "egressAllow": [sink.address, other.address],
-        "connection": { "secrets": { "token": SECRET }, "secretHosts": { "token": [sink.address] } },
+        "connection": { "secrets": { "token": SECRET }, "secretHosts": { "token": [plain(&sink)] } },
     });
     let target = app.target(&store, settings_with("crm", &sink, more), code).await;
     let shown = app.get(&format!("/targets/{}", target.id)).await;
-    assert_eq!(shown["connection"]["secretHosts"], json!({ "token": [sink.address] }));
+    assert_eq!(shown["connection"]["secretHosts"], json!({ "token": [plain(&sink)] }));
     let ada = app.account(&store, "ada", json!({ "url": sink.url })).await;
     app.until_status(&ada, &target, "provisioned").await;
     let bob = app.account(&store, "bob", json!({ "url": other.url })).await;
@@ -126,10 +128,8 @@ async fn where_a_secret_may_go_is_a_setting() {
     assert_eq!(app.runs(&target, &bob).await[0]["exchanges"][0]["errorClass"], "permanent");
     assert_eq!(other.calls().len(), 0);
 
-    // Without its rule the secret goes wherever the target may go.
-    let patch = json!({ "connection": { "secretHosts": { "token": null } } });
-    let changed = app.patch(&format!("/targets/{}", target.id), patch).await.expect(200);
-    assert_eq!(changed["connection"]["secretHosts"], json!({}));
+    let patch = json!({ "connection": { "secretHosts": { "token": [plain(&sink), plain(&other)] } } });
+    app.patch(&format!("/targets/{}", target.id), patch).await.expect(200);
     // So that no run begins with the settings of before.
     app.kill();
     app.restart().await;
@@ -137,9 +137,117 @@ async fn where_a_secret_may_go_is_a_setting() {
     app.until_status(&bob, &target, "provisioned").await;
     assert_eq!(other.calls()[0].header("authorization"), Some(format!("Bearer {SECRET}").as_str()));
 
+    // Without its rule the secret goes nowhere.
+    let patch = json!({ "connection": { "secretHosts": { "token": null } } });
+    let changed = app.patch(&format!("/targets/{}", target.id), patch).await.expect(200);
+    assert_eq!(changed["connection"]["secretHosts"], json!({}));
+    app.kill();
+    app.restart().await;
+    app.set(&ada, json!({ "again": true })).await;
+    let failed = app.until_status(&ada, &target, "provisionFailed").await;
+    let expected = format!("secret `token` is not sent to `{}`: it may go nowhere yet", sink.address);
+    assert!(failed["message"].as_str().unwrap().contains(&expected), "{failed}");
+
     let bad = json!({ "connection": { "secretHosts": { "token": ["a.example", "https://b.example"] } } });
     let problem = app.patch(&format!("/targets/{}", target.id), bad).await.expect(422);
     assert_eq!(problem["errors"][0]["field"], "connection.secretHosts.token[1]", "{problem}");
+}
+
+/// What an entry must be for a sink, which has no TLS.
+fn plain(sink: &Sink) -> String {
+    format!("http://{}", sink.address)
+}
+
+/// Whoever sets a secret beside the address of the system has said where it goes.
+#[tokio::test]
+async fn a_secret_that_comes_with_an_address_goes_there_alone() {
+    let app = TestApp::start().await;
+    let store = app.store("people").await;
+    let targets = format!("/stores/{store}/targets");
+    let hosts = |target: &Value| target["connection"]["secretHosts"].clone();
+    let settings = |name: &str, properties: Value| json!({ "name": name, "connection": { "properties": properties, "secrets": { "token": SECRET } } });
+    let body =
+        settings("crm", json!({ "baseUrl": "https://Crm.example/api", "tokenUrl": "https://t.example" }));
+    let made = app.post(&targets, body).await.expect(201);
+    assert_eq!(hosts(&made), json!({ "token": ["crm.example:443"] }));
+    let made_plain = app.post(&targets, settings("sink", json!({ "url": "http://127.0.0.1:81/x" }))).await;
+    assert_eq!(hosts(&made_plain.expect(201)), json!({ "token": ["http://127.0.0.1:81"] }));
+    let nowhere = app.post(&targets, settings("none", json!({ "host": "a.example" }))).await.expect(201);
+    assert_eq!(hosts(&nowhere), json!({}));
+
+    // An address that is changed later takes no secret along.
+    let path = format!("/targets/{}", made["id"].as_str().unwrap());
+    let moved = json!({ "connection": { "properties": { "baseUrl": "https://evil.example" } } });
+    assert_eq!(hosts(&app.patch(&path, moved).await.expect(200)), json!({ "token": ["crm.example:443"] }));
+    // A secret alone says nothing of where: somebody else may have set the address.
+    let more = json!({ "connection": { "secrets": { "other": SECRET } } });
+    assert_eq!(hosts(&app.patch(&path, more).await.expect(200)), json!({ "token": ["crm.example:443"] }));
+    let both = json!({ "connection": {
+        "properties": { "baseUrl": "https://new.example" }, "secrets": { "other": SECRET, "token": "new" },
+    }});
+    let expected = json!({ "other": ["new.example:443"], "token": ["crm.example:443"] });
+    assert_eq!(hosts(&app.patch(&path, both).await.expect(200)), expected);
+}
+
+/// Entries beyond public addresses, and the guard.
+#[tokio::test]
+async fn an_editor_does_not_set_the_walls() {
+    let denied = [("PROVISIOND_EGRESS_DENY", "10.9.0.0/16,secret.corp.example")];
+    let mut app = TestApp::start_with(&denied).await;
+    let store = app.store("people").await;
+    let targets = format!("/stores/{store}/targets");
+    let body =
+        json!({ "name": "crm", "egressAllow": ["10.0.0.5:636", "dc.example"], "guard": { "percent": 20 } });
+    let made = app.post(&targets, body).await.expect(201);
+    let path = format!("/targets/{}", made["id"].as_str().unwrap());
+    for entry in ["169.254.169.254", "fd00:ec2::23", "fe80::1"] {
+        let problem = app.patch(&path, json!({ "egressAllow": [entry] })).await.expect(422);
+        assert_eq!(problem["errors"][0]["field"], "egressAllow[0]", "{problem}");
+        assert!(problem.to_string().contains("only the operator can open"), "{problem}");
+    }
+    let editor = app.post("/tokens", json!({ "name": "e", "role": "editor" })).await.expect(201);
+    let owner = std::mem::replace(&mut app.token, editor["token"].as_str().unwrap().to_owned());
+    for patch in [
+        json!({ "egressAllow": ["10.0.0.5:636", "dc.example", "127.0.0.1"] }),
+        json!({ "egressAllow": ["localhost:80"] }),
+        json!({ "egressAllow": ["10.0.0.0/8"] }),
+        json!({ "guard": { "percent": 100 } }),
+        json!({ "guard": null }),
+        json!({ "guard": { "count": 1_000_000 } }),
+    ] {
+        let problem = app.patch(&path, patch.clone()).await.expect(403);
+        assert!(
+            problem["detail"].as_str().unwrap().contains("`secretsAdmin` is needed"),
+            "{patch}: {problem}"
+        );
+    }
+    let guarded = json!({ "name": "other", "guard": { "percent": 100 } });
+    app.post(&targets, guarded).await.expect(403);
+    app.post(&targets, json!({ "name": "inner", "egressAllow": ["192.168.1.1"] })).await.expect(403);
+    for patch in [
+        json!({ "egressAllow": ["10.0.0.5:636", "dc.example", "api.example.org", "8.8.8.8"] }),
+        json!({ "egressAllow": ["10.0.0.5:636"], "guard": { "percent": 20 } }),
+        json!({ "egressAllow": ["10.0.0.5:636", "dc.example"] }),
+    ] {
+        app.patch(&path, patch).await.expect(200);
+    }
+
+    // Its own entries open public addresses only, whatever a name resolves to.
+    assert_eq!(inside(&app, &path), ["10.0.0.5:636"]);
+    app.patch(&path, json!({ "egressAllow": ["10.0.0.5:636", "a.example"] })).await.expect(200);
+    assert_eq!(inside(&app, &path), ["10.0.0.5:636"]);
+    app.token = owner;
+    app.patch(&path, json!({ "description": "x" })).await.expect(200);
+    assert_eq!(inside(&app, &path), ["10.0.0.5:636"]);
+    app.patch(&path, json!({ "egressAllow": ["10.0.0.5:636", "a.example"] })).await.expect(200);
+    assert_eq!(inside(&app, &path), ["10.0.0.5:636", "a.example"]);
+}
+
+/// The entries that open more than public addresses.
+fn inside(app: &TestApp, path: &str) -> Vec<String> {
+    let id: i64 = path.rsplit('/').next().unwrap().parse().unwrap();
+    let mut connection = app.db.as_ref().unwrap().connection();
+    targets::find(&mut connection, TargetId(id)).unwrap().settings.egress_inside
 }
 
 #[tokio::test]

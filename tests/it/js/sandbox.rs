@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use nix::libc;
 use serde_json::json;
 
+use provisiond::domain::target::Limits;
 use provisiond::js::sandbox::{Attempt, Mechanism};
-use provisiond::js::{AttemptEnd, HostProgram};
+use provisiond::js::{AttemptEnd, HostProgram, JsHost};
 
 use super::support::{program, run, start, value};
 
@@ -103,7 +104,6 @@ async fn attempts_are_real() {
         Attempt::OpenSocket,
         Attempt::Execute,
         Attempt::Fork,
-        Attempt::Signal,
         Attempt::MemoryFile,
         Attempt::ExecutableMemory,
         Attempt::SharedMemory,
@@ -111,5 +111,33 @@ async fn attempts_are_real() {
     ] {
         let end = provisiond::js::attempt(&program, attempt).await.unwrap();
         assert_eq!(end, AttemptEnd::Worked, "{attempt:?}");
+    }
+    // Beside root, a host is another user, which the kernel stops by itself.
+    let end = provisiond::js::attempt(&program, Attempt::Signal).await.unwrap();
+    let expected = if is_root() { AttemptEnd::Refused(libc::EPERM) } else { AttemptEnd::Worked };
+    assert_eq!(end, expected);
+}
+
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// Confined or not.
+#[tokio::test]
+async fn a_host_of_root_is_another_user() {
+    for confined in [true, false] {
+        let program = HostProgram { confined, ..program() };
+        let host = JsHost::start(&program, "export default () => 1", &Limits::default()).await.unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", host.pid())).unwrap();
+        let ids = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.split_ascii_whitespace().map(|id| id.parse::<u32>().unwrap()).collect::<Vec<_>>()
+        };
+        let expected = if is_root() { 65_534 } else { nix::unistd::geteuid().as_raw() };
+        assert_eq!(ids("Uid:"), [expected; 4], "{status}");
+        if is_root() {
+            assert_eq!((ids("Gid:"), ids("Groups:")), (vec![expected; 4], vec![]), "{status}");
+        }
+        assert_eq!(value(run(&host, json!({})).await), json!(1));
     }
 }

@@ -12,7 +12,7 @@ use provisiond::storage::claim::{Claimed, Edition};
 use provisiond::storage::complete::complete;
 use provisiond::storage::gate::{Candidate, Dependency};
 use provisiond::storage::guard::{Intake, Judged, Leaver, Removal, claim_guarded};
-use provisiond::storage::targets::{SealedSecrets, TargetError};
+use provisiond::storage::targets::TargetError;
 use provisiond::storage::{Passed, runs, stores, subjects, targets};
 use serde_json::json;
 
@@ -132,7 +132,7 @@ fn edit(connection: &mut PgConnection, target: TargetId, change: fn(&mut TargetS
         change(settings);
         Ok::<(), TargetError>(())
     };
-    targets::update(connection, target, None, &SealedSecrets::default(), edit).unwrap();
+    targets::update(connection, target, None, None, edit).unwrap();
 }
 
 #[test]

@@ -101,7 +101,7 @@ pub fn enabled_target(
 ) -> TargetId {
     let target = targets::create(connection, store, settings, i64::MAX).unwrap().id;
     publish(connection, target, code);
-    targets::update::<targets::TargetError>(connection, target, None, &Default::default(), |settings| {
+    targets::update::<targets::TargetError>(connection, target, None, None, |settings| {
         settings.enabled = true;
         Ok(())
     })

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, web};
 use futures_util::{StreamExt as _, stream};
@@ -110,7 +110,8 @@ async fn show_bundle(
     let mut answer = HttpResponse::Ok();
     answer
         .insert_header((CONTENT_TYPE, "text/javascript; charset=utf-8"))
-        .insert_header((CACHE_CONTROL, "private, immutable, max-age=31536000"));
+        // Nothing that a browser is to run or show.
+        .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"logic-{id}-{number}.js\"")));
     if is_last(&first) {
         return Ok(answer.body(first));
     }
