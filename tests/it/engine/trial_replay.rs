@@ -214,3 +214,37 @@ async fn what_is_not_real_signs_like_a_real_run() {
     assert_eq!(serde_json::from_str::<Value>(body).unwrap(), sent);
     assert!(sink.calls().is_empty());
 }
+
+/// The same calls come to the same class, whoever answers them.
+#[tokio::test]
+async fn a_class_is_the_same_in_earnest_dry_and_again() {
+    let (app, sink) = (TestApp::start().await, Sink::start().await);
+    sink.answer(Answer::new(429).header("retry-after", 300).only_to("/save"));
+    let store = app.store("people").await;
+    let code = "export default async (ctx) => {
+        const post = (path) => fetch(ctx.target.config.url + path, { method: 'POST', body: '{}' });
+        const saved = await post('/save');
+        await post('/audit');
+        if (!saved.ok) throw new Error(`saving: ${saved.status}`);
+        return { status: 'provisioned' };
+    }";
+    let target = app.target(&store, super::settings("crm", &sink), code).await;
+    let ada = app.account(&store, "ada", json!({})).await;
+    app.until_status(&ada, &target, "provisionFailed").await;
+    let run = app.runs(&target, &ada).await.remove(0);
+    assert_eq!(run["errorClass"], "rateLimited");
+
+    let path = format!("/runs/{}/replay", run["id"].as_str().unwrap());
+    let again = app.post(&path, json!({})).await.expect(200);
+    assert_eq!(
+        (&again["replayed"]["outcome"]["errorClass"], kinds(&again).len()),
+        (&json!("rateLimited"), 0)
+    );
+
+    let answers = json!([{ "url": "*/save", "status": 429, "headers": { "retry-after": "300" } }, {}]);
+    let dry = app
+        .post(&format!("/targets/{}/logic/test", target.id), json!({ "accountId": ada, "answers": answers }))
+        .await
+        .expect(200);
+    assert_eq!(dry["outcome"]["errorClass"], "rateLimited", "{dry:#}");
+}
