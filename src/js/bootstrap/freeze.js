@@ -84,6 +84,12 @@ function isPrototype(value) {
     ObjectGetOwnPropertyDescriptor(constructor, "prototype").value === value;
 }
 
+// `core-js`, which many packages bring along, assigns this whenever it is loaded, only
+// to hide what it has repaired. It has no effect.
+function isRepaired(owner, key) {
+  return owner === Function.prototype && key === "toString";
+}
+
 function allowAssigning(owner, key, descriptor, found) {
   const { value, enumerable } = descriptor;
   const access = {
@@ -92,7 +98,7 @@ function allowAssigning(owner, key, descriptor, found) {
     },
     set(next) {
       // As in `Date.now = Date.now || polyfill`.
-      if (this === owner && next === value) return;
+      if (this === owner && (next === value || isRepaired(owner, key))) return;
       if (this === owner || (typeof this !== "object" && typeof this !== "function") || this === null) {
         throw new TypeError(`cannot assign to read-only property '${String(key)}'`);
       }

@@ -180,6 +180,9 @@ async fn polyfills_of_what_is_there_change_nothing() {
         Object.assign = Object.assign || null;
         globalThis.fetch = globalThis.fetch || null;
         globalThis.URL ??= null;
+        const named = Function.prototype.toString;
+        Function.prototype.toString = () => 'of core-js';
+        if (Function.prototype.toString !== named) throw new Error('it was changed');
         if (Function.prototype[Symbol.metadata] === undefined) throw new Error('it would be added');
         for (const change of [() => { Date.now = () => 1; }, () => { globalThis.fetch = 1; }, () => { fetch = 1; }, () => { new Global().JSON = 1; }]) {
             try { change(); } catch (error) { failed.push(error instanceof TypeError); }
