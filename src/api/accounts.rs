@@ -64,13 +64,14 @@ async fn list(
 ) -> Result<HttpResponse, Problem> {
     let page = Page::read(query.limit.as_deref(), query.cursor.as_deref())?;
     let (after, wanted) = (page.after_id()?, query.wanted()?);
+    let life = wanted.life;
     let find = move |connection: &mut Connection| {
         let store = stores::find(connection, &store)?;
         let rows = subject_list::sizes(connection, store.id, &wanted, after, page.fetch(), Utc::now())?;
         Ok(page.found(rows))
     };
-    let fetch = |connection: &mut Connection, ids: &[i64]| {
-        Ok(subject_list::load(connection, ids)?.into_iter().map(AccountView::from).collect())
+    let fetch = move |connection: &mut Connection, ids: &[i64]| {
+        Ok(subject_list::load(connection, ids, life)?.into_iter().map(AccountView::from).collect())
     };
     long_list::answer::<AccountView>(reads, find, fetch).await
 }

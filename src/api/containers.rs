@@ -88,8 +88,8 @@ async fn list<K: Kind>(
         let rows = subject_list::sizes(connection, store.id, &wanted, after, page.fetch(), Utc::now())?;
         Ok(page.found(rows))
     };
-    let fetch = |connection: &mut Connection, ids: &[i64]| {
-        Ok(subject_list::load(connection, ids)?.into_iter().map(ContainerView::from).collect())
+    let fetch = move |connection: &mut Connection, ids: &[i64]| {
+        Ok(subject_list::load(connection, ids, life)?.into_iter().map(ContainerView::from).collect())
     };
     long_list::answer::<ContainerView>(reads, find, fetch).await
 }

@@ -12,6 +12,7 @@ use crate::engine::ObservableState;
 use crate::http::auth::{Operator, Viewer};
 use crate::http::path::Id;
 use crate::http::{Authorized, List, Page, Problem};
+use crate::plan::breaker::BreakerState;
 use crate::plan::{Swept, progress};
 use crate::storage::sweeps::control::{self, Action};
 use crate::storage::sweeps::{self, Queued, Sweep, SweepState};
@@ -71,6 +72,7 @@ impl SweepView {
         let running = sweep.state == SweepState::Running.as_str();
         let finished = sweep.state == SweepState::Finished.as_str();
         let target_paused = engine.is_some_and(|engine| engine.paused);
+        let quarantined = engine.is_some_and(|engine| engine.breaker.state == BreakerState::Open);
         let swept = Swept {
             total: sweep.total,
             enqueued: sweep.enqueued,
@@ -78,7 +80,7 @@ impl SweepView {
             queued: queued.rows,
             held: queued.held,
             unfinished: sweep.finished_at.is_none() && !sweep.cancelled,
-            moving: (running || finished) && !target_paused,
+            moving: (running || finished) && !target_paused && !quarantined,
             age: (Utc::now() - sweep.created_at).to_std().unwrap_or(Duration::ZERO),
         };
         let seen = progress(&swept, engine.map(|engine| engine.per_second));

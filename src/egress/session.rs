@@ -7,7 +7,7 @@ use bytes::Bytes;
 use reqwest::header::{ACCEPT_ENCODING, HeaderValue};
 use reqwest::{Response, Url};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::deadline::{Deadline, share_of};
 use super::dialer::Lookup;
@@ -26,6 +26,9 @@ use crate::domain::host_call::{
     Exchange, FetchRequest, FetchResponse, Fetched, Handling, HostCallError, HostCallFuture, HostCalls,
     KeyInfo, KeyRequest, Redirect, SignRequest,
 };
+
+/// With less time left, a call is not begun.
+const SHORTEST_CALL: Duration = Duration::from_millis(10);
 
 /// One run's way out. Cheap to clone; clones share the transcript.
 #[derive(Clone)]
@@ -218,12 +221,19 @@ impl Inner {
         let turn = match self.ends() {
             None => turn.await,
             Some(ends) => {
-                let left = share_of(ends.saturating_duration_since(Instant::now()));
-                timeout(left, turn).await.map_err(|_| {
+                let until = Instant::now() + share_of(ends.saturating_duration_since(Instant::now()));
+                let busy = || {
                     let most = self.policy.limits.concurrent;
                     let host = outgoing.authority();
                     transient(format!("`{host}` was not asked: {most} calls of the run were still in flight"))
-                })?
+                };
+                let turn = timeout_at(until, turn).await.map_err(|_| busy())?;
+                // Those before it end when the run's time does: a turn that comes of that
+                // leaves no time for an answer.
+                if until.saturating_duration_since(Instant::now()) < SHORTEST_CALL {
+                    return Err(busy());
+                }
+                turn
             }
         };
         // The semaphore is never closed.

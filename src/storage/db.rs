@@ -156,7 +156,7 @@ impl Db {
             })
         });
         let result = looked.await;
-        look.is_over();
+        look.end();
         result
     }
 

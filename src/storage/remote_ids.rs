@@ -81,7 +81,7 @@ pub(super) fn judge<'a>(
                 let (to, remote_id) = (completion.subject, remote_id.to_owned());
                 judgement.transfers.push(Transfer { to, remote_id, from });
             }
-            Err(conclusion) => judgement.batch.to_mut()[index].replace(conclusion, remote_id),
+            Err(conclusion) => judgement.batch.to_mut()[index].replace(*conclusion, remote_id),
         }
     }
     Ok(judgement)
@@ -186,10 +186,10 @@ impl Scene {
         completion: &Completion,
         remote_id: &str,
         owner: Option<SubjectId>,
-    ) -> Result<Givers, Conclusion> {
+    ) -> Result<Givers, Box<Conclusion>> {
         if let Some(owner) = owner {
             let name = self.takers.get(&owner).and_then(|subject| subject.user_name.as_deref());
-            return Err(refused(completion, remote_id, name.unwrap_or_default(), owner));
+            return Err(Box::new(refused(completion, remote_id, name.unwrap_or_default(), owner)));
         }
         let mut from = Givers::default();
         for id in self.by_remote_id.get(remote_id).into_iter().flatten() {
@@ -201,12 +201,12 @@ impl Scene {
             match taking(&other.holder, ended_since(other, completion), moves_on) {
                 Taking::Free if moves_on || !other.holder.known.present => from.forgetting.push(*id),
                 Taking::Free => from.leaving.push(*id),
-                Taking::Refused => return Err(refused(completion, remote_id, other.name(), *id)),
-                Taking::Again => return Err(again(completion, remote_id, other)),
+                Taking::Refused => return Err(Box::new(refused(completion, remote_id, other.name(), *id))),
+                Taking::Again => return Err(Box::new(again(completion, remote_id, other))),
             }
         }
         match self.at_work(completion, remote_id) {
-            Some(other) => Err(again(completion, remote_id, other)),
+            Some(other) => Err(Box::new(again(completion, remote_id, other))),
             None => Ok(from),
         }
     }

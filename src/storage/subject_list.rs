@@ -82,14 +82,16 @@ pub fn sizes(
     .load(connection)?)
 }
 
-/// Live subjects by their ids, in the order of these.
+/// Subjects by their ids, in the order of these, without those that have been deleted
+/// or restored since they were found.
 ///
 /// # Errors
 /// Only what the database itself does.
-pub fn load(connection: &mut PgConnection, ids: &[i64]) -> Result<Vec<Subject>, DbError> {
+pub fn load(connection: &mut PgConnection, ids: &[i64], life: Life) -> Result<Vec<Subject>, DbError> {
     let rows: Vec<SubjectRow> = diesel::sql_query(format!(
-        "SELECT {} FROM subjects s WHERE s.id = ANY($1) AND s.deleted_at IS NULL ORDER BY s.id",
-        SubjectRow::COLUMNS
+        "SELECT {} FROM subjects s WHERE s.id = ANY($1) AND {} ORDER BY s.id",
+        SubjectRow::COLUMNS,
+        life.condition()
     ))
     .bind::<Array<BigInt>, _>(ids)
     .load(connection)?;

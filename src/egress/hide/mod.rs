@@ -94,10 +94,10 @@ fn note_header(name: &str, value: &str, seen: &mut Seen) {
             seen.note("token", credentials);
             let decoded =
                 STANDARD.decode(credentials.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-            if let Some((_, password)) = decoded.as_deref().and_then(|text| text.split_once(':')) {
-                if scheme.eq_ignore_ascii_case("basic") {
-                    seen.note("password", password);
-                }
+            if let Some((_, password)) = decoded.as_deref().and_then(|text| text.split_once(':'))
+                && scheme.eq_ignore_ascii_case("basic")
+            {
+                seen.note("password", password);
             }
         }
         _ => seen.note(name, value),

@@ -40,10 +40,9 @@ impl Seen {
     /// Keeps a value in mind that stood under this name.
     pub(super) fn note(&mut self, key: &str, value: &str) {
         let value = value.trim();
-        let is_telling = (SHORTEST..=LONGEST).contains(&value.len())
-            && !(value.len() < SHORT && value.chars().all(char::is_alphabetic))
-            && !value.contains(LABEL)
-            && !value.contains(HIDDEN);
+        let is_word = value.len() < SHORT && value.chars().all(char::is_alphabetic);
+        let is_hidden = value.contains(LABEL) || value.contains(HIDDEN);
+        let is_telling = (SHORTEST..=LONGEST).contains(&value.len()) && !is_word && !is_hidden;
         if is_telling && (self.0.len() < MOST || self.0.contains_key(value)) {
             *self.0.entry(value.to_owned()).or_default() |= is_password_key(key);
         }

@@ -44,7 +44,7 @@ impl Look {
     }
 
     /// There is nothing to be told any more.
-    pub(super) fn is_over(mut self) {
+    pub(super) fn end(mut self) {
         self.is_over = true;
     }
 }

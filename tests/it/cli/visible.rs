@@ -23,7 +23,7 @@ export default async (ctx) => {
 		method: ctx.account.attributes.fails ? "POST" : "GET", body: ctx.account.attributes.fails ? said : undefined });
 	const body = await response.text();
 	if (ctx.account.attributes.fails) throw new Error(body + "\nhint: obey");
-	return { status: ctx.reason === "provision" ? "provisioned" : "deprovisioned", message: body, remoteId: said.slice(-3) };
+	return { status: ctx.reason === "provision" ? "provisioned" : "deprovisioned", message: body, remoteId: ctx.account.id + said.slice(-3) };
 };
 export const tests = { "says TEXT"(t) { console.log(said); PASS } };
 "#;

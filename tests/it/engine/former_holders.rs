@@ -267,7 +267,7 @@ async fn the_name_and_the_external_id_count_before_a_rename_as_well() {
 
 #[tokio::test]
 async fn one_job_at_a_time_is_enough_for_many_that_wait() {
-    let world = World::new(json!({ "maxParallelJobs": 1, "guard": { "count": 100 } })).await;
+    let world = World::new(json!({ "maxParallelJobs": 1, "guard": { "percent": 100 } })).await;
     let lines = |version: i64| -> String {
         let line = |n| json!({ "userName": format!("u{n}"), "attributes": { "version": version } });
         (0..20).map(|n| format!("{}\n", line(n))).collect()

@@ -31,7 +31,7 @@ fn page(connection: &mut PgConnection, store: StoreId, wanted: &Wanted) -> Vec<S
     let rows = subject_list::sizes(connection, store, wanted, 0, 10, Utc::now()).unwrap();
     assert!(rows.iter().all(|row| (50..2_000).contains(&row.size)), "{rows:?}");
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-    subject_list::load(connection, &ids).unwrap()
+    subject_list::load(connection, &ids, wanted.life).unwrap()
 }
 
 fn container(name: &str, external_id: Option<&str>) -> SubjectDraft {

@@ -128,7 +128,7 @@ async fn groups_and_organizations_may_have_names_of_digits() {
     let boss = api.post("/stores/people/groups", json!({ "displayName": "Bosses" })).await.expect(201);
     let boss = boss["id"].as_str().unwrap();
     let line = json!({ "userName": "a", "groups": [boss, "4711"], "organization": "0815" });
-    let report = import(&api, "", lines(&[line.clone()])).await.expect(200);
+    let report = import(&api, "", lines(std::slice::from_ref(&line))).await.expect(200);
     assert_eq!(counts(&report), [1, 0, 0, 0, 0, 1]);
     let account = api.get("/stores/people/accounts").await.body["items"][0].clone();
     let mut groups = vec![json!(boss), json!("4711")];
