@@ -204,7 +204,7 @@ async fn answers_can_be_scripted() {
 async fn what_goes_wrong_is_told() {
     let (app, sink) = (TestApp::start().await, Sink::start().await);
     let store = app.store("people").await;
-    let limits = json!({ "limits": { "cpuMs": 500, "wallMs": 5000, "heapMib": 64 } });
+    let limits = json!({ "limits": { "cpuMs": 500, "wallMs": 60000, "heapMib": 64 } });
     let target = app.disabled_target(&store, settings_with("crm", &sink, limits), RECORD).await;
     let ada = app.account(&store, "ada", json!({})).await;
     let tried = async |code: &str| dry_run(&app, &target, json!({ "accountId": ada, "code": code })).await;

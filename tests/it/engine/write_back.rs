@@ -155,7 +155,7 @@ async fn an_attribute_may_pass_from_target_to_target() {
     app.until_status(&ada, &sets, "provisioned").await;
     let clears = r#"export default async (ctx) => ctx.reason === "provision" ? { status: "provisioned" }
         : { status: "deprovisioned", attributes: { badge: null } };"#;
-    let filter = json!({ "filter": "works eq true" });
+    let filter = json!({ "filter": "works eq true", "guard": { "percent": 100 } });
     let clears = app.target(&store, settings_with("doors", &sink, filter), clears).await;
     app.until_status(&ada, &clears, "provisioned").await;
     for round in 0..6 {

@@ -296,6 +296,7 @@ pub fn ran(target: TargetId, claimed: &Claimed, began: DateTime<Utc>, remote_id:
     };
     Completion {
         run: Some(log(claimed, reason, trigger, began)),
+        takes_remote_id: remote_id.is_some(),
         refused: remote_id.map(|_| Box::new(refused)),
         ..completion(target, claimed, conclusion)
     }
