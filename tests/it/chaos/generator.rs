@@ -25,6 +25,8 @@ pub struct Work {
     pub changes: AtomicU64,
     /// Longest rest between two changes of a generator.
     pub pause: Duration,
+    /// Accounts swap their names.
+    pub swaps: bool,
 }
 
 /// One of several that change accounts side by side, each its own.
@@ -73,7 +75,7 @@ impl Generator {
                 let name = self.name();
                 self.rename(index, name).await;
             }
-            16..18 => self.swap(index).await,
+            16..18 if self.work.swaps => self.swap(index).await,
             18..40 => {
                 let member = !self.accounts[index].now().member;
                 self.change(index, json!({ "member": member })).await;

@@ -105,6 +105,7 @@ impl World {
             poison: AtomicBool::new(false),
             changes: AtomicU64::new(0),
             pause: profile.pause,
+            swaps: profile.swaps,
         });
         let generator = |number| Generator::new(Arc::clone(&work), seed, number).run(profile.accounts);
         let generators = (0..profile.generators).map(|number| tokio::spawn(generator(number))).collect();

@@ -105,7 +105,7 @@ impl Queue for Real {
         };
         let refused = refused.map(Box::new);
         let completion = support::completion(self.queue.target, claimed, conclusion);
-        let completion = Completion { run, refused, ..completion };
+        let completion = Completion { run, takes_remote_id: refused.is_some(), refused, ..completion };
         complete(&mut self.connection, &[completion], &Links::default()).unwrap();
         // What is soon due is not due before the next tick, however slow this is.
         self.execute(
