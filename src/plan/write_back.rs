@@ -36,7 +36,7 @@ pub struct Writer {
 pub struct WriteBacks {
     /// By attribute.
     pub writers: BTreeMap<String, Writer>,
-    /// How far ahead of the clock the write-backs are, each counting a [`ROUND`].
+    /// How far ahead of the clock the write-backs are, each counting a round.
     pub until: Option<DateTime<Utc>>,
 }
 
